@@ -1,0 +1,17 @@
+# ROS wheels carry the include folders of the machine that built them. Where a package's Python generator target
+# names one that does not exist here, CMake refuses to use it: drop those.
+function(drop_missing_includes)
+  foreach(package ${ARGN})
+    set(target ${package}::${package}__rosidl_generator_py)
+    if(TARGET ${target})
+      get_target_property(folders ${target} INTERFACE_INCLUDE_DIRECTORIES)
+      set(kept)
+      foreach(folder ${folders})
+        if(NOT IS_ABSOLUTE "${folder}" OR EXISTS "${folder}")
+          list(APPEND kept "${folder}")
+        endif()
+      endforeach()
+      set_target_properties(${target} PROPERTIES INTERFACE_INCLUDE_DIRECTORIES "${kept}")
+    endif()
+  endforeach()
+endfunction()

@@ -1,0 +1,1 @@
+"""From face crops to probabilities: the model contract, preprocessing, and the ONNX Runtime session."""

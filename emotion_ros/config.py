@@ -1,0 +1,122 @@
+"""Every setting of this package, one frozen dataclass per stage.
+
+This is the only place of a default. ROS parameters (with description and range), command-line options and
+``config/detect.yaml`` are made from the :class:`Option` that each field carries.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import MISSING, Field, dataclass, field, fields
+from typing import Any, TypeVar, get_args, get_type_hints
+
+from emotion_ros.errors import ConfigError
+
+Value = bool | int | float | str
+
+
+@dataclass(frozen=True)
+class Option:
+    """What a user is told about one setting.
+
+    ``minimum`` and ``maximum`` are inclusive. ``choices`` are all allowed values, empty where any is. ``live`` settings
+    may change while the node runs.
+    """
+
+    name: str
+    type: type[Any]
+    default: Value
+    description: str
+    minimum: float | None = None
+    maximum: float | None = None
+    choices: tuple[str, ...] = ()
+    live: bool = False
+
+    def check(self, value: object) -> Value:
+        """The value in the option's type.
+
+        Raises:
+            ConfigError: it has another type, is out of range or none of the choices.
+        """
+        if self.type is float and isinstance(value, int) and not isinstance(value, bool):
+            value = float(value)
+        if type(value) is not self.type:
+            raise ConfigError(f"{self.name}: expected {self.type.__name__}, got {value!r}")
+        if self.choices and value not in self.choices:
+            raise ConfigError(f"{self.name}: expected one of {', '.join(self.choices)}, got {value!r}")
+        if isinstance(value, int | float) and not self._in_range(value):
+            raise ConfigError(f"{self.name}: expected {self.minimum} to {self.maximum}, got {value}")
+        return value  # type: ignore[return-value]
+
+    def _in_range(self, value: float) -> bool:
+        low = -math.inf if self.minimum is None else self.minimum
+        high = math.inf if self.maximum is None else self.maximum
+        return low <= value <= high
+
+
+def option(
+    default: Value,
+    description: str,
+    *,
+    minimum: float | None = None,
+    maximum: float | None = None,
+    choices: tuple[str, ...] = (),
+    live: bool = False,
+) -> Any:
+    """A dataclass field with a default and what a user must know of it; see :class:`Option`."""
+    about = {"description": description, "minimum": minimum, "maximum": maximum, "choices": choices, "live": live}
+    return field(default=default, metadata=about)
+
+
+def options(config: type[Any]) -> Iterator[Option]:
+    """The options of a config dataclass, in the order they are written."""
+    types = get_type_hints(config)
+    for item in fields(config):
+        yield _option_of(item, types[item.name])
+
+
+def _option_of(item: Field[Any], annotation: Any) -> Option:
+    if item.default is MISSING:
+        raise TypeError(f"{item.name} has no default")
+    assert not get_args(annotation), f"{item.name}: an option has a plain type"
+    return Option(item.name, annotation, item.default, **item.metadata)
+
+
+C = TypeVar("C")
+
+
+def build(config: type[C], values: Mapping[str, object]) -> C:
+    """A config from those of ``values`` that it knows, checked; the rest keep their defaults.
+
+    Raises:
+        ConfigError: a value has the wrong type, is out of range or none of the choices.
+    """
+    known = {each.name: each for each in options(config)}
+    return config(**{name: known[name].check(value) for name, value in values.items() if name in known})
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How a classifier is trained."""
+
+    arch: str = option("resnet18", "architecture", choices=("resnet18",))
+    size: int = option(48, "side of the square input in pixels", minimum=32, maximum=512)
+    color: str = option("grey", "colour of the input", choices=("grey", "rgb"))
+    epochs: int = option(36, "passes over the training images", minimum=1, maximum=10000)
+    batch_size: int = option(256, "images per step", minimum=2, maximum=4096)
+    lr: float = option(0.1, "peak learning rate of the one-cycle schedule", minimum=1e-6, maximum=10.0)
+    momentum: float = option(0.9, "momentum of SGD (Nesterov)", minimum=0.0, maximum=0.999)
+    wd: float = option(5e-4, "weight decay", minimum=0.0, maximum=1.0)
+    vote_weight: float = option(
+        0.5, "share of annotators' votes in the targets, where there are votes", minimum=0.0, maximum=1.0
+    )
+    ema: float = option(0.995, "decay of the averaged weights per step", minimum=0.0, maximum=0.99999)
+    rotate: float = option(12.0, "largest random rotation in degrees", minimum=0.0, maximum=180.0)
+    zoom: float = option(0.15, "largest random change of scale, as a share", minimum=0.0, maximum=0.5)
+    shift: float = option(0.08, "largest random shift, as a share of the side", minimum=0.0, maximum=0.5)
+    light: float = option(0.25, "largest random change of brightness and contrast, as a share", minimum=0.0, maximum=1.0)
+    erase: float = option(0.3, "probability that a random rectangle is erased", minimum=0.0, maximum=1.0)
+    seed: int = option(1, "seed of everything random", minimum=0, maximum=2**31 - 1)
+    precision: str = option("bf16-mixed", "arithmetic", choices=("32-true", "bf16-mixed"))
+    compile: bool = option(False, "compile the network first (faster steps, needs a C++ compiler)")

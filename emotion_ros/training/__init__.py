@@ -1,0 +1,1 @@
+"""The toolkit that makes models: data, architectures, training, evaluation, export. The only room that imports torch."""

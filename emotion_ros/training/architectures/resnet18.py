@@ -1,0 +1,72 @@
+"""ResNet-18 (He et al., "Deep Residual Learning for Image Recognition", 2015) for small faces."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from transformers import ResNetConfig, ResNetForImageClassification
+from transformers.models.resnet.modeling_resnet import ResNetConvLayer
+
+
+class _MatrixConv(nn.Conv2d):
+    """A 3 × 3 convolution that trains as one matrix product on a CPU.
+
+    oneDNN's convolutions on maps of 3 × 3 pixels take twice the time of the product; elsewhere, and when the network
+    is run or exported, this is an ordinary convolution with the same weights.
+    """
+
+    @classmethod
+    def like(cls, other: nn.Conv2d) -> _MatrixConv:
+        """The same convolution, sharing its weights."""
+        stride, padding = other.stride[0], other.padding[0]
+        convolution = cls(other.in_channels, other.out_channels, 3, stride, padding, bias=False)  # type: ignore[arg-type]
+        convolution.weight = other.weight
+        return convolution
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        if not self.training or pixels.device.type != "cpu":
+            return super().forward(pixels)
+        stride, channels = self.stride[0], self.in_channels
+        padded = F.pad(pixels.permute(0, 2, 3, 1), (0, 0, 1, 1, 1, 1))
+        rows, columns = (-(-side // stride) for side in pixels.shape[2:])
+        shifted = [
+            padded[:, y : y + stride * rows : stride, x : x + stride * columns : stride] for y in range(3) for x in range(3)
+        ]
+        weight = self.weight.permute(0, 2, 3, 1).reshape(self.out_channels, 9 * channels)
+        product = torch.cat(shifted, -1).reshape(-1, 9 * channels) @ weight.t()
+        return product.view(-1, rows, columns, self.out_channels).permute(0, 3, 1, 2)
+
+
+class ResNet18(nn.Module):
+    """Normalised pixels, n × channels × size × size, to logits, n × labels.
+
+    The max-pooling behind the first convolution is left out: at 48 pixels it would leave 12 × 12 for the first stage.
+    """
+
+    def __init__(self, labels: int, channels: int) -> None:
+        super().__init__()
+        self.network = ResNetForImageClassification(
+            ResNetConfig(
+                num_channels=channels,
+                embedding_size=64,
+                hidden_sizes=[64, 128, 256, 512],
+                depths=[2, 2, 2, 2],
+                layer_type="basic",
+                num_labels=labels,
+            )
+        )
+        self.network.resnet.embedder.pooler = nn.Identity()
+        for layer in self.network.resnet.encoder.stages[-1].modules():
+            if isinstance(layer, ResNetConvLayer) and layer.convolution.kernel_size == (3, 3):
+                layer.convolution = _MatrixConv.like(layer.convolution)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Logits for a batch."""
+        logits: Tensor = self.network(pixel_values=pixels).logits
+        return logits
+
+
+def build(labels: int, channels: int) -> nn.Module:
+    """An untrained ResNet-18 for that many labels and input channels (1 grey, 3 colour)."""
+    return ResNet18(labels, channels)

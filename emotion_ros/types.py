@@ -1,0 +1,164 @@
+"""The values that the rooms of this package hand to each other.
+
+Conventions, said once: images are BGR, ``uint8``, height × width × 3. Coordinates are pixels of the image they
+belong to, x to the right and y down, the origin at the outer corner of the top left pixel. Boxes are x, y, width,
+height. Probabilities and confidences lie in 0…1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Image: TypeAlias = NDArray[np.uint8]
+"""BGR, uint8, height × width × 3."""
+
+Points: TypeAlias = NDArray[np.float32]
+"""n × 2, x and y in pixels."""
+
+
+@dataclass(frozen=True)
+class Box:
+    """An upright rectangle in pixels: left edge x, top edge y, width, height."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+
+    @property
+    def centre(self) -> tuple[float, float]:
+        """Middle of the box as x, y."""
+        return self.x + self.width / 2, self.y + self.height / 2
+
+    @property
+    def area(self) -> float:
+        """Square pixels, 0 for an empty box."""
+        return max(self.width, 0.0) * max(self.height, 0.0)
+
+    def clipped(self, width: int, height: int) -> Box:
+        """The part of the box that lies inside an image of that width and height (possibly empty)."""
+        left, top = min(max(self.x, 0.0), width), min(max(self.y, 0.0), height)
+        right = min(max(self.x + self.width, left), width)
+        bottom = min(max(self.y + self.height, top), height)
+        return Box(left, top, right - left, bottom - top)
+
+    def overlap(self, other: Box) -> float:
+        """Intersection over union with another box, 0…1."""
+        width = min(self.x + self.width, other.x + other.width) - max(self.x, other.x)
+        height = min(self.y + self.height, other.y + other.height) - max(self.y, other.y)
+        shared = max(width, 0.0) * max(height, 0.0)
+        union = self.area + other.area - shared
+        return shared / union if union > 0 else 0.0
+
+    def rounded(self) -> tuple[int, int, int, int]:
+        """x, y, width, height as whole pixels, edges rounded so that neighbours stay neighbours."""
+        left, top = round(self.x), round(self.y)
+        return left, top, round(self.x + self.width) - left, round(self.y + self.height) - top
+
+
+@dataclass(frozen=True)
+class Face:
+    """A detected face.
+
+    ``landmarks`` are at least five points in this order: right eye, left eye, nose tip, then what the backend adds
+    (right and left are the person's own).
+    """
+
+    box: Box
+    confidence: float
+    landmarks: Points
+
+
+@dataclass(frozen=True)
+class Hand:
+    """A detected hand.
+
+    ``side`` is the person's own: ``left``, ``right`` or ``unknown``. ``landmarks`` are the 21 points of MediaPipe
+    Hands, wrist first, then four per finger from thumb to little finger.
+    """
+
+    side: str
+    box: Box
+    confidence: float
+    landmarks: Points
+    gesture: str = ""
+    gesture_confidence: float = 0.0
+
+
+@dataclass(frozen=True)
+class Emotion:
+    """One person: a face, what it seems to express, and the hands that belong to it.
+
+    ``probabilities`` has one value per label of the model and sums to 1. ``label`` is ``unknown`` where the best of
+    them is below the confidence floor. ``valence`` and ``arousal`` lie in −1…1 (NaN if the labels have no coordinates).
+    """
+
+    id: str
+    label: str
+    confidence: float
+    probabilities: NDArray[np.float32]
+    valence: float
+    arousal: float
+    face: Face
+    hands: tuple[Hand, ...] = ()
+
+
+@dataclass(frozen=True)
+class Perception:
+    """All that was perceived in one image.
+
+    ``hands`` are those that belong to no face. ``timings`` are milliseconds per stage, in the order they ran.
+    """
+
+    width: int
+    height: int
+    model: str
+    labels: tuple[str, ...]
+    people: tuple[Emotion, ...] = ()
+    hands: tuple[Hand, ...] = ()
+    timings: Mapping[str, float] = field(default_factory=dict)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, ready for JSON: width, height, people, hands."""
+        return {
+            "width": self.width,
+            "height": self.height,
+            "people": [_person_as_dict(person, self.labels) for person in self.people],
+            "hands": [_hand_as_dict(hand) for hand in self.hands],
+        }
+
+
+def _person_as_dict(person: Emotion, labels: tuple[str, ...]) -> dict[str, Any]:
+    pairs = zip(labels, person.probabilities, strict=True)
+    return {
+        "id": person.id,
+        "label": person.label,
+        "confidence": round(person.confidence, 4),
+        "probabilities": {label: round(float(value), 4) for label, value in pairs},
+        "valence": _number(person.valence),
+        "arousal": _number(person.arousal),
+        "face": list(person.face.box.rounded()),
+        "face_confidence": round(person.face.confidence, 4),
+        "hands": [_hand_as_dict(hand) for hand in person.hands],
+    }
+
+
+def _hand_as_dict(hand: Hand) -> dict[str, Any]:
+    return {
+        "side": hand.side,
+        "box": list(hand.box.rounded()),
+        "confidence": round(hand.confidence, 4),
+        "gesture": hand.gesture,
+        "gesture_confidence": round(hand.gesture_confidence, 4),
+        "landmarks": np.round(hand.landmarks.astype(float), 1).tolist(),
+    }
+
+
+def _number(value: float) -> float | None:
+    """JSON knows no NaN."""
+    return None if np.isnan(value) else round(value, 4)
