@@ -1,0 +1,69 @@
+"""Which ONNX Runtime execution providers run a model, and with which options."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TypeAlias
+
+from emotion_ros.errors import ProviderError
+
+Plan: TypeAlias = list[tuple[str, dict[str, str]]]
+
+PROVIDERS = {
+    "tensorrt": "TensorrtExecutionProvider",
+    "cuda": "CUDAExecutionProvider",
+    "cpu": "CPUExecutionProvider",
+}
+"""Our name to ONNX Runtime's, best first."""
+
+LARGEST_BATCH = 16
+"""Faces that a TensorRT engine takes in one run; more are run in pieces."""
+
+
+def plan_providers(
+    wanted: str, available: Sequence[str], cache: Path, model_hash: str, device: str, input_name: str, shape: Sequence[int]
+) -> Plan:
+    """Providers in the order ONNX Runtime shall try them, each with its options.
+
+    Args:
+        wanted: ``auto``, or a name of :data:`PROVIDERS`; what comes after it in that order is the fallback.
+        available: what this ONNX Runtime has, as ``onnxruntime.get_available_providers()`` says.
+        cache: folder for TensorRT engines.
+        model_hash: of the model's bytes: another model never meets an old engine.
+        device: name of the GPU or of the machine: neither does another device.
+        input_name: of the model.
+        shape: channels, height, width of the input.
+
+    Raises:
+        ProviderError: ``wanted`` is not available.
+    """
+    names = list(PROVIDERS)
+    if wanted != "auto":
+        if wanted not in names:
+            raise ProviderError(f"provider: expected auto, {', '.join(names)}, got {wanted!r}")
+        if PROVIDERS[wanted] not in available:
+            there = [name for name in names if PROVIDERS[name] in available]
+            raise ProviderError(
+                f"provider {wanted!r} is not in this ONNX Runtime, which has {', '.join(there)}; "
+                "install onnxruntime-gpu for this machine, or ask for auto"
+            )
+        names = names[names.index(wanted) :]
+    engine = _tensorrt(cache / f"{model_hash}-{device}-fp16", input_name, shape)
+    options = {"tensorrt": engine, "cuda": {"cudnn_conv_algo_search": "HEURISTIC"}, "cpu": {}}
+    return [(PROVIDERS[name], options[name]) for name in names if PROVIDERS[name] in available]
+
+
+def _tensorrt(cache: Path, input_name: str, shape: Sequence[int]) -> dict[str, str]:
+    def profile(batch: int) -> str:
+        return f"{input_name}:{'x'.join(str(size) for size in (batch, *shape))}"
+
+    return {
+        "trt_fp16_enable": "1",
+        "trt_engine_cache_enable": "1",
+        "trt_engine_cache_path": str(cache),
+        "trt_timing_cache_enable": "1",
+        "trt_profile_min_shapes": profile(1),
+        "trt_profile_opt_shapes": profile(2),
+        "trt_profile_max_shapes": profile(LARGEST_BATCH),
+    }

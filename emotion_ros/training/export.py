@@ -1,0 +1,97 @@
+"""From a checkpoint to one ONNX file that explains itself."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+
+from emotion_ros.classification.contract import METADATA_KEY, Contract
+from emotion_ros.errors import ModelError, OutputError
+from emotion_ros.training.datasets import read_split
+from emotion_ros.training.train import Classifier
+
+OPSET = 17
+"""ONNX operator set: the newest that the ONNX Runtime and TensorRT of JetPack 5 read."""
+
+
+def export(
+    checkpoint: Path, output: Path, contract: Contract | None = None, calibrate_on: Path | None = None
+) -> Contract:
+    """Write a checkpoint as ONNX with a dynamic batch dimension and its contract inside.
+
+    Args:
+        checkpoint: file written by training.
+        output: the ONNX file.
+        contract: what training does not know (region, margin, shift, data, licence); the rest is filled in.
+        calibrate_on: data set whose val split sets the temperature (Guo et al., "On Calibration of Modern Neural
+            Networks", 2017).
+
+    Returns:
+        The contract as written.
+
+    Raises:
+        ModelError: the checkpoint cannot be read.
+        OutputError: the file cannot be written.
+    """
+    model = _load(checkpoint)
+    filled = replace(
+        contract or Contract(model.labels),
+        labels=model.labels,
+        size=model.config.size,
+        color=model.config.color,
+        mean=model.mean,
+        std=model.std,
+    )
+    if calibrate_on is not None:
+        filled = replace(filled, temperature=_temperature(model, calibrate_on))
+    _write(model, filled, output)
+    return filled
+
+
+def _load(checkpoint: Path) -> Classifier:
+    try:
+        return Classifier.load_from_checkpoint(checkpoint, map_location="cpu", weights_only=True).eval()
+    except Exception as error:  # torch raises whatever its unpickler met
+        raise ModelError(f"{checkpoint}: expected a checkpoint of emotion-ros train: {error}") from error
+
+
+def _temperature(model: Classifier, data: Path) -> float:
+    """The temperature in 0.5…3 with the least negative log-likelihood on the val split."""
+    samples = read_split(data, "val", model.config.size, model.config.color)
+    with torch.no_grad():
+        logits = torch.cat([model(part) for part in torch.from_numpy(samples.pixels).split(512)]).float()
+    classes = torch.from_numpy(samples.classes)
+    grid = np.arange(0.5, 3.0, 0.01)
+    losses = [torch.nn.functional.cross_entropy(logits / t, classes).item() for t in grid.tolist()]
+    return round(float(grid[int(np.argmin(losses))]), 2)
+
+
+def _write(model: Classifier, contract: Contract, output: Path) -> None:
+    """Write beside the target first: an old file survives a full disk."""
+    side, partial = model.config.size, output.with_suffix(".partial")
+    example = torch.zeros(2, contract.channels, side, side)
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        torch.onnx.export(
+            model.network.eval(),
+            (example,),
+            str(partial),
+            input_names=["pixels"],
+            output_names=["logits"],
+            dynamic_axes={"pixels": {0: "batch"}, "logits": {0: "batch"}},
+            opset_version=OPSET,
+            dynamo=False,
+        )
+        file = onnx.load(str(partial))
+        onnx.helper.set_model_props(file, {METADATA_KEY: contract.to_json()})
+        onnx.save(file, str(partial))
+        os.replace(partial, output)
+    except OSError as error:
+        raise OutputError(f"{output}: cannot be written: {error}") from error
+    finally:
+        partial.unlink(missing_ok=True)
