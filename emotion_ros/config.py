@@ -119,4 +119,5 @@ class TrainConfig:
     erase: float = option(0.3, "probability that a random rectangle is erased", minimum=0.0, maximum=1.0)
     seed: int = option(1, "seed of everything random", minimum=0, maximum=2**31 - 1)
     precision: str = option("bf16-mixed", "arithmetic", choices=("32-true", "bf16-mixed"))
+    pretrained: str = option("", "checkpoint whose weights to start from; empty: random weights")
     compile: bool = option(False, "compile the network first (faster steps, needs a C++ compiler)")

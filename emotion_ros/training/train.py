@@ -8,6 +8,7 @@ same and no averaging of weights.
 from __future__ import annotations
 
 import dataclasses
+import pickle
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from torch.utils.data import BatchSampler, DataLoader, Dataset, RandomSampler, S
 
 from emotion_ros.classification.preprocess import normalise
 from emotion_ros.config import TrainConfig
-from emotion_ros.errors import DatasetError, OutputError
+from emotion_ros.errors import DatasetError, ModelError, OutputError
 from emotion_ros.training.architectures import ARCHITECTURES
 from emotion_ros.training.augment import augment
 from emotion_ros.training.datasets import Samples, read_split
@@ -123,6 +124,8 @@ def train(data: Path, model_dir: Path, config: TrainConfig, resume: bool = False
     samples, held_out = _read(data, config)
     mean, std = _statistics(samples)
     model = Classifier(dataclasses.asdict(config), samples.labels, mean, std).to(memory_format=torch.channels_last)
+    if config.pretrained:
+        _start_from(model, Path(config.pretrained))
     if config.compile:
         model.network.compile(dynamic=False)
     last = _checkpoint_to_resume(model_dir) if resume else None
@@ -142,6 +145,16 @@ def _read(data: Path, config: TrainConfig) -> tuple[Samples, Samples]:
         odd = sorted(set(samples.labels) ^ set(held_out.labels))
         raise DatasetError(f"{data}: expected the same classes in train and val, only one has {', '.join(odd)}")
     return samples.only(~samples.repeated), held_out
+
+
+def _start_from(model: Classifier, checkpoint: Path) -> None:
+    """Take the weights of an earlier run of the same architecture and labels."""
+    try:
+        weights = torch.load(checkpoint, map_location="cpu", weights_only=True)["state_dict"]
+        model.load_state_dict(weights)
+    except (OSError, KeyError, RuntimeError, pickle.UnpicklingError) as error:
+        expected = f"a checkpoint of {model.config.arch} with {len(model.labels)} classes"
+        raise ModelError(f"{checkpoint}: expected {expected}: {str(error).splitlines()[0]}") from error
 
 
 def _statistics(samples: Samples) -> tuple[list[float], list[float]]:

@@ -1,0 +1,69 @@
+# make help lists what there is. Everything is set up inside this folder; nothing outside it is touched.
+
+PYTHON ?= $(shell for v in 3.12 3.11 3.10; do command -v python$$v; done | head -n 1)
+SOURCE ?= sample
+OUT ?= out
+VENV := .venv
+BIN := $(CURDIR)/$(VENV)/bin
+SOURCES := $(shell find emotion_ros msg launch config models interfaces cmake scripts -type f -not -name '*.pyc') CMakeLists.txt package.xml
+
+# A sourced ROS would mix with the one in the virtual environment.
+ROS_FREE := env -u AMENT_PREFIX_PATH -u CMAKE_PREFIX_PATH -u COLCON_PREFIX_PATH -u PYTHONPATH -u LD_LIBRARY_PATH -u ROS_DISTRO
+PIP := $(ROS_FREE) $(BIN)/python -m pip --quiet --disable-pip-version-check install
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test lint bench lock clean check
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' $(MAKEFILE_LIST)
+
+check:
+	@sh scripts/check "$(PYTHON)"
+
+$(VENV)/run.done: requirements/run.txt scripts/check
+	@$(MAKE) --no-print-directory check
+	@echo "Setting up in $(CURDIR)/$(VENV) (a few minutes, once) ..."
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(PIP) --no-deps -r requirements/run.txt
+	@ln -sf $(CURDIR)/scripts/emotion-ros $(BIN)/emotion-ros
+	@touch $@
+
+$(VENV)/test.done: $(VENV)/run.done requirements/test.txt requirements/torch.txt
+	@echo "Adding what tests and training need ..."
+	@$(PIP) --no-deps -r requirements/test.txt
+	@$(PIP) -r requirements/torch.txt -c requirements/test.txt
+	@touch $@
+
+install/built: $(VENV)/run.done $(SOURCES)
+	@echo "Building messages and installing the package into install/ ..."
+	@mkdir -p build
+	@AMENT_PREFIX_PATH=$(CURDIR)/$(VENV) CMAKE_PREFIX_PATH=$(CURDIR)/$(VENV) LD_LIBRARY_PATH=$(CURDIR)/$(VENV)/lib PYTHONPATH= \
+	  PATH=$(BIN):$$PATH colcon --log-base build/log build --merge-install --base-paths . interfaces/vision_msgs \
+	  --event-handlers console_cohesion- --cmake-args -DPython3_EXECUTABLE=$(BIN)/python -DBUILD_TESTING=OFF \
+	  >build/colcon.log 2>&1 || { cat build/colcon.log; exit 1; }
+	@touch $@
+
+setup: install/built ## set up and build, run nothing
+
+run: install/built ## bring up the ROS graph on the sample, or on SOURCE=/dev/video0, clip.mp4, folder/
+	@$(BIN)/emotion-ros run --source $(SOURCE) --out $(OUT)
+
+test: install/built $(VENV)/test.done ## run all tests
+	@scripts/in-workspace python -m pytest test $(TESTS)
+
+lint: install/built $(VENV)/test.done ## ruff, mypy, and which room may import which
+	@$(BIN)/ruff check emotion_ros test launch
+	@$(BIN)/ruff format --check emotion_ros test launch
+	@scripts/in-workspace python -m mypy
+	@scripts/in-workspace lint-imports
+
+bench: install/built ## measure, print and save the figures to out/bench.json
+	@$(BIN)/emotion-ros benchmark --out $(OUT)/bench.json
+
+lock: ## choose versions anew: requirements/*.in to requirements/*.txt
+	@$(PIP) uv
+	@for n in run test; do $(BIN)/uv pip compile -q --universal --python-version 3.10 --no-header --no-annotate \
+	  --overrides requirements/overrides.txt requirements/$$n.in -o requirements/$$n.txt; done
+
+clean: ## remove all that was set up, built and written
+	rm -rf $(VENV) build install log $(OUT)
