@@ -97,6 +97,59 @@ def build(config: type[C], values: Mapping[str, object]) -> C:
 
 
 @dataclass(frozen=True)
+class PipelineConfig:
+    """How an image is looked at."""
+
+    face_detector: str = option("mediapipe", "face detector", choices=("mediapipe", "mediapipe_full", "yunet"))
+    face_model: str = option("", "model file of the face detector, or its name in the catalog; only yunet needs one")
+    face_confidence: float = option(0.5, "faces below this are not reported", minimum=0.0, maximum=1.0, live=True)
+    min_face_size: int = option(
+        24, "faces with a shorter side, in pixels, are not reported", minimum=1, maximum=4096, live=True
+    )
+    hands: bool = option(True, "look for hands")
+    hand_confidence: float = option(0.5, "hands below this are not reported", minimum=0.0, maximum=1.0)
+    max_hands: int = option(4, "most hands that are looked for in an image", minimum=1, maximum=32)
+    model: str = option("", "ONNX file of the emotion classifier; empty: the one of this package")
+    provider: str = option("auto", "what runs the classifier", choices=("auto", "tensorrt", "cuda", "cpu"))
+    threads: int = option(0, "threads of the classifier on a CPU; 0: one per core", minimum=0, maximum=256)
+    confidence_floor: float = option(
+        0.3, "people whose best emotion is below this are unknown", minimum=0.0, maximum=1.0, live=True
+    )
+
+
+@dataclass(frozen=True)
+class DetectorConfig:
+    """How the detector node meets its topics."""
+
+    image_transport: str = option("raw", "which image topic is read", choices=("raw", "compressed"))
+    reliability: str = option(
+        "best_effort", "QoS of the image subscription; best_effort meets every camera", choices=("best_effort", "reliable")
+    )
+    autostart: bool = option(True, "configure and activate without being asked to")
+    jpeg_quality: int = option(80, "quality of annotated/compressed", minimum=1, maximum=100, live=True)
+
+
+@dataclass(frozen=True)
+class SourceConfig:
+    """How the image source node plays a source."""
+
+    source: str = option("sample", "sample, camera index or device, video file, picture, or folder of pictures")
+    rate: float = option(0.0, "images per second; 0: the source's own", minimum=0.0, maximum=1000.0)
+    loop: bool = option(False, "start again at the end")
+    width: int = option(640, "width asked of a camera, pixels", minimum=16, maximum=8192)
+    height: int = option(480, "height asked of a camera, pixels", minimum=16, maximum=8192)
+    frame_id: str = option("camera", "frame_id of the images")
+
+
+@dataclass(frozen=True)
+class RecorderConfig:
+    """What the recorder node writes."""
+
+    out: str = option("out", "folder for annotated.mp4 and emotions.jsonl")
+    rate: float = option(25.0, "frames per second of the video", minimum=1.0, maximum=240.0)
+
+
+@dataclass(frozen=True)
 class TrainConfig:
     """How a classifier is trained."""
 

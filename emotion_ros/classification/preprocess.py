@@ -35,6 +35,21 @@ def crop_square(image: Image, box: Box, margin: float, shift: float = 0.0) -> Im
     return _padded_slice(image, left, top, side)
 
 
+def region_crop(
+    image: Image, region: str, face: Box, hands: Sequence[Box], margin: float, shift: float
+) -> Image:
+    """What a classifier sees of a person, by its region: ``face``, ``face_hands`` or ``frame`` (the whole image)."""
+    if region == "frame":
+        return image
+    box = face
+    if region == "face_hands":
+        for hand in hands:
+            left, top = min(box.x, hand.x), min(box.y, hand.y)
+            right = max(box.x + box.width, hand.x + hand.width)
+            box = Box(left, top, right - left, max(box.y + box.height, hand.y + hand.height) - top)
+    return crop_square(image, box, margin, shift)
+
+
 def _padded_slice(image: Image, left: int, top: int, side: int) -> Image:
     height, width = image.shape[:2]
     x0, y0 = min(max(left, 0), width - 1), min(max(top, 0), height - 1)

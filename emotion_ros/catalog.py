@@ -1,0 +1,108 @@
+"""Model files: those that come with this package and those that can be downloaded when the user asks for it."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from emotion_ros.errors import ModelError, OutputError
+
+DEFAULT_MODEL = "emotion_resnet18.onnx"
+TIMEOUT = 30
+"""Seconds without an answer after which a download is given up."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A model that can be downloaded: ``file`` is its name on disk, ``sha256`` of its content in hex."""
+
+    name: str
+    file: str
+    url: str
+    sha256: str
+    licence: str
+
+
+def models_folders() -> Iterator[Path]:
+    """Where model files are looked for: what the user downloaded, the installed package, the source tree."""
+    yield download_folder()
+    for prefix in os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep):
+        yield Path(prefix) / "share" / "emotion_ros" / "models"
+    yield Path(__file__).resolve().parent.parent / "models"
+
+
+def download_folder() -> Path:
+    """``$EMOTION_ROS_MODELS``, or ``emotion_ros/models`` in the user's data folder."""
+    data = os.environ.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
+    return Path(os.environ.get("EMOTION_ROS_MODELS") or Path(data) / "emotion_ros" / "models")
+
+
+def default_model() -> Path:
+    """The classifier of this package.
+
+    Raises:
+        ModelError: it is not installed.
+    """
+    return _find_file(DEFAULT_MODEL)
+
+
+def find_model(name: str) -> Path:
+    """A model by path, or by its name in the catalog.
+
+    Raises:
+        ModelError: there is no such file; the text says how to get it.
+    """
+    if Path(name).is_file():
+        return Path(name)
+    entry = catalog().get(name)
+    if entry is None:
+        raise ModelError(f"{name}: expected a model file, or one of {', '.join(catalog())}")
+    try:
+        return _find_file(entry.file)
+    except ModelError:
+        raise ModelError(f"{name}: not downloaded yet; get it with: emotion-ros models fetch {name}") from None
+
+
+def catalog() -> dict[str, Entry]:
+    """All models that can be downloaded, by name."""
+    with _find_file("catalog.yaml").open() as file:
+        return {name: Entry(name, **values) for name, values in yaml.safe_load(file).items()}
+
+
+def fetch(entry: Entry, folder: Path) -> Path:
+    """Download a model and check its content; what is wrong is not kept.
+
+    Raises:
+        ModelError: the host does not answer, or the content is not what the catalog says.
+        OutputError: the folder cannot be written.
+    """
+    try:
+        with urllib.request.urlopen(entry.url, timeout=TIMEOUT) as answer:  # noqa: S310 (urls come from our catalog)
+            content: bytes = answer.read()
+    except (urllib.error.URLError, TimeoutError) as error:
+        raise ModelError(f"{entry.url}: cannot be downloaded ({error}); copy it by hand to {folder / entry.file}") from error
+    digest = hashlib.sha256(content).hexdigest()
+    if digest != entry.sha256:
+        raise ModelError(f"{entry.url}: expected sha256 {entry.sha256}, got {digest}; nothing was kept")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        partial = folder / f"{entry.file}.partial"
+        partial.write_bytes(content)
+        os.replace(partial, folder / entry.file)
+    except OSError as error:
+        raise OutputError(f"{folder}: cannot be written: {error}; set EMOTION_ROS_MODELS to another folder") from error
+    return folder / entry.file
+
+
+def _find_file(name: str) -> Path:
+    for folder in models_folders():
+        if (folder / name).is_file():
+            return folder / name
+    raise ModelError(f"{name}: expected it in the package's models folder; build the package again")

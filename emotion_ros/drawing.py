@@ -1,0 +1,92 @@
+"""Draw what was perceived onto an image."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from emotion_ros.types import Emotion, Hand, Image, Perception
+
+COLORS = {
+    "angry": (60, 60, 230),
+    "disgust": (70, 150, 60),
+    "fear": (190, 90, 150),
+    "happy": (40, 200, 250),
+    "neutral": (190, 190, 190),
+    "sad": (220, 140, 60),
+    "surprise": (60, 160, 250),
+}
+"""BGR per label; others are drawn in :data:`OTHER`."""
+
+OTHER = (160, 200, 120)
+HAND = (120, 220, 120)
+DARK, LIGHT = (25, 25, 25), (250, 250, 250)
+FONT = cv2.FONT_HERSHEY_SIMPLEX
+
+FINGERS = [(0, 1, 2, 3, 4), (0, 5, 6, 7, 8), (9, 10, 11, 12), (13, 14, 15, 16), (0, 17, 18, 19, 20), (5, 9, 13, 17)]
+"""Landmarks that are joined by lines."""
+
+
+def draw(image: Image, perception: Perception) -> Image:
+    """A copy of the image with boxes, labels, bars of probabilities and the landmarks of hands.
+
+    Sizes follow the image's shorter side, so that 320 pixels and 4K are read alike.
+    """
+    canvas = image.copy()
+    unit = max(min(image.shape[:2]) / 480, 0.4)
+    for hand in (*perception.hands, *(hand for person in perception.people for hand in person.hands)):
+        _draw_hand(canvas, hand, unit)
+    for person in perception.people:
+        _draw_person(canvas, person, perception.labels, unit)
+    return canvas
+
+
+def _width(unit: float, pixels: float) -> int:
+    return max(round(unit * pixels), 1)
+
+
+def _draw_hand(canvas: Image, hand: Hand, unit: float) -> None:
+    points = np.round(hand.landmarks).astype(np.int32)
+    for finger in FINGERS:
+        cv2.polylines(canvas, [points[list(finger)]], False, HAND, _width(unit, 2), cv2.LINE_AA)
+    for x, y in points.tolist():
+        cv2.circle(canvas, (x, y), _width(unit, 3), LIGHT, -1, cv2.LINE_AA)
+
+
+def _draw_person(canvas: Image, person: Emotion, labels: tuple[str, ...], unit: float) -> None:
+    color = COLORS.get(person.label, OTHER)
+    x, y, width, height = person.face.box.rounded()
+    cv2.rectangle(canvas, (x, y), (x + width, y + height), color, _width(unit, 2), cv2.LINE_AA)
+    _draw_title(canvas, f"{person.label} {person.confidence:.2f}", (x, y), color, unit)
+    _draw_bars(canvas, person, labels, unit)
+
+
+def _draw_title(canvas: Image, text: str, corner: tuple[int, int], color: tuple[int, int, int], unit: float) -> None:
+    """A filled label above the box, or inside it where there is no room above; never outside the image."""
+    scale, thick, pad = 0.6 * unit, _width(unit, 1.5), _width(unit, 4)
+    (width, height), base = cv2.getTextSize(text, FONT, scale, thick)
+    full = height + base + 2 * pad
+    left = max(min(corner[0], canvas.shape[1] - width - 2 * pad), 0)
+    top = corner[1] - full if corner[1] >= full else corner[1]
+    cv2.rectangle(canvas, (left, top), (left + width + 2 * pad, top + full), color, -1)
+    cv2.putText(canvas, text, (left + pad, top + pad + height), FONT, scale, DARK, thick, cv2.LINE_AA)
+
+
+def _draw_bars(canvas: Image, person: Emotion, labels: tuple[str, ...], unit: float) -> None:
+    """One bar per label on a dark panel right of the face, or left of it where there is no room."""
+    scale, pad = 0.42 * unit, _width(unit, 4)
+    sizes = [cv2.getTextSize(label, FONT, scale, 1)[0] for label in labels]
+    row, names, bar = max(size[1] for size in sizes) + pad, max(size[0] for size in sizes) + pad, _width(unit, 60)
+    width, height = names + bar + 2 * pad, row * len(labels) + pad
+    x, y, face_width, _ = person.face.box.rounded()
+    left = x + face_width + pad
+    if left + width > canvas.shape[1]:
+        left = max(x - pad - width, 0)
+    top = max(min(y, canvas.shape[0] - height), 0)
+    panel = canvas[top : top + height, left : left + width]
+    panel[:] = panel // 3
+    for index, label in enumerate(labels):
+        bottom = top + (index + 1) * row
+        cv2.putText(canvas, label, (left + pad, bottom), FONT, scale, LIGHT, _width(unit, 1), cv2.LINE_AA)
+        start, end = left + names + pad, left + names + pad + round(bar * float(person.probabilities[index]))
+        cv2.rectangle(canvas, (start, bottom - row + pad), (end, bottom), COLORS.get(label, OTHER), -1)

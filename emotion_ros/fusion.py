@@ -1,0 +1,57 @@
+"""Which hand belongs to whom, and what a face and its emotion probabilities say together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emotion_ros.types import Box, Face, Hand
+
+REACH = 4.0
+"""Farthest a hand's centre may be from a face's centre, in face heights. An adult's outstretched arm is about 0.75 m
+from shoulder to fingertip and a head about 0.23 m high (Drillis and Contini, "Body Segment Parameters", 1966)."""
+
+CIRCUMPLEX: Mapping[str, tuple[float, float]] = {
+    "angry": (-0.51, 0.59),
+    "disgust": (-0.60, 0.35),
+    "fear": (-0.64, 0.60),
+    "happy": (0.81, 0.51),
+    "neutral": (0.0, 0.0),
+    "sad": (-0.63, -0.27),
+    "surprise": (0.40, 0.67),
+}
+"""Pleasure and arousal of emotion words, −1…1 (Russell and Mehrabian, "Evidence for a Three-Factor Theory of Emotions",
+1977); neutral is the origin by definition."""
+
+
+def attach_hands(faces: Sequence[Face], hands: Sequence[Hand]) -> tuple[list[tuple[Hand, ...]], tuple[Hand, ...]]:
+    """Give each hand to the nearest face in reach, measured in heights of that face.
+
+    Returns:
+        The hands of each face, in the order of the faces, and those that belong to none.
+    """
+    owned: list[list[Hand]] = [[] for _ in faces]
+    loose: list[Hand] = []
+    for hand in hands:
+        distances = [_distance(face.box, hand.box) for face in faces]
+        nearest = min(range(len(faces)), key=distances.__getitem__, default=-1)
+        (owned[nearest] if nearest >= 0 and distances[nearest] <= REACH else loose).append(hand)
+    return [tuple(each) for each in owned], tuple(loose)
+
+
+def _distance(face: Box, hand: Box) -> float:
+    (x1, y1), (x2, y2) = face.centre, hand.centre
+    return float(np.hypot(x2 - x1, y2 - y1)) / max(face.height, 1.0)
+
+
+def valence_arousal(labels: Sequence[str], probabilities: NDArray[np.float32]) -> tuple[float, float]:
+    """Expected valence and arousal, −1…1 each, over the labels that have coordinates; NaN where none has."""
+    known = [index for index, label in enumerate(labels) if label in CIRCUMPLEX]
+    weight = float(probabilities[known].sum()) if known else 0.0
+    if weight <= 0:
+        return float("nan"), float("nan")
+    points = np.array([CIRCUMPLEX[labels[index]] for index in known])
+    valence, arousal = (probabilities[known] @ points / weight).tolist()
+    return valence, arousal
