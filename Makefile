@@ -1,6 +1,6 @@
 # make help lists what there is. Everything is set up inside this folder; nothing outside it is touched.
 
-PYTHON ?= $(shell for v in 3.12 3.11 3.10; do command -v python$$v; done | head -n 1)
+PYTHON ?= $(shell for v in 3.12 3.11 3.10; do python$$v -c '' 2>/dev/null && echo python$$v && break; done)
 SOURCE ?= sample
 OUT ?= out
 VENV := .venv

@@ -1,0 +1,89 @@
+"""What was perceived, as messages."""
+
+from __future__ import annotations
+
+from array import array
+
+import numpy as np
+from numpy.typing import NDArray
+from sensor_msgs.msg import RegionOfInterest
+from std_msgs.msg import Header
+from vision_msgs.msg import Detection2D, Detection2DArray, ObjectHypothesisWithPose
+
+from emotion_ros.msg import Emotion as EmotionMessage
+from emotion_ros.msg import EmotionArray
+from emotion_ros.msg import Hand as HandMessage
+from emotion_ros.types import Box, Emotion, Hand, Perception
+
+
+def to_emotion_array(perception: Perception, header: Header) -> EmotionArray:
+    """Everything in one message; the header is the image's."""
+    return EmotionArray(
+        header=header,
+        model=perception.model,
+        labels=list(perception.labels),
+        width=perception.width,
+        height=perception.height,
+        emotions=[_emotion(person) for person in perception.people],
+        hands=[_hand(hand) for hand in perception.hands],
+    )
+
+
+def to_detections(perception: Perception, header: Header) -> Detection2DArray:
+    """Faces with one hypothesis per emotion, the likeliest first, and hands with one of class ``hand``."""
+    array_ = Detection2DArray(header=header)
+    hands = [*perception.hands]
+    for person in perception.people:
+        order = np.argsort(-person.probabilities, kind="stable").tolist()
+        scores = [(perception.labels[index], float(person.probabilities[index])) for index in order]
+        array_.detections.append(_detection(person.face.box, scores, person.id, header))
+        hands.extend(person.hands)
+    for hand in hands:
+        array_.detections.append(_detection(hand.box, [(hand.gesture or "hand", hand.confidence)], "", header))
+    return array_
+
+
+def _emotion(person: Emotion) -> EmotionMessage:
+    return EmotionMessage(
+        id=person.id,
+        label=person.label,
+        confidence=person.confidence,
+        probabilities=_floats(person.probabilities),
+        valence=person.valence,
+        arousal=person.arousal,
+        face=_region(person.face.box),
+        face_confidence=person.face.confidence,
+        hands=[_hand(hand) for hand in person.hands],
+    )
+
+
+def _floats(values: NDArray[np.float32]) -> array[float]:
+    return array("f", values.astype(np.float32).tobytes())
+
+
+def _hand(hand: Hand) -> HandMessage:
+    return HandMessage(
+        side=hand.side,
+        gesture=hand.gesture,
+        gesture_confidence=hand.gesture_confidence,
+        box=_region(hand.box),
+        confidence=min(hand.confidence, 1.0),
+        landmarks_x=np.ascontiguousarray(hand.landmarks[:, 0], np.float32),
+        landmarks_y=np.ascontiguousarray(hand.landmarks[:, 1], np.float32),
+    )
+
+
+def _region(box: Box) -> RegionOfInterest:
+    x, y, width, height = box.rounded()
+    return RegionOfInterest(x_offset=x, y_offset=y, width=width, height=height)
+
+
+def _detection(box: Box, scores: list[tuple[str, float]], id: str, header: Header) -> Detection2D:
+    detection = Detection2D(header=header, id=id)
+    (detection.bbox.center.position.x, detection.bbox.center.position.y) = box.centre
+    detection.bbox.size_x, detection.bbox.size_y = box.width, box.height
+    for label, score in scores:
+        result = ObjectHypothesisWithPose()
+        result.hypothesis.class_id, result.hypothesis.score = label, score
+        detection.results.append(result)
+    return detection

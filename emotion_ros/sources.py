@@ -1,0 +1,127 @@
+"""Pictures from a camera, a video, a folder, a file, or the sample: one image after the other."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from emotion_ros.errors import SourceError
+from emotion_ros.types import Image
+
+PICTURES = (".bmp", ".jpeg", ".jpg", ".png", ".webp")
+SAMPLE_RATE = 15.0
+SAMPLE_FRAMES = 90
+PICTURE_RATE = 2.0
+"""Pictures of a folder per second, where no rate is asked for."""
+
+BACK_OFF = (0.5, 1.0, 2.0, 5.0)
+"""Seconds to wait before a lost camera is opened again; the last one is repeated."""
+
+
+@dataclass(frozen=True)
+class Frame:
+    """An image, where it is from, its number there, and the seconds since the start at which it is due.
+
+    ``image`` is None where the file could not be read.
+    """
+
+    source: str
+    number: int
+    time: float
+    image: Image | None
+
+
+def is_camera(source: str) -> bool:
+    """Whether a source is a camera: an index, or a device file."""
+    return source.isdigit() or source.startswith("/dev/")
+
+
+def frames(source: str, rate: float = 0.0, size: tuple[int, int] = (640, 480)) -> Iterator[Frame]:
+    """All frames of a source, as fast as they can be read; a camera never ends.
+
+    Args:
+        source: ``sample``, camera index or device, video, picture or folder of pictures.
+        rate: images per second that ``time`` follows; 0: the source's own.
+        size: width and height asked of a camera.
+
+    Raises:
+        SourceError: it does not exist or cannot be opened.
+    """
+    path = Path(source)
+    if source == "sample":
+        return _sample(rate or SAMPLE_RATE)
+    if is_camera(source):
+        return _camera(source, size)
+    if path.is_dir():
+        return _pictures(sorted(each for each in path.iterdir() if each.suffix.lower() in PICTURES), path, rate)
+    if not path.is_file():
+        raise SourceError(f"{source}: expected a camera, a video, a picture or a folder, found nothing there")
+    if path.suffix.lower() in PICTURES:
+        return _pictures([path], path, rate)
+    return _video(path, rate)
+
+
+def _sample(rate: float) -> Iterator[Frame]:
+    """A face that moves about: NASA's portrait of Eileen Collins, public domain, from scikit-image."""
+    import skimage.data
+
+    portrait = cv2.cvtColor(skimage.data.astronaut(), cv2.COLOR_RGB2BGR)
+    for number in range(SAMPLE_FRAMES):
+        angle = 2 * np.pi * number / SAMPLE_FRAMES
+        scale = 0.85 + 0.1 * np.sin(angle)
+        move = np.array([[scale, 0, 110 + 60 * np.cos(angle)], [0, scale, 25 + 15 * np.sin(2 * angle)]])
+        image = cv2.warpAffine(portrait, move, (640, 480), borderValue=(60, 50, 45))
+        yield Frame("sample", number, number / rate, image)  # type: ignore[arg-type]
+
+
+def _pictures(paths: list[Path], folder: Path, rate: float) -> Iterator[Frame]:
+    if not paths:
+        raise SourceError(f"{folder}: expected pictures ({', '.join(PICTURES)}), found none")
+    for number, path in enumerate(paths):
+        content = np.fromfile(path, np.uint8)
+        image = cv2.imdecode(content, cv2.IMREAD_COLOR) if len(content) else None
+        yield Frame(str(path), number, number / (rate or PICTURE_RATE), image)  # type: ignore[arg-type]
+
+
+def _video(path: Path, rate: float) -> Iterator[Frame]:
+    video = cv2.VideoCapture(str(path))
+    if not video.isOpened():
+        raise SourceError(f"{path}: expected a video or a picture that OpenCV can read; it is neither")
+    rate = rate or video.get(cv2.CAP_PROP_FPS) or 25.0
+    number = 0
+    while (read := video.read())[0]:
+        yield Frame(str(path), number, number / rate, read[1])  # type: ignore[arg-type]
+        number += 1
+    video.release()
+    if number == 0:
+        raise SourceError(f"{path}: the video holds no frame that can be read")
+
+
+def _open_camera(source: str, size: tuple[int, int]) -> cv2.VideoCapture:
+    camera = cv2.VideoCapture(int(source) if source.isdigit() else source)
+    camera.set(cv2.CAP_PROP_FRAME_WIDTH, size[0])
+    camera.set(cv2.CAP_PROP_FRAME_HEIGHT, size[1])
+    return camera
+
+
+def _camera(source: str, size: tuple[int, int]) -> Iterator[Frame]:
+    """Frames as the camera gives them; a camera that is lost is opened again, with growing pauses."""
+    camera = _open_camera(source, size)
+    if not camera.isOpened():
+        raise SourceError(f"{source}: no camera there can be opened; is it plugged in, and are you in the group video?")
+    start, number, lost = time.monotonic(), 0, 0
+    while True:
+        good, image = camera.read()
+        if good:
+            yield Frame(source, number, time.monotonic() - start, image)  # type: ignore[arg-type]
+            number, lost = number + 1, 0
+        else:
+            time.sleep(BACK_OFF[min(lost, len(BACK_OFF) - 1)])
+            lost += 1
+            camera.release()
+            camera = _open_camera(source, size)
