@@ -34,11 +34,12 @@ $(VENV)/test.done: $(VENV)/run.done requirements/test.txt requirements/torch.txt
 	@$(PIP) -r requirements/torch.txt -c requirements/test.txt
 	@touch $@
 
+# CMake refuses to export a package whose source folder holds what it builds against: it is built from links beside .venv.
 install/built: $(VENV)/run.done $(SOURCES)
 	@echo "Building messages and installing the package into install/ ..."
-	@mkdir -p build
+	@mkdir -p build/src/emotion_ros && ln -sfn $(addprefix $(CURDIR)/,CMakeLists.txt package.xml LICENSE cmake config emotion_ros launch models msg scripts) build/src/emotion_ros/
 	@AMENT_PREFIX_PATH=$(CURDIR)/$(VENV) CMAKE_PREFIX_PATH=$(CURDIR)/$(VENV) LD_LIBRARY_PATH=$(CURDIR)/$(VENV)/lib PYTHONPATH= \
-	  PATH=$(BIN):$$PATH colcon --log-base build/log build --merge-install --base-paths . interfaces/vision_msgs \
+	  PATH=$(BIN):$$PATH colcon --log-base build/log build --merge-install --base-paths build/src/emotion_ros interfaces/vision_msgs \
 	  --event-handlers console_cohesion- --cmake-args -DPython3_EXECUTABLE=$(BIN)/python -DBUILD_TESTING=OFF \
 	  >build/colcon.log 2>&1 || { cat build/colcon.log; exit 1; }
 	@touch $@
