@@ -84,10 +84,12 @@ def fetch(entry: Entry, folder: Path) -> Path:
         OutputError: the folder cannot be written.
     """
     try:
-        with urllib.request.urlopen(entry.url, timeout=TIMEOUT) as answer:  # noqa: S310 (urls come from our catalog)
+        with urllib.request.urlopen(entry.url, timeout=TIMEOUT) as answer:
             content: bytes = answer.read()
     except (urllib.error.URLError, TimeoutError) as error:
-        raise ModelError(f"{entry.url}: cannot be downloaded ({error}); copy it by hand to {folder / entry.file}") from error
+        raise ModelError(
+            f"{entry.url}: cannot be downloaded ({error}); copy it by hand to {folder / entry.file}"
+        ) from error
     digest = hashlib.sha256(content).hexdigest()
     if digest != entry.sha256:
         raise ModelError(f"{entry.url}: expected sha256 {entry.sha256}, got {digest}; nothing was kept")

@@ -123,7 +123,9 @@ class DetectorConfig:
 
     image_transport: str = option("raw", "which image topic is read", choices=("raw", "compressed"))
     reliability: str = option(
-        "best_effort", "QoS of the image subscription; best_effort meets every camera", choices=("best_effort", "reliable")
+        "best_effort",
+        "QoS of the image subscription; best_effort meets every camera",
+        choices=("best_effort", "reliable"),
     )
     autostart: bool = option(True, "configure and activate without being asked to")
     jpeg_quality: int = option(80, "quality of annotated/compressed", minimum=1, maximum=100, live=True)
@@ -168,7 +170,9 @@ class TrainConfig:
     rotate: float = option(12.0, "largest random rotation in degrees", minimum=0.0, maximum=180.0)
     zoom: float = option(0.15, "largest random change of scale, as a share", minimum=0.0, maximum=0.5)
     shift: float = option(0.08, "largest random shift, as a share of the side", minimum=0.0, maximum=0.5)
-    light: float = option(0.25, "largest random change of brightness and contrast, as a share", minimum=0.0, maximum=1.0)
+    light: float = option(
+        0.25, "largest random change of brightness and contrast, as a share", minimum=0.0, maximum=1.0
+    )
     erase: float = option(0.3, "probability that a random rectangle is erased", minimum=0.0, maximum=1.0)
     seed: int = option(1, "seed of everything random", minimum=0, maximum=2**31 - 1)
     precision: str = option("bf16-mixed", "arithmetic", choices=("32-true", "bf16-mixed"))

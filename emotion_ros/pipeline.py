@@ -34,9 +34,7 @@ class Pipeline:
 
     def __init__(self, config: PipelineConfig) -> None:
         self.config = config
-        self._faces = FACE_DETECTORS[config.face_detector](
-            find_model(config.face_model) if config.face_model else None
-        )
+        self._faces = FACE_DETECTORS[config.face_detector](find_model(config.face_model) if config.face_model else None)
         self._hands = HAND_DETECTORS["mediapipe"](config.hand_confidence, config.max_hands) if config.hands else None
         model = Path(config.model) if config.model else default_model()
         self.classifier = EmotionClassifier(model, config.provider, config.threads)
@@ -66,9 +64,7 @@ class Pipeline:
             for stage, start, end in zip(("faces", "hands", "classify"), clock, clock[1:], strict=False)
         }
         height, width = image.shape[:2]
-        return Perception(
-            width, height, self.classifier.name, self.classifier.contract.labels, people, loose, timings
-        )
+        return Perception(width, height, self.classifier.name, self.classifier.contract.labels, people, loose, timings)
 
     def reconfigure(self, **live: float) -> None:
         """Change settings that may change at run time; the next image sees them."""
@@ -80,9 +76,7 @@ class Pipeline:
         if self._hands:
             self._hands.close()
 
-    def _classify(
-        self, image: Image, faces: Sequence[Face], owned: Sequence[tuple[Hand, ...]]
-    ) -> NDArray[np.float32]:
+    def _classify(self, image: Image, faces: Sequence[Face], owned: Sequence[tuple[Hand, ...]]) -> NDArray[np.float32]:
         about = self.classifier.contract
         crops = [
             region_crop(image, about.region, face.box, [hand.box for hand in hands], about.margin, about.shift)

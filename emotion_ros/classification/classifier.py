@@ -101,9 +101,7 @@ def _read(path: Path) -> bytes:
         raise ModelError(f"{path}: expected an ONNX model, cannot read it: {error.strerror}") from error
 
 
-def _session(
-    path: Path, content: bytes, provider: str, threads: int, cache: Path, digest: str
-) -> ort.InferenceSession:
+def _session(path: Path, content: bytes, provider: str, threads: int, cache: Path, digest: str) -> ort.InferenceSession:
     settings = ort.SessionOptions()
     settings.intra_op_num_threads = threads
     settings.log_severity_level = 3

@@ -87,7 +87,9 @@ class Contract:
                 values[name] = tuple(values[name])
             return Contract(**values)
         except (ValueError, TypeError, KeyError) as error:
-            raise ModelError(f"{path}: its metadata {METADATA_KEY!r} cannot be read ({error}); export it anew") from error
+            raise ModelError(
+                f"{path}: its metadata {METADATA_KEY!r} cannot be read ({error}); export it anew"
+            ) from error
 
 
 def jetson_inference(path: Path, size: int, activated: bool) -> Contract:
@@ -99,8 +101,8 @@ def jetson_inference(path: Path, size: int, activated: bool) -> Contract:
     labels = path.with_name("labels.txt")
     if not labels.is_file():
         raise ModelError(
-            f"{path}: expected metadata {METADATA_KEY!r} in the file, or a labels.txt beside it as jetson-inference writes; "
-            "found neither. Export it with: emotion-ros export"
+            f"{path}: expected metadata {METADATA_KEY!r} in the file, or a labels.txt beside it as "
+            "jetson-inference writes; found neither. Export it with: emotion-ros export"
         )
     names = tuple(line.strip() for line in labels.read_text().splitlines() if line.strip())
     return Contract(

@@ -35,9 +35,7 @@ def crop_square(image: Image, box: Box, margin: float, shift: float = 0.0) -> Im
     return _padded_slice(image, left, top, side)
 
 
-def region_crop(
-    image: Image, region: str, face: Box, hands: Sequence[Box], margin: float, shift: float
-) -> Image:
+def region_crop(image: Image, region: str, face: Box, hands: Sequence[Box], margin: float, shift: float) -> Image:
     """What a classifier sees of a person, by its region: ``face``, ``face_hands`` or ``frame`` (the whole image)."""
     if region == "frame":
         return image

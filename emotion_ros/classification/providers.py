@@ -22,7 +22,13 @@ LARGEST_BATCH = 16
 
 
 def plan_providers(
-    wanted: str, available: Sequence[str], cache: Path, model_hash: str, device: str, input_name: str, shape: Sequence[int]
+    wanted: str,
+    available: Sequence[str],
+    cache: Path,
+    model_hash: str,
+    device: str,
+    input_name: str,
+    shape: Sequence[int],
 ) -> Plan:
     """Providers in the order ONNX Runtime shall try them, each with its options.
 

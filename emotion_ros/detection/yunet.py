@@ -24,7 +24,9 @@ class YuNetFaces:
 
     def __init__(self, model: Path | None) -> None:
         if model is None or not model.is_file():
-            raise ModelError(f"yunet: expected its ONNX file, found none at {model}; get it with: emotion-ros models fetch")
+            raise ModelError(
+                f"yunet: expected its ONNX file, found none at {model}; get it with: emotion-ros models fetch"
+            )
         try:
             self._net = cv2.FaceDetectorYN.create(
                 str(model), "", (320, 320), LOWEST_CONFIDENCE, SUPPRESSION_OVERLAP, top_k=1000

@@ -160,7 +160,9 @@ class Detector(LifecycleNode):
 
     def _on_parameters(self, parameters: list[Parameter]) -> SetParametersResult:
         try:
-            live = {each.name: self._live[each.name].check(each.value) for each in parameters if each.name in self._live}
+            live = {
+                each.name: self._live[each.name].check(each.value) for each in parameters if each.name in self._live
+            }
         except ConfigError as error:
             return SetParametersResult(successful=False, reason=str(error))
         if "jpeg_quality" in live:
@@ -191,7 +193,9 @@ class Detector(LifecycleNode):
 
     def _health(self) -> tuple[bytes, str]:
         if self._subscription is None:
-            return (DiagnosticStatus.ERROR, self._last_error) if self._last_error else (DiagnosticStatus.OK, "not active")
+            return (
+                (DiagnosticStatus.ERROR, self._last_error) if self._last_error else (DiagnosticStatus.OK, "not active")
+            )
         if time.monotonic() - self._last_image > NO_IMAGE_AFTER:
             return DiagnosticStatus.WARN, f"no image on {self._subscription.topic_name}"
         return DiagnosticStatus.OK, "running"

@@ -108,5 +108,3 @@ def main() -> int:
 
     code = spin_node(create)
     return 1 if nodes and nodes[0].error else code
-
-

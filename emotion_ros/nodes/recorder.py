@@ -99,7 +99,8 @@ def _person(message: Any, labels: list[str]) -> dict[str, Any]:
 def _print(image: int, person: dict[str, Any]) -> None:
     hands = ", ".join(f"{hand['side']} hand" for hand in person["hands"])
     x, y, width, height = person["face"]
-    text = f"image {image:4}  {person['id']:10} {person['label']:9} {person['confidence']:.2f}  face {width}×{height} at {x},{y}"
+    who = f"image {image:4}  {person['id']:10} {person['label']:9} {person['confidence']:.2f}"
+    text = f"{who}  face {width}×{height} at {x},{y}"
     print(text + (f"  {hands}" if hands else ""), file=sys.stdout, flush=True)
 
 

@@ -1,1 +1,1 @@
-"""The toolkit that makes models: data, architectures, training, evaluation, export. The only room that imports torch."""
+"""The toolkit that makes models: data, training, evaluation, export. The only room that imports torch."""

@@ -20,9 +20,8 @@ def evaluate(model: Path, data: Path, split: str) -> dict[str, Any]:
     """Run an ONNX model, as the robot does, on every picture of a split.
 
     Returns:
-        ``accuracy``, ``accuracy_without_repeats`` (pictures that also stand in another split left out), ``recall`` per
-        class, ``confusion`` (rows are the true class, columns the predicted one, order of ``labels``), ``ece`` (expected
-        calibration error, 0…1), ``pictures``, ``model``, ``split``.
+        ``accuracy``, ``recall`` per class, ``confusion`` (rows are the true class, columns the predicted one, order of
+        ``labels``), ``ece`` (expected calibration error, 0…1), ``pictures``, ``model``, ``split``.
 
     Raises:
         ModelError: the model cannot be used.
@@ -34,7 +33,11 @@ def evaluate(model: Path, data: Path, split: str) -> dict[str, Any]:
     if samples.labels != tuple(sorted(about.labels)):
         raise DatasetError(f"{data}: expected the model's classes {list(about.labels)}, found {list(samples.labels)}")
     order = [about.labels.index(label) for label in samples.labels]
-    return {"model": classifier.name, "split": split, **_figures(samples, _probabilities(classifier, samples)[:, order])}
+    return {
+        "model": classifier.name,
+        "split": split,
+        **_figures(samples, _probabilities(classifier, samples)[:, order]),
+    }
 
 
 def _probabilities(classifier: EmotionClassifier, samples: Samples) -> NDArray[np.float32]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -20,14 +22,14 @@ OPSET = 17
 
 
 def export(
-    checkpoint: Path, output: Path, contract: Contract | None = None, calibrate_on: Path | None = None
+    checkpoint: Path, output: Path, about: Mapping[str, Any] | None = None, calibrate_on: Path | None = None
 ) -> Contract:
     """Write a checkpoint as ONNX with a dynamic batch dimension and its contract inside.
 
     Args:
         checkpoint: file written by training.
         output: the ONNX file.
-        contract: what training does not know (region, margin, shift, data, licence); the rest is filled in.
+        about: fields of the contract that training does not know (region, margin, shift, data, licence).
         calibrate_on: data set whose val split sets the temperature (Guo et al., "On Calibration of Modern Neural
             Networks", 2017).
 
@@ -39,14 +41,9 @@ def export(
         OutputError: the file cannot be written.
     """
     model = _load(checkpoint)
-    filled = replace(
-        contract or Contract(model.labels),
-        labels=model.labels,
-        size=model.config.size,
-        color=model.config.color,
-        mean=model.mean,
-        std=model.std,
-    )
+    config = model.config
+    filled = Contract(model.labels, "face", config.size, config.color, model.mean, model.std)
+    filled = replace(filled, **(about or {}))
     if calibrate_on is not None:
         filled = replace(filled, temperature=_temperature(model, calibrate_on))
     _write(model, filled, output)

@@ -113,8 +113,7 @@ def train(data: Path, model_dir: Path, config: TrainConfig, resume: bool = False
         resume: go on from ``last.ckpt`` in ``model_dir``.
 
     Returns:
-        ``val_accuracy`` of the best checkpoint, the ``epoch`` it was made in, and the number of ``train`` and ``val``
-        pictures.
+        ``val_accuracy`` of the best checkpoint, and the number of ``train`` and ``val`` pictures.
 
     Raises:
         DatasetError: the data cannot be used.
@@ -134,7 +133,8 @@ def train(data: Path, model_dir: Path, config: TrainConfig, resume: bool = False
         model, loader(samples, config.batch_size, train=True), loader(held_out, 512, train=False), ckpt_path=last
     )
     best = trainer.checkpoint_callback
-    assert isinstance(best, ModelCheckpoint) and best.best_model_score is not None
+    assert isinstance(best, ModelCheckpoint)
+    assert best.best_model_score is not None
     return {"val_accuracy": float(best.best_model_score), "train": len(samples), "val": len(held_out)}
 
 

@@ -31,7 +31,9 @@ class _MatrixConv(nn.Conv2d):
         padded = F.pad(pixels.permute(0, 2, 3, 1), (0, 0, 1, 1, 1, 1))
         rows, columns = (-(-side // stride) for side in pixels.shape[2:])
         shifted = [
-            padded[:, y : y + stride * rows : stride, x : x + stride * columns : stride] for y in range(3) for x in range(3)
+            padded[:, y : y + stride * rows : stride, x : x + stride * columns : stride]
+            for y in range(3)
+            for x in range(3)
         ]
         weight = self.weight.permute(0, 2, 3, 1).reshape(self.out_channels, 9 * channels)
         product = torch.cat(shifted, -1).reshape(-1, 9 * channels) @ weight.t()

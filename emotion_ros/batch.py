@@ -1,0 +1,116 @@
+"""``emotion-ros detect``: many frames without ROS."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+from tqdm import tqdm
+
+from emotion_ros.config import PipelineConfig
+from emotion_ros.drawing import draw
+from emotion_ros.errors import OutputError, SourceError
+from emotion_ros.pipeline import Pipeline
+from emotion_ros.sources import PICTURES, Frame, frames
+from emotion_ros.types import Image, Perception
+
+CSV_HEADER = "source,frame,time,id,label,confidence,x,y,width,height"
+
+
+class _Copies:
+    """Annotated copies in a folder: pictures as pictures, anything else as a video."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._videos: dict[str, cv2.VideoWriter] = {}
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(f"{folder}: expected a folder that can be written to: {error.strerror}") from error
+
+    def add(self, frame: Frame, picture: Image) -> None:
+        """Write one annotated frame.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
+        source = Path(frame.source)
+        if source.suffix.lower() in PICTURES:
+            target = self._folder / source.name
+            if not cv2.imwrite(str(target), picture):
+                raise OutputError(f"{target}: cannot be written; is the disk full, or the folder read-only?")
+            return
+        if frame.source not in self._videos:
+            height, width = picture.shape[:2]
+            path = str(self._folder / f"{source.stem}.mp4")
+            self._videos[frame.source] = cv2.VideoWriter(path, cv2.VideoWriter.fourcc(*"mp4v"), 25, (width, height))
+        self._videos[frame.source].write(picture)
+
+    def close(self) -> None:
+        """Finish the videos."""
+        for video in self._videos.values():
+            video.release()
+
+
+def detect(sources: Sequence[str], config: PipelineConfig, out: Path | None, form: str) -> int:
+    """Perceive every frame of the sources and print what was seen as ``json``, ``csv`` or ``text``.
+
+    Returns:
+        0, or 1 where a file could not be read (it is reported and skipped).
+
+    Raises:
+        OutputError: ``out`` cannot be written.
+        ModelError: a model cannot be used.
+    """
+    copies = _Copies(out) if out else None
+    pipeline = Pipeline(config)
+    unreadable = 0
+    if form == "csv":
+        print(CSV_HEADER)
+    try:
+        for source in sources:
+            unreadable += _detect_source(source, pipeline, copies, form)
+    finally:
+        pipeline.close()
+        if copies:
+            copies.close()
+    if unreadable:
+        print(f"emotion-ros: {unreadable} could not be read", file=sys.stderr)
+    return int(unreadable > 0)
+
+
+def _detect_source(source: str, pipeline: Pipeline, copies: _Copies | None, form: str) -> int:
+    unreadable = 0
+    try:
+        for frame in tqdm(frames(source), desc=source, unit="frame", file=sys.stderr, disable=None):
+            if frame.image is None:
+                print(f"emotion-ros: {frame.source}: not a picture that can be read; skipped", file=sys.stderr)
+                unreadable += 1
+                continue
+            perception = pipeline.perceive(frame.image, frame.time)
+            _print(frame, perception, form)
+            if copies:
+                copies.add(frame, draw(frame.image, perception))
+    except SourceError as error:
+        print(f"emotion-ros: {error}; skipped", file=sys.stderr)
+        unreadable += 1
+    return unreadable
+
+
+def _print(frame: Frame, perception: Perception, form: str) -> None:
+    start = {"source": frame.source, "frame": frame.number, "time": round(frame.time, 4)}
+    if form == "json":
+        print(json.dumps({**start, **perception.as_dict()}), flush=True)
+        return
+    if form == "text" and not perception.people:
+        print(f"{frame.source} {frame.number}: nobody")
+    for person in perception.people:
+        box = person.face.box.rounded()
+        if form == "csv":
+            values = [*start.values(), person.id, person.label, f"{person.confidence:.4f}", *box]
+            print(",".join(str(value) for value in values))
+        else:
+            print(f"{frame.source} {frame.number}: {person.id} {person.label} {person.confidence:.2f} at {box}")

@@ -1,0 +1,188 @@
+"""``emotion-ros``: thin, calls the rooms of this package. Heavy imports only where a command needs them."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from emotion_ros import __version__
+from emotion_ros.config import PipelineConfig, RecorderConfig, SourceConfig, TrainConfig, build, options
+from emotion_ros.errors import ConfigError, EmotionRosError
+
+C = TypeVar("C")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command.
+
+    Returns:
+        0; 1 where something failed; 2 for wrong use; 130 after Ctrl-C.
+    """
+    parsed = _parser().parse_args(arguments)
+    try:
+        return int(parsed.command(parsed))
+    except ConfigError as error:
+        print(f"emotion-ros: {error}", file=sys.stderr)
+        return 2
+    except EmotionRosError as error:
+        print(f"emotion-ros: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="emotion-ros", description="Perceive how the people in front of a robot feel."
+    )
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    run = _command(commands, "run", _run, "bring up the ROS graph: source, detector, recorder")
+    for config in (SourceConfig, PipelineConfig, RecorderConfig):
+        _add_options(run, config)
+
+    detect = _command(commands, "detect", _detect, "perceive pictures, videos or a camera, without ROS")
+    detect.add_argument("sources", nargs="+", metavar="SOURCE")
+    detect.add_argument("--out", type=Path, help="folder for annotated copies")
+    form = detect.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="one JSON object per frame on standard output")
+    form.add_argument("--csv", action="store_true", help="one line per person on standard output")
+    _add_options(detect, PipelineConfig)
+
+    train = _command(commands, "train", _train, "train a classifier")
+    train.add_argument("data", type=Path, metavar="DATA")
+    train.add_argument("--model-dir", type=Path, required=True, help="folder for checkpoints and metrics")
+    train.add_argument("--resume", action="store_true", help="go on from last.ckpt")
+    _add_options(train, TrainConfig)
+
+    export = _command(commands, "export", _export, "turn a checkpoint into an ONNX model with its contract")
+    export.add_argument("checkpoint", type=Path)
+    export.add_argument("output", type=Path)
+    export.add_argument("--calibrate", type=Path, metavar="DATA", help="set the temperature on this data's val split")
+    export.add_argument("--margin", type=float, default=0.0, help="of the crop, as a share of the face box")
+    export.add_argument("--shift", type=float, default=0.0, help="of the crop, downwards, as a share of the face box")
+    export.add_argument("--data", default="", help="what the model was trained on, for its metadata")
+    export.add_argument("--licence", default="", help="of the model, for its metadata")
+
+    evaluate = _command(commands, "evaluate", _evaluate, "how right a model is on labelled pictures")
+    evaluate.add_argument("model", type=Path)
+    evaluate.add_argument("data", type=Path)
+    evaluate.add_argument("--split", default="val", choices=("train", "val", "test"))
+    evaluate.add_argument("--json", action="store_true", help="machine-readable")
+
+    models = _command(commands, "models", _models, "show a model's contract, list or fetch models")
+    models.add_argument("action", choices=("show", "list", "fetch"))
+    models.add_argument("name", nargs="?", help="a model file (show) or a name of the catalog (fetch)")
+
+    benchmark = _command(commands, "benchmark", _benchmark, "measure the pipeline on this machine")
+    benchmark.add_argument("--out", type=Path, help="JSON file for the figures")
+    return parser
+
+
+def _command(commands: Any, name: str, function: Any, description: str) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = commands.add_parser(name, help=description, description=description)
+    parser.set_defaults(command=function)
+    return parser
+
+
+def _add_options(parser: argparse.ArgumentParser, config: type[Any]) -> None:
+    taken = {action.dest for action in parser._actions}
+    for each in options(config):
+        if each.name in taken:
+            continue
+        flag = f"--{each.name.replace('_', '-')}"
+        about = f"{each.description} (default: {each.default})".replace("%", "%%")
+        if each.type is bool:
+            parser.add_argument(flag, action=argparse.BooleanOptionalAction, default=each.default, help=about)
+        else:
+            choices = each.choices or None
+            parser.add_argument(flag, type=each.type, default=each.default, choices=choices, help=about)
+
+
+def _build(config: type[C], parsed: argparse.Namespace) -> C:
+    return build(config, vars(parsed))
+
+
+def _run(parsed: argparse.Namespace) -> int:
+    from emotion_ros.nodes import graph
+
+    source, detector = _build(SourceConfig, parsed), _build(PipelineConfig, parsed)
+    recorder = {"out": parsed.out} if parsed.rate == 0 else {"out": parsed.out, "rate": parsed.rate}
+    return graph.run(dataclasses.asdict(source), dataclasses.asdict(detector), recorder)
+
+
+def _detect(parsed: argparse.Namespace) -> int:
+    from emotion_ros.batch import detect
+
+    form = "json" if parsed.json else "csv" if parsed.csv else "text"
+    return detect(parsed.sources, _build(PipelineConfig, parsed), parsed.out, form)
+
+
+def _train(parsed: argparse.Namespace) -> int:
+    from emotion_ros.training.train import train
+
+    result = train(parsed.data, parsed.model_dir, _build(TrainConfig, parsed), parsed.resume)
+    print(
+        f"best validation accuracy {result['val_accuracy']:.4f}; next: emotion-ros export {parsed.model_dir}/best.ckpt"
+    )
+    return 0
+
+
+def _export(parsed: argparse.Namespace) -> int:
+    from emotion_ros.training.export import export
+
+    about = {"margin": parsed.margin, "shift": parsed.shift, "data": parsed.data, "licence": parsed.licence}
+    contract = export(parsed.checkpoint, parsed.output, about, parsed.calibrate)
+    print(f"{parsed.output}: {', '.join(contract.labels)}; temperature {contract.temperature}")
+    return 0
+
+
+def _evaluate(parsed: argparse.Namespace) -> int:
+    from emotion_ros.training.evaluate import evaluate
+
+    figures = evaluate(parsed.model, parsed.data, parsed.split)
+    if parsed.json:
+        print(json.dumps(figures))
+        return 0
+    print(f"{figures['model']} on {figures['pictures']} pictures of {figures['split']}: {figures['accuracy']:.4f}")
+    for label, recall in figures["recall"].items():
+        print(f"  {label:10} {recall:.4f}")
+    return 0
+
+
+def _models(parsed: argparse.Namespace) -> int:
+    from emotion_ros import catalog
+
+    if parsed.action == "list":
+        for entry in catalog.catalog().values():
+            print(f"{entry.name}: {entry.file} ({entry.licence})")
+        return 0
+    if parsed.action == "show":
+        from emotion_ros.classification.classifier import EmotionClassifier
+
+        classifier = EmotionClassifier(Path(parsed.name) if parsed.name else catalog.default_model(), "cpu")
+        print(json.dumps({"name": classifier.name, **dataclasses.asdict(classifier.contract)}, indent=2))
+        return 0
+    entries = catalog.catalog()
+    if parsed.name not in entries:
+        raise ConfigError(f"models fetch: expected one of {', '.join(entries)}, got {parsed.name}")
+    print(catalog.fetch(entries[parsed.name], catalog.download_folder()))
+    return 0
+
+
+def _benchmark(parsed: argparse.Namespace) -> int:
+    from emotion_ros.benchmark import benchmark
+
+    figures = benchmark()
+    for name, value in figures.items():
+        print(f"{name:28} {value:8.2f}")
+    if parsed.out:
+        parsed.out.parent.mkdir(parents=True, exist_ok=True)
+        parsed.out.write_text(json.dumps(figures, indent=2) + "\n")
+    return 0

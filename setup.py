@@ -1,0 +1,15 @@
+"""The parts that need no ROS, for a workstation: command line, perception, training. Robots use colcon."""
+
+from setuptools import find_packages, setup
+
+setup(
+    name="emotion_ros",
+    version="0.1.0",
+    description="Lets a social robot perceive how the people in front of it feel",
+    license="Apache-2.0",
+    python_requires=">=3.10",
+    packages=find_packages(include=["emotion_ros", "emotion_ros.*"]),
+    install_requires=["mediapipe==0.10.21", "numpy<2", "onnxruntime", "opencv-python", "pyyaml", "scikit-image", "tqdm"],
+    extras_require={"train": ["lightning>=2.6", "onnx", "torch", "transformers"]},
+    entry_points={"console_scripts": ["emotion-ros=emotion_ros.cli:main"]},
+)

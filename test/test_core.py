@@ -1,0 +1,131 @@
+import cv2
+import numpy as np
+import pytest
+
+from emotion_ros.classification.preprocess import crop_square, normalise, resize
+from emotion_ros.config import DetectorConfig, PipelineConfig, build, options
+from emotion_ros.drawing import draw
+from emotion_ros.errors import ConfigError, ImageError
+from emotion_ros.fusion import attach_hands, valence_arousal
+from emotion_ros.pipeline import Pipeline
+from emotion_ros.tracking import Tracker
+from emotion_ros.types import Box, Face, Hand
+
+
+def face(x, y, side=50.0):
+    return Face(Box(x, y, side, side), 0.9, np.zeros((6, 2), np.float32))
+
+
+def hand(x, y):
+    return Hand("left", Box(x, y, 20, 20), 0.9, np.full((21, 2), (x + 10, y + 10), np.float32))
+
+
+@pytest.fixture(scope="module")
+def pipeline():
+    made = Pipeline(PipelineConfig())
+    yield made
+    made.close()
+
+
+def test_box_is_clipped_to_the_image():
+    assert Box(-10, 5, 30, 100).clipped(100, 50) == Box(0, 5, 20, 45)
+    assert Box(200, 200, 10, 10).clipped(100, 50).area == 0
+
+
+def test_overlap_is_one_with_itself_and_zero_apart():
+    assert Box(1, 2, 3, 4).overlap(Box(1, 2, 3, 4)) == 1
+    assert Box(0, 0, 1, 1).overlap(Box(5, 5, 1, 1)) == 0
+    assert Box(0, 0, 2, 1).overlap(Box(1, 0, 2, 1)) == pytest.approx(1 / 3)
+
+
+@pytest.mark.parametrize("box", [Box(-20, -20, 40, 40), Box(90, 40, 30, 30), Box(0, 0, 100, 50), Box(50, 20, 0, 0)])
+@pytest.mark.parametrize("margin", [-0.2, 0.0, 0.5])
+def test_crop_is_square_wherever_the_face_is(box, margin):
+    image = np.random.default_rng(0).integers(0, 255, (50, 100, 3), np.uint8)
+    crop = crop_square(image, box, margin)
+    assert crop.shape == (max(round(max(box.width, box.height) * (1 + 2 * margin)), 1),) * 2 + (3,)
+
+
+def test_crop_inside_the_image_is_the_image_itself():
+    image = np.random.default_rng(0).integers(0, 255, (50, 100, 3), np.uint8)
+    assert np.array_equal(crop_square(image, Box(10, 10, 20, 20), 0), image[10:30, 10:30])
+
+
+def test_normalise_is_pixel_minus_mean_over_std():
+    pixels = np.full((1, 1, 2, 2), 255, np.float32)
+    assert normalise(pixels, (0.5,), (0.25,)) == pytest.approx(np.full((1, 1, 2, 2), 2.0))
+
+
+def test_rgb_swaps_channels():
+    image = np.zeros((4, 4, 3), np.uint8)
+    image[..., 0] = 200
+    assert resize(image, 4, "rgb")[0, 0].tolist() == [0, 0, 200]
+
+
+def test_hand_goes_to_the_nearest_face_in_reach():
+    owned, loose = attach_hands([face(0, 0), face(300, 0)], [hand(40, 80), hand(320, 90), hand(1000, 1000)])
+    assert [len(each) for each in owned] == [1, 1]
+    assert len(loose) == 1
+
+
+def test_id_stays_with_a_moving_face_and_a_new_face_gets_a_new_one():
+    tracker = Tracker()
+    first = tracker.update([Box(0, 0, 50, 50), Box(200, 0, 50, 50)], 0.0)
+    second = tracker.update([Box(210, 0, 50, 50), Box(8, 0, 50, 50)], 0.1)
+    assert second == first[::-1]
+    assert tracker.update([Box(400, 300, 50, 50)], 0.2)[0] not in first
+
+
+def test_id_survives_a_missed_detection_but_not_a_long_absence():
+    tracker = Tracker(memory=1.0)
+    (first,) = tracker.update([Box(0, 0, 50, 50)], 0.0)
+    tracker.update([], 0.5)
+    assert tracker.update([Box(2, 0, 50, 50)], 0.8) == [first]
+    assert tracker.update([Box(2, 0, 50, 50)], 3.0) != [first]
+
+
+def test_happy_is_pleasant_and_unknown_labels_have_no_coordinates():
+    valence, arousal = valence_arousal(("happy", "sad"), np.array([1, 0], np.float32))
+    assert (valence, arousal) == pytest.approx((0.81, 0.51))
+    assert np.isnan(valence_arousal(("like", "dislike"), np.array([1, 0], np.float32))).all()
+
+
+@pytest.mark.parametrize(
+    "values", [{"face_confidence": 1.5}, {"max_hands": 2.5}, {"provider": "tpu"}, {"hands": 1}, {"model": 3}]
+)
+def test_option_out_of_range_or_of_another_type_is_refused(values):
+    with pytest.raises(ConfigError, match=next(iter(values))):
+        build(PipelineConfig, values)
+
+
+@pytest.mark.parametrize("config", [PipelineConfig, DetectorConfig])
+def test_every_default_passes_its_own_check(config):
+    for each in options(config):
+        assert each.check(each.default) == each.default
+        assert each.description
+
+
+def test_smiling_astronaut_is_happy(pipeline, portrait):
+    seen = pipeline.perceive(portrait, 0.0)
+    assert [person.label for person in seen.people] == ["happy"]
+    assert seen.people[0].probabilities.sum() == pytest.approx(1, abs=1e-5)
+
+
+def test_nobody_in_an_empty_image(pipeline):
+    assert pipeline.perceive(np.zeros((480, 640, 3), np.uint8), 0.0).people == ()
+
+
+@pytest.mark.parametrize("image", [np.zeros((0, 5, 3), np.uint8), np.zeros((5, 5), np.uint8), np.zeros((5, 5, 3))])
+def test_array_that_is_no_image_is_refused(pipeline, image):
+    with pytest.raises(ImageError, match="expected a BGR image"):
+        pipeline.perceive(image, 0.0)
+
+
+@pytest.mark.parametrize("size", [(320, 240), (640, 480), (2880, 2160)])
+def test_drawing_changes_a_copy_only(pipeline, portrait, size):
+    image = cv2.resize(portrait, size)
+    before = image.copy()
+    seen = pipeline.perceive(image, 0.0)
+    assert len(seen.people) == 1
+    assert (draw(image, seen) != before).any()
+    assert np.array_equal(image, before)

@@ -1,0 +1,153 @@
+import json
+from array import array
+
+import cv2
+import numpy as np
+import pytest
+from ament_index_python.packages import get_package_share_directory
+from sensor_msgs.msg import CompressedImage, Image
+from std_msgs.msg import Header
+
+from emotion_ros.errors import ImageError
+from emotion_ros.nodes.images import ENCODINGS, decode, to_bgr, to_message
+from emotion_ros.nodes.newest import Newest
+
+VISION_MSGS = {
+    "BoundingBox2D": "RIHS01_008eacbb0cf8f26e83795547bed013eec3675485ef386ec056d80eaaf1c1ce2f",
+    "Point2D": "RIHS01_eab0e83f44ab4de92ceaf76dd7d0e7638f2bdd1d16ffbe16c7a136c48e407247",
+    "Pose2D": "RIHS01_b0b5d1d7b4c20dd4fcde3ed1d4b289a919290572007d67a97043814db25d3648",
+    "ObjectHypothesis": "RIHS01_51da43cec11c01957a64d1e05a24acd18aae7745ec30b74348ad5f6d634f7f90",
+    "Detection2D": "RIHS01_0d12b69df5c593b3455b7346fac8205437a7d4bcb09b9e0e0b2dde787ded38ea",
+    "ObjectHypothesisWithPose": "RIHS01_41c12344c0396c48b81df12467c192d99b2a0eb1463c5c37194e4223251c80bc",
+    "Detection2DArray": "RIHS01_214274120007f4a683866481336b70310268cfa107aebe9d594a6acf75bda968",
+}
+"""Hashes of the official vision_msgs 4."""
+
+
+@pytest.mark.parametrize("name", VISION_MSGS)
+def test_our_vision_msgs_are_the_official_ones_on_the_wire(name):
+    with open(f"{get_package_share_directory('vision_msgs')}/msg/{name}.json") as file:
+        hashes = {each["type_name"]: each["hash_string"] for each in json.load(file)["type_hashes"]}
+    assert hashes[f"vision_msgs/msg/{name}"] == VISION_MSGS[name]
+
+
+def picture():
+    gradient = np.zeros((16, 24, 3), np.uint8)
+    gradient[..., 0] = np.arange(24) * 8
+    gradient[..., 1] = np.arange(16)[:, None] * 10
+    gradient[..., 2] = 90
+    return gradient
+
+
+def message(data, encoding, step, width=24, height=16, bigendian=0):
+    made = Image(encoding=encoding, step=step, width=width, height=height, is_bigendian=bigendian)
+    made.data = array("B", data.tobytes())
+    return made
+
+
+TO = {
+    "bgr8": None,
+    "8UC3": None,
+    "rgb8": cv2.COLOR_BGR2RGB,
+    "bgra8": cv2.COLOR_BGR2BGRA,
+    "rgba8": cv2.COLOR_BGR2RGBA,
+}
+
+
+@pytest.mark.parametrize("encoding", TO)
+@pytest.mark.parametrize("padding", [0, 7])
+def test_colour_encodings_give_the_pixels_back(encoding, padding):
+    pixels = picture() if TO[encoding] is None else cv2.cvtColor(picture(), TO[encoding])
+    rows = np.pad(pixels.reshape(16, -1), ((0, 0), (0, padding)), constant_values=13)
+    assert np.array_equal(to_bgr(message(rows, encoding, rows.shape[1])), picture())
+
+
+@pytest.mark.parametrize("encoding", ["mono8", "8UC1"])
+def test_grey_becomes_three_equal_channels(encoding):
+    grey = cv2.cvtColor(picture(), cv2.COLOR_BGR2GRAY)
+    assert np.array_equal(to_bgr(message(grey, encoding, 24)), cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR))
+
+
+@pytest.mark.parametrize(("order", "bigendian"), [("<u2", 0), (">u2", 1)])
+def test_mono16_keeps_the_upper_bits_in_both_byte_orders(order, bigendian):
+    grey = cv2.cvtColor(picture(), cv2.COLOR_BGR2GRAY)
+    wide = (grey.astype(np.uint16) * 256 + 77).astype(order)
+    assert np.array_equal(to_bgr(message(wide, "mono16", 48, bigendian=bigendian))[..., 0], grey)
+
+
+@pytest.mark.parametrize(("encoding", "y", "u", "v"), [("yuv422", 1, 0, 2), ("yuv422_yuy2", 0, 1, 3)])
+def test_yuv422_in_both_orders(encoding, y, u, v):
+    pixels = np.full((16, 48), 128, np.uint8)
+    pixels[:, y::2] = 180
+    pixels[:, u::4], pixels[:, v::4] = 90, 200
+    assert to_bgr(message(pixels, encoding, 48))[3, 4] == pytest.approx([114, 143, 255], abs=8)
+
+
+def test_nv12():
+    planes = np.full((24, 24), 128, np.uint8)
+    planes[:16] = 100
+    assert np.ptp(to_bgr(message(planes, "nv12", 24))) == 0
+
+
+def test_nv12_needs_both_planes():
+    with pytest.raises(ImageError, match="bytes"):
+        to_bgr(message(np.zeros((16, 24), np.uint8), "nv12", 24))
+
+
+BAYER = {
+    "bayer_rggb8": [[2, 1], [1, 0]],
+    "bayer_bggr8": [[0, 1], [1, 2]],
+    "bayer_gbrg8": [[1, 0], [2, 1]],
+    "bayer_grbg8": [[1, 2], [0, 1]],
+}
+
+
+@pytest.mark.parametrize("encoding", BAYER)
+def test_bayer_patterns_keep_a_flat_colour(encoding):
+    color = np.array([30, 120, 220], np.uint8)
+    mosaic = np.tile(color[np.array(BAYER[encoding])], (8, 12))
+    assert to_bgr(message(mosaic, encoding, 24))[8, 12] == pytest.approx(color)
+
+
+def test_every_encoding_is_tested():
+    assert set(ENCODINGS) - {"uyvy", "yuyv"} == {*TO, "mono8", "8UC1", "mono16", "yuv422", "yuv422_yuy2", *BAYER}
+
+
+@pytest.mark.parametrize(
+    ("flaw", "text"),
+    [
+        ({"data": np.zeros((15, 72), np.uint8)}, "height × step"),
+        ({"step": 71}, "expected a step of at least 72"),
+        ({"width": 0, "height": 0}, "size above zero"),
+        ({"encoding": "hologram"}, "not known"),
+    ],
+)
+def test_broken_message_is_refused_with_a_reason(flaw, text):
+    sound = {"data": np.zeros((16, 72), np.uint8), "encoding": "bgr8", "step": 72}
+    with pytest.raises(ImageError, match=text):
+        to_bgr(message(**{**sound, **flaw}))
+
+
+def test_own_message_comes_back_unchanged():
+    header = Header(frame_id="camera")
+    there = to_message(picture(), header)
+    assert there.header.frame_id == "camera"
+    assert np.array_equal(to_bgr(there), picture())
+
+
+def test_jpeg_is_decoded_and_a_truncated_one_refused(portrait):
+    jpeg = cv2.imencode(".jpg", portrait)[1].tobytes()
+    assert decode(CompressedImage(format="jpeg", data=array("B", jpeg))).shape == portrait.shape
+    with pytest.raises(ImageError, match="ends too early"):
+        decode(CompressedImage(format="jpeg", data=array("B", jpeg[:5000])))
+    with pytest.raises(ImageError, match="no picture"):
+        decode(CompressedImage(format="jpeg", data=array("B", b"hello")))
+
+
+def test_newest_replaces_and_counts():
+    slot = Newest()
+    for item in (1, 2, 3):
+        slot.put(item)
+    assert (slot.take(), slot.received, slot.dropped) == (3, 3, 2)
+    slot.close()
+    assert slot.take() is None
