@@ -178,3 +178,33 @@ class TrainConfig:
     precision: str = option("bf16-mixed", "arithmetic", choices=("32-true", "bf16-mixed"))
     pretrained: str = option("", "checkpoint whose weights to start from; empty: random weights")
     compile: bool = option(False, "compile the network first (faster steps, needs a C++ compiler)")
+
+
+NODES = {
+    "detector": (DetectorConfig, PipelineConfig),
+    "image_source": (SourceConfig,),
+    "recorder": (RecorderConfig,),
+}
+"""Each node's configs: what it declares as parameters."""
+
+
+def parameters_yaml() -> str:
+    """``config/detect.yaml``: every parameter of every node with its default and what it means."""
+    lines = ["# Every parameter with its default. Those marked (live) may change while the node runs.", ""]
+    for node, configs in NODES.items():
+        lines += [f"/**/{node}:", "  ros__parameters:"]
+        for each in (each for config in configs for each in options(config)):
+            lines += [f"    # {each.description}{_limits(each)}{' (live)' if each.live else ''}"]
+            lines += [f"    {each.name}: {_yaml(each.default)}"]
+        lines += [""]
+    return "\n".join(lines)
+
+
+def _limits(each: Option) -> str:
+    if each.choices:
+        return f"; one of {', '.join(each.choices)}"
+    return "" if each.minimum is None else f"; {each.minimum} to {each.maximum}"
+
+
+def _yaml(value: Value) -> str:
+    return f'"{value}"' if isinstance(value, str) else str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,9 +1,11 @@
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
 
 from emotion_ros.classification.preprocess import crop_square, normalise, resize
-from emotion_ros.config import DetectorConfig, PipelineConfig, build, options
+from emotion_ros.config import DetectorConfig, PipelineConfig, build, options, parameters_yaml
 from emotion_ros.drawing import draw
 from emotion_ros.errors import ConfigError, ImageError
 from emotion_ros.fusion import attach_hands, valence_arousal
@@ -103,6 +105,11 @@ def test_every_default_passes_its_own_check(config):
     for each in options(config):
         assert each.check(each.default) == each.default
         assert each.description
+
+
+def test_detect_yaml_holds_every_parameter_with_its_default():
+    shipped = Path(__file__).resolve().parents[1] / "config" / "detect.yaml"
+    assert shipped.read_text() == parameters_yaml()
 
 
 def test_smiling_astronaut_is_happy(pipeline, portrait):

@@ -52,7 +52,8 @@ def export(
 
 def _load(checkpoint: Path) -> Classifier:
     try:
-        return Classifier.load_from_checkpoint(checkpoint, map_location="cpu", weights_only=True).eval()
+        model: Classifier = Classifier.load_from_checkpoint(checkpoint, map_location="cpu", weights_only=True)
+        return model.eval()
     except Exception as error:  # torch raises whatever its unpickler met
         raise ModelError(f"{checkpoint}: expected a checkpoint of emotion-ros train: {error}") from error
 
@@ -61,7 +62,7 @@ def _temperature(model: Classifier, data: Path) -> float:
     """The temperature in 0.5…3 with the least negative log-likelihood on the val split."""
     samples = read_split(data, "val", model.config.size, model.config.color)
     with torch.no_grad():
-        logits = torch.cat([model(part) for part in torch.from_numpy(samples.pixels).split(512)]).float()
+        logits = torch.cat([model(part) for part in torch.split(torch.from_numpy(samples.pixels), 512)]).float()
     classes = torch.from_numpy(samples.classes)
     grid = np.arange(0.5, 3.0, 0.01)
     losses = [torch.nn.functional.cross_entropy(logits / t, classes).item() for t in grid.tolist()]

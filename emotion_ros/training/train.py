@@ -54,7 +54,7 @@ class Classifier(L.LightningModule):
 
     def training_step(self, batch: tuple[Tensor, Tensor, Tensor], _: int) -> Tensor:
         """Cross-entropy against soft targets on a randomly changed batch."""
-        pixels, targets, _ = batch
+        pixels, targets = batch[:2]
         loss = F.cross_entropy(self(augment(pixels.float(), self.config)).float(), targets)
         self.log("train_loss", loss, on_step=False, on_epoch=True)
         return loss
@@ -191,7 +191,7 @@ def _trainer(model_dir: Path, config: TrainConfig) -> L.Trainer:
         save_last=True,
         enable_version_counter=False,
     )
-    averaging = WeightAveraging(multi_avg_fn=get_ema_multi_avg_fn(config.ema**EMA_EVERY))
+    averaging = WeightAveraging(multi_avg_fn=get_ema_multi_avg_fn(config.ema**EMA_EVERY))  # type: ignore[no-untyped-call]
     averaging.should_update = (  # type: ignore[method-assign]
         lambda step_idx=None, epoch_idx=None: step_idx is not None and step_idx % EMA_EVERY == 0
     )

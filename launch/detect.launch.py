@@ -1,0 +1,67 @@
+"""Bring up the detector and, where a source is named, the image source beside it."""
+
+from launch import LaunchDescription
+from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
+from launch.substitutions import LaunchConfiguration
+from launch_ros.actions import Node
+
+from emotion_ros.nodes.graph import environment, share
+
+ARGUMENTS = {
+    "image": ("image_raw", "topic of the images"),
+    "source": ("", "also play this: sample, camera index or device, video, picture or folder"),
+    "params_file": (str(share() / "config" / "detect.yaml"), "YAML file with parameters of the nodes"),
+    "model": ("", "ONNX file of the classifier; empty: the one of this package"),
+    "provider": ("auto", "auto, tensorrt, cuda or cpu"),
+    "namespace": ("", "namespace of all nodes and topics"),
+    "annotated": ("annotated", "topic of the annotated images"),
+    "rviz": ("false", "also start rviz2 with the annotated image"),
+    "log_level": ("info", "debug, info, warn, error or fatal"),
+}
+"""Name to default and description."""
+
+
+def _nodes(context):
+    value = {name: LaunchConfiguration(name).perform(context) for name in ARGUMENTS}
+    common = {
+        "namespace": value["namespace"],
+        "output": "screen",
+        "arguments": ["--ros-args", "--log-level", value["log_level"]],
+    }
+    chosen = {name: value[name] for name in ("model", "provider") if value[name] != ARGUMENTS[name][0]}
+    topics = [
+        ("image_raw", value["image"]),
+        ("image_raw/compressed", f"{value['image']}/compressed"),
+        ("annotated", value["annotated"]),
+        ("annotated/compressed", f"{value['annotated']}/compressed"),
+    ]
+    yield Node(
+        package="emotion_ros",
+        executable="detector",
+        name="detector",
+        parameters=[value["params_file"], chosen],
+        remappings=topics,
+        **common,
+    )
+    if value["source"]:
+        yield Node(
+            package="emotion_ros",
+            executable="image_source",
+            name="image_source",
+            parameters=[value["params_file"], {"source": value["source"]}],
+            remappings=topics[:1],
+            **common,
+        )
+    if value["rviz"].lower() in ("true", "1"):
+        config = str(share() / "config" / "emotions.rviz")
+        yield Node(package="rviz2", executable="rviz2", arguments=["-d", config], namespace=value["namespace"])
+
+
+def generate_launch_description():
+    """What ``ros2 launch emotion_ros detect.launch.py`` brings up."""
+    declared = [
+        DeclareLaunchArgument(name, default_value=default, description=about)
+        for name, (default, about) in ARGUMENTS.items()
+    ]
+    settings = [SetEnvironmentVariable(name, value) for name, value in environment().items()]
+    return LaunchDescription([*declared, *settings, OpaqueFunction(function=lambda context: list(_nodes(context)))])
