@@ -51,11 +51,13 @@ def export(
 
 
 def _load(checkpoint: Path) -> Classifier:
+    model: Classifier
     try:
-        model: Classifier = Classifier.load_from_checkpoint(checkpoint, map_location="cpu", weights_only=True)
-        return model.eval()
+        model = Classifier.load_from_checkpoint(checkpoint, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises whatever its unpickler met
         raise ModelError(f"{checkpoint}: expected a checkpoint of emotion-ros train: {error}") from error
+    model.eval()
+    return model
 
 
 def _temperature(model: Classifier, data: Path) -> float:
