@@ -1,11 +1,11 @@
 """Bring up the detector and, where a source is named, the image source beside it."""
 
-from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
 from emotion_ros.nodes.graph import environment, share
+from launch import LaunchDescription
 
 ARGUMENTS = {
     "image": ("image_raw", "topic of the images"),
