@@ -21,7 +21,7 @@ from emotion_ros.drawing import draw
 from emotion_ros.errors import ConfigError, EmotionRosError
 from emotion_ros.msg import EmotionArray
 from emotion_ros.nodes.images import decode, to_bgr, to_jpeg, to_message
-from emotion_ros.nodes.main import spin_node
+from emotion_ros.nodes.main import spin_node, until_shutdown
 from emotion_ros.nodes.messages import to_detections, to_emotion_array
 from emotion_ros.nodes.newest import Newest
 from emotion_ros.nodes.parameters import declare, live_options
@@ -131,7 +131,8 @@ class Detector(LifecycleNode):
     def _work(self, newest: Newest[Any]) -> None:
         while (message := newest.take()) is not None:
             try:
-                self._process(message)
+                with until_shutdown():
+                    self._process(message)
             except EmotionRosError as error:
                 self._failed += 1
                 self._last_error = str(error)

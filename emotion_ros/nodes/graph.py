@@ -6,15 +6,18 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ament_index_python.packages import get_package_prefix, get_package_share_directory
+
 from emotion_ros.errors import SourceError
 
-END_WITHIN = 2.0
-"""Seconds a process has to end after an interruption, before it is killed."""
+END_WITHIN = 1.5
+"""Seconds processes have to end after an interruption, before they are killed."""
 
 
 @dataclass(frozen=True)
@@ -25,11 +28,10 @@ class Process:
     parameters: Mapping[str, object] = field(default_factory=dict)
 
     def command(self) -> list[str]:
-        """The command line that runs it with this Python."""
-        module = f"emotion_ros.nodes.{self.executable}"
+        """The command line that runs the installed executable with this Python."""
         arguments = [part for name, value in self.parameters.items() for part in ("-p", f"{name}:={_yaml(value)}")]
-        code = f"import sys; from {module} import main; sys.exit(main())"
-        return [sys.executable, "-c", code, "--ros-args", *arguments]
+        program = Path(get_package_prefix("emotion_ros")) / "lib" / "emotion_ros" / self.executable
+        return [sys.executable, str(program), "--ros-args", *arguments]
 
 
 def _yaml(value: object) -> str:
@@ -38,18 +40,17 @@ def _yaml(value: object) -> str:
 
 def share() -> Path:
     """The package's share folder, where config/ and launch/ are."""
-    from ament_index_python.packages import get_package_share_directory
-
     return Path(get_package_share_directory("emotion_ros"))
 
 
 def environment() -> dict[str, str]:
     """What the nodes need to pass large images on without loss (see config/fastdds.xml); settings of the user win."""
-    profile = str(share() / "config" / "fastdds.xml")
-    return {
-        name: os.environ.get(name, profile)
-        for name in ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE")
-    }
+    name = (
+        "FASTRTPS_DEFAULT_PROFILES_FILE"
+        if os.environ.get("ROS_DISTRO") == "humble"
+        else "FASTDDS_DEFAULT_PROFILES_FILE"
+    )
+    return {name: os.environ.get(name, str(share() / "config" / "fastdds.xml"))}
 
 
 def run(source: Mapping[str, object], detector: Mapping[str, object], recorder: Mapping[str, object]) -> int:
@@ -65,24 +66,30 @@ def run(source: Mapping[str, object], detector: Mapping[str, object], recorder: 
         subprocess.Popen(process.command(), env=settings, start_new_session=True)
         for process in (Process("recorder", recorder), Process("detector", detector), Process("image_source", source))
     ]
-    previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        while all(process.poll() is None for process in processes):
-            time.sleep(0.05)
-        time.sleep(0.3)
-    except KeyboardInterrupt:
+    interrupted = threading.Event()
+    previous = {
+        number: signal.signal(number, lambda *_: interrupted.set()) for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    while all(process.poll() is None for process in processes) and not interrupted.wait(0.05):
         pass
-    finally:
-        signal.signal(signal.SIGTERM, previous)
-        codes = [_end(process) for process in reversed(processes)]
-    return int(any(codes))
+    failed = any(process.poll() for process in processes)
+    recorder_process, *others = processes
+    codes = [*_end(others), *_end([recorder_process])]
+    for number, handler in previous.items():
+        signal.signal(number, handler)
+    return int(failed or any(codes))
 
 
-def _end(process: subprocess.Popen[bytes]) -> int:
-    if process.poll() is None:
-        process.send_signal(signal.SIGINT)
-    try:
-        return process.wait(END_WITHIN)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        return process.wait()
+def _end(processes: Sequence[subprocess.Popen[bytes]]) -> list[int]:
+    """Interrupt processes and wait for them; their exit codes, 0 for one that ended by our signal while it started."""
+    for process in processes:
+        if process.poll() is None:
+            process.send_signal(signal.SIGINT)
+    deadline = time.monotonic() + END_WITHIN
+    for process in processes:
+        try:
+            process.wait(max(deadline - time.monotonic(), 0))
+        except subprocess.TimeoutExpired:
+            process.kill()
+    codes = [process.wait() for process in processes]
+    return [0 if code in (-signal.SIGINT, -signal.SIGKILL) else code for code in codes]

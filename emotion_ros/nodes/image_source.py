@@ -14,7 +14,7 @@ from std_msgs.msg import Header
 from emotion_ros.config import SourceConfig
 from emotion_ros.errors import EmotionRosError
 from emotion_ros.nodes.images import to_message
-from emotion_ros.nodes.main import spin_node
+from emotion_ros.nodes.main import spin_node, until_shutdown
 from emotion_ros.nodes.parameters import declare
 from emotion_ros.nodes.qos import PUBLISH
 from emotion_ros.sources import Frame, frames, is_camera
@@ -56,12 +56,14 @@ class ImageSource(Node):
 
     def _read(self) -> None:
         try:
-            self._wait_for_subscriber()
-            self._play()
-            while self.config.loop and not self._ending.is_set():
-                self._frames = self._open()
+            with until_shutdown():
+                self._wait_for_subscriber()
                 self._play()
-            self.get_logger().info("the source has ended")
+                while self.config.loop and not self._ending.is_set():
+                    self._frames = self._open()
+                    self._play()
+            if not self._ending.is_set():
+                self.get_logger().info("the source has ended")
         except EmotionRosError as error:
             self.error = str(error)
             self.get_logger().error(self.error)

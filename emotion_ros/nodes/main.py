@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.impl.implementation_singleton import rclpy_implementation
 
 from emotion_ros.errors import EmotionRosError
+
+
+@contextmanager
+def until_shutdown() -> Iterator[None]:
+    """Run a thread's work until the end of it or of rclpy's context, whose publishers fail once it is shut down."""
+    try:
+        yield
+    except rclpy_implementation.RCLError:
+        if rclpy.ok():
+            raise
 
 
 def spin_node(create: Callable[[], Any]) -> int:
@@ -18,15 +31,20 @@ def spin_node(create: Callable[[], Any]) -> int:
     Returns:
         0 after an interruption, 1 where the node could not be created or ended itself with an error.
     """
+    # rclpy's own handlers, installed by init, shut the context down and then call these: no KeyboardInterrupt strikes
+    # while files are finished, however often Ctrl-C comes.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: None)
     rclpy.init()
     node = None
     try:
-        node = create()
-        executor = SingleThreadedExecutor()
-        executor.add_node(node)
-        node.start()
-        executor.spin()
-    except (KeyboardInterrupt, ExternalShutdownException):
+        with until_shutdown():
+            node = create()
+            executor = SingleThreadedExecutor()
+            executor.add_node(node)
+            node.start()
+            executor.spin()
+    except ExternalShutdownException:
         return 0
     except EmotionRosError as error:
         print(f"emotion_ros: {error}", file=sys.stderr)
