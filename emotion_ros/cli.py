@@ -65,8 +65,8 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("checkpoint", type=Path)
     export.add_argument("output", type=Path)
     export.add_argument("--calibrate", type=Path, metavar="DATA", help="set the temperature on this data's val split")
-    export.add_argument("--margin", type=float, default=0.0, help="of the crop, as a share of the face box")
-    export.add_argument("--shift", type=float, default=0.0, help="of the crop, downwards, as a share of the face box")
+    export.add_argument("--margin", type=float, default=0.0, help="of the crop, as measure-crop finds it")
+    export.add_argument("--shift", type=float, default=0.0, help="of the crop, as measure-crop finds it")
     export.add_argument("--data", default="", help="what the model was trained on, for its metadata")
     export.add_argument("--licence", default="", help="of the model, for its metadata")
 
@@ -75,6 +75,14 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("data", type=Path)
     evaluate.add_argument("--split", default="val", choices=("train", "val", "test"))
     evaluate.add_argument("--json", action="store_true", help="machine-readable")
+
+    crop = _command(commands, "measure-crop", _measure_crop, "which crop margin and shift suit a model best")
+    crop.add_argument("model", type=Path)
+    crop.add_argument("data", type=Path)
+    crop.add_argument("--split", default="val", choices=("train", "val", "test"))
+    crop.add_argument("--detectors", default="mediapipe,mediapipe_full", help="a name, or name=model, with commas")
+    crop.add_argument("--pictures", type=int, default=1200, help="how many of the split")
+    crop.add_argument("--json", action="store_true", help="machine-readable")
 
     models = _command(commands, "models", _models, "show a model's contract, list or fetch models")
     models.add_argument("action", choices=("show", "list", "fetch"))
@@ -153,6 +161,23 @@ def _evaluate(parsed: argparse.Namespace) -> int:
     print(f"{figures['model']} on {figures['pictures']} pictures of {figures['split']}: {figures['accuracy']:.4f}")
     for label, recall in figures["recall"].items():
         print(f"  {label:10} {recall:.4f}")
+    return 0
+
+
+def _measure_crop(parsed: argparse.Namespace) -> int:
+    from emotion_ros.training.crop import measure_crop
+
+    figures = measure_crop(parsed.model, parsed.data, parsed.split, parsed.detectors.split(","), parsed.pictures)
+    if parsed.json:
+        print(json.dumps(figures))
+        return 0
+    for name, rows in figures["accuracy"].items():
+        print(f"{name}: {figures['faces'][name]} faces; accuracy by margin (down) and shift (across)")
+        print("       " + "".join(f"{shift:8.2f}" for shift in figures["shifts"]))
+        for margin, row in zip(figures["margins"], rows, strict=True):
+            print(f"{margin:7.2f}" + "".join(f"{value:8.4f}" for value in row))
+    print(f"the pictures as they are: {figures['whole']:.4f}")
+    print(f"best over all: --margin {figures['margin']} --shift {figures['shift']}")
     return 0
 
 

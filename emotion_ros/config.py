@@ -107,7 +107,7 @@ class PipelineConfig:
         24, "faces with a shorter side, in pixels, are not reported", minimum=1, maximum=4096, live=True
     )
     hands: bool = option(True, "look for hands")
-    hand_confidence: float = option(0.5, "hands below this are not reported", minimum=0.0, maximum=1.0)
+    hand_confidence: float = option(0.3, "hands below this are not reported", minimum=0.0, maximum=1.0)
     max_hands: int = option(4, "most hands that are looked for in an image", minimum=1, maximum=32)
     model: str = option("", "ONNX file of the emotion classifier; empty: the one of this package")
     provider: str = option("auto", "what runs the classifier", choices=("auto", "tensorrt", "cuda", "cpu"))

@@ -79,7 +79,7 @@ class Pipeline:
     def _classify(self, image: Image, faces: Sequence[Face], owned: Sequence[tuple[Hand, ...]]) -> NDArray[np.float32]:
         about = self.classifier.contract
         crops = [
-            region_crop(image, about.region, face.box, [hand.box for hand in hands], about.margin, about.shift)
+            region_crop(image, about.region, face, hands, about.margin, about.shift)
             for face, hands in zip(faces, owned, strict=True)
         ]
         return self.classifier.classify(crops)

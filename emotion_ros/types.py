@@ -65,8 +65,8 @@ class Box:
 class Face:
     """A detected face.
 
-    ``landmarks`` are at least five points in this order: right eye, left eye, nose tip, then what the backend adds
-    (right and left are the person's own).
+    ``landmarks`` are at least four points in this order: right eye, left eye, nose tip, middle of the mouth, then what
+    the backend adds (right and left are the person's own).
     """
 
     box: Box

@@ -28,7 +28,7 @@ class Contract:
     ``labels`` in the order of the outputs. ``region`` is what a crop shows: ``face``, ``face_hands`` (the face with the
     hands that belong to it) or ``frame``. ``size`` is the side of the square input in pixels. ``mean`` and ``std`` per
     channel, of pixels as 0…1. ``margin`` and ``shift`` of the crop as in
-    :func:`emotion_ros.classification.preprocess.crop_square`. Logits are divided by ``temperature`` before the
+    :func:`emotion_ros.classification.preprocess.region_crop`. Logits are divided by ``temperature`` before the
     softmax; ``activated`` models end in a softmax of their own.
     """
 

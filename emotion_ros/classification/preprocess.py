@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from emotion_ros.types import Box, Image
+from emotion_ros.types import Box, Face, Hand, Image, Points
 
 
 def crop_square(image: Image, box: Box, margin: float, shift: float = 0.0) -> Image:
@@ -35,13 +35,39 @@ def crop_square(image: Image, box: Box, margin: float, shift: float = 0.0) -> Im
     return _padded_slice(image, left, top, side)
 
 
-def region_crop(image: Image, region: str, face: Box, hands: Sequence[Box], margin: float, shift: float) -> Image:
-    """What a classifier sees of a person, by its region: ``face``, ``face_hands`` or ``frame`` (the whole image)."""
+def face_square(landmarks: Points) -> Box:
+    """The square that eyes and mouth span: their midpoint in its centre, twice as wide as they are apart.
+
+    Detectors draw the box of one face up to a third higher or wider than each other, but agree on where eyes and mouth
+    are. "Apart" is the larger of the distance between the eyes and that from their middle to the mouth, so that a face
+    that turns away or nods does not shrink.
+
+    Args:
+        landmarks: at least four points; right eye, left eye, nose tip, middle of the mouth.
+    """
+    right, left, mouth = landmarks[0], landmarks[1], landmarks[3]
+    eyes = (right + left) / 2
+    side = 2 * max(float(np.hypot(*(left - right))), float(np.hypot(*(mouth - eyes))))
+    x, y = ((eyes + mouth) / 2).tolist()
+    return Box(x - side / 2, y - side / 2, side, side)
+
+
+def region_crop(image: Image, region: str, face: Face, hands: Sequence[Hand], margin: float, shift: float) -> Image:
+    """What a classifier sees of a person.
+
+    Args:
+        image: height × width × 3.
+        region: ``face``; ``face_hands``, the face with the hands that belong to it; or ``frame``, the whole image.
+        face: the person's.
+        hands: the person's.
+        margin: see :func:`crop_square`; of the :func:`face_square`.
+        shift: the same.
+    """
     if region == "frame":
         return image
-    box = face
+    box = face_square(face.landmarks)
     if region == "face_hands":
-        for hand in hands:
+        for hand in (hand.box for hand in hands):
             left, top = min(box.x, hand.x), min(box.y, hand.y)
             right = max(box.x + box.width, hand.x + hand.width)
             box = Box(left, top, right - left, max(box.y + box.height, hand.y + hand.height) - top)

@@ -20,7 +20,7 @@ LOWEST_CONFIDENCE = 0.1
 class MediaPipeFaces:
     """Faces up to about 2 m (short range) or 5 m (full range) from a usual camera, with six landmarks.
 
-    The landmarks are right eye, left eye, nose tip, mouth centre, right ear, left ear.
+    The landmarks are right eye, left eye, nose tip, middle of the mouth, right ear, left ear.
     """
 
     def __init__(self, full_range: bool) -> None:

@@ -20,7 +20,7 @@ SUPPRESSION_OVERLAP = 0.3
 
 
 class YuNetFaces:
-    """Faces with five landmarks: right eye, left eye, nose tip, right and left corner of the mouth."""
+    """Faces with six landmarks: right eye, left eye, nose tip, middle, right and left corner of the mouth."""
 
     def __init__(self, model: Path | None) -> None:
         if model is None or not model.is_file():
@@ -52,4 +52,6 @@ class YuNetFaces:
 
 def _face(row: NDArray[np.float32], width: int, height: int) -> Face:
     box = Box(*(float(value) for value in row[:4]))
-    return Face(box.clipped(width, height), float(min(row[14], 1.0)), row[4:14].reshape(5, 2).copy())
+    eyes_and_nose, mouth = np.split(row[4:14].reshape(5, 2), [3])
+    landmarks = np.concatenate([eyes_and_nose, mouth.mean(0, keepdims=True), mouth])
+    return Face(box.clipped(width, height), float(min(row[14], 1.0)), landmarks)

@@ -1,0 +1,110 @@
+"""How much of a face a model wants to see: the crop's margin and shift, by measurement.
+
+Training pictures are crops that somebody else made, tight or wide. On the robot the crop is made around the landmarks
+that a detector found. Here both meet: each picture is enlarged into a wider canvas, a face detector finds the face in
+it, and the model classifies crops of several margins and shifts. The best crop is the one the model is most often
+right on, over all detectors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from emotion_ros.catalog import find_model
+from emotion_ros.classification.classifier import EmotionClassifier
+from emotion_ros.classification.preprocess import crop_square, face_square
+from emotion_ros.detection import FACE_DETECTORS
+from emotion_ros.errors import DatasetError
+from emotion_ros.training.datasets import read_split
+from emotion_ros.types import Face, Image
+
+SIDE, BORDER = 240, 120
+"""Pixels of the enlarged picture, and of the border around it that repeats its edge: faces a detector finds well."""
+
+MARGINS = (0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3)
+SHIFTS = (-0.2, -0.15, -0.1, -0.05, 0.0, 0.05)
+
+CONFIDENCE, SMALLEST = 0.5, 24
+"""Of a face that counts: the defaults of the pipeline."""
+
+
+def measure_crop(model: Path, data: Path, split: str, detectors: Sequence[str], pictures: int) -> dict[str, Any]:
+    """Accuracy for each margin and shift on up to ``pictures`` of a split.
+
+    Args:
+        model: ONNX file whose region is ``face``.
+        data: see :func:`emotion_ros.training.datasets.read_split`.
+        split: ``train``, ``val`` or ``test``.
+        detectors: names of face detectors, or ``name=model`` for one that needs a model file.
+        pictures: spread evenly over the split.
+
+    Returns:
+        ``margin`` and ``shift`` (the best), ``whole`` (accuracy on the pictures as they are), ``faces`` per
+        detector, ``margins``, ``shifts``, and ``accuracy`` per detector (rows are margins, columns are shifts).
+
+    Raises:
+        ModelError: the model, or a detector's, cannot be used.
+        DatasetError: the data cannot be used, or a detector finds no face in them.
+    """
+    classifier = EmotionClassifier(model, "cpu")
+    samples = read_split(data, split, SIDE, "bgr")
+    chosen = np.unique(np.linspace(0, len(samples) - 1, pictures).astype(int))
+    canvases = [_canvas(samples.pixels[index].transpose(1, 2, 0)) for index in chosen]
+    truth = np.array([classifier.contract.labels.index(samples.labels[samples.classes[index]]) for index in chosen])
+    grids, faces = {}, {}
+    for name in detectors:
+        found = _single_faces(name, canvases)
+        if not found:
+            raise DatasetError(f"{data}: expected faces, {name} finds none in {len(chosen)} pictures of {split}")
+        grids[name] = _accuracies(classifier, canvases, found, truth)
+        faces[name] = len(found)
+    mean = np.mean(list(grids.values()), axis=0)
+    row, column = np.unravel_index(int(mean.argmax()), mean.shape)
+    inside = [canvas[BORDER:-BORDER, BORDER:-BORDER] for canvas in canvases]
+    return {
+        "model": classifier.name,
+        "split": split,
+        "pictures": len(chosen),
+        "margin": MARGINS[int(row)],
+        "shift": SHIFTS[int(column)],
+        "whole": round(float((_predict(classifier, inside) == truth).mean()), 4),
+        "faces": faces,
+        "margins": MARGINS,
+        "shifts": SHIFTS,
+        "accuracy": {name: grid.round(4).tolist() for name, grid in grids.items()},
+    }
+
+
+def _canvas(picture: Image) -> Image:
+    border = (BORDER, BORDER, BORDER, BORDER)
+    return cv2.copyMakeBorder(np.ascontiguousarray(picture), *border, cv2.BORDER_REPLICATE)  # type: ignore[return-value]
+
+
+def _single_faces(name: str, canvases: Sequence[Image]) -> dict[int, Face]:
+    """The face of each picture in which a detector sees exactly one."""
+    backend, _, file = name.partition("=")
+    detector = FACE_DETECTORS[backend](find_model(file) if file else None)
+    found = [detector.detect(canvas, CONFIDENCE, SMALLEST) for canvas in canvases]
+    detector.close()
+    return {index: faces[0] for index, faces in enumerate(found) if len(faces) == 1}
+
+
+def _accuracies(classifier: EmotionClassifier, canvases: Sequence[Image], faces: dict[int, Face], truth: Any) -> Any:
+    right = truth[list(faces)]
+    squares = {index: face_square(face.landmarks) for index, face in faces.items()}
+    grid = np.zeros((len(MARGINS), len(SHIFTS)))
+    for row, margin in enumerate(MARGINS):
+        for column, shift in enumerate(SHIFTS):
+            crops = [crop_square(canvases[index], square, margin, shift) for index, square in squares.items()]
+            grid[row, column] = (_predict(classifier, crops) == right).mean()
+    return grid
+
+
+def _predict(classifier: EmotionClassifier, crops: Sequence[Image]) -> Any:
+    parts = [classifier.classify(crops[start : start + 64]) for start in range(0, len(crops), 64)]
+    return np.concatenate(parts).argmax(1)
