@@ -59,7 +59,7 @@ lint: install/built $(VENV)/test.done ## ruff, mypy, and which room may import w
 	@scripts/in-workspace lint-imports
 
 bench: install/built ## measure, print and save the figures to out/bench.json
-	@$(BIN)/emotion-ros benchmark --out $(OUT)/bench.json
+	@$(BIN)/emotion-ros benchmark --source $(SOURCE) --out $(OUT)/bench.json
 
 lock: ## choose versions anew: requirements/*.in to requirements/*.txt
 	@$(PIP) uv

@@ -1,46 +1,85 @@
-"""What the pipeline costs on this machine."""
+"""What the pipeline costs on this machine, without ROS."""
 
 from __future__ import annotations
 
 import statistics
 import time
+from collections.abc import Callable
 
+import cv2
 import numpy as np
 
 from emotion_ros.config import PipelineConfig
 from emotion_ros.drawing import draw
+from emotion_ros.errors import SourceError
 from emotion_ros.pipeline import Pipeline
 from emotion_ros.sources import frames
+from emotion_ros.types import Image
 
 ROUNDS = 60
 
+CROWDS = {1: (1, 1), 2: (2, 1), 4: (2, 2), 8: (4, 2)}
+"""Number of faces to columns and rows that they stand in."""
 
-def benchmark() -> dict[str, float]:
-    """Median milliseconds per stage and frames per second on the sample (640×480, one face), and milliseconds of the
-    classifier for 1, 2, 4 and 8 faces."""
+
+def stages(source: str) -> dict[str, float]:
+    """Median milliseconds per stage on the first frames of a source at 640×480, and frames per second of it all.
+
+    Raises:
+        SourceError: the source has no picture.
+    """
+    images = _images(source)
     pipeline = Pipeline(PipelineConfig())
-    images = [frame.image for frame in frames("sample") if frame.image is not None][:ROUNDS]
-    stages: dict[str, list[float]] = {}
+    seen = [pipeline.perceive(image, float(number)) for number, image in enumerate(images)]
     start = time.perf_counter()
-    for number, image in enumerate(images):
-        for stage, value in pipeline.perceive(image, number / 30).timings.items():
-            stages.setdefault(stage, []).append(value)
+    seen += [pipeline.perceive(image, float(number)) for number, image in enumerate(images)]
     seconds = time.perf_counter() - start
-    figures = {f"{stage} ms": statistics.median(values) for stage, values in stages.items()}
-    perception = pipeline.perceive(images[0], 100.0)
-    figures["draw ms"] = _median(lambda: draw(images[0], perception))
-    figures["pipeline frames per second"] = len(images) / seconds
-    crop = np.ascontiguousarray(images[0][100:228, 250:378])
-    for faces in (1, 2, 4, 8):
-        crops = [crop] * faces
-        figures[f"classify {faces} faces ms"] = _median(lambda crops=crops: pipeline.classifier.classify(crops))
+    figures = {f"{each}_ms": statistics.median(one.timings[each] for one in seen) for each in seen[0].timings}
+    figures["draw_ms"] = median_ms(lambda: draw(images[0], seen[0]))
+    figures["frames_per_second"] = len(images) / seconds
+    figures["faces_per_frame"] = statistics.mean(len(one.people) for one in seen)
+    figures["hands_per_frame"] = statistics.mean(
+        len(one.hands) + sum(len(person.hands) for person in one.people) for one in seen
+    )
+    pipeline.close()
     return figures
 
 
-def _median(call: object) -> float:
+def crowd(count: int) -> dict[str, float]:
+    """Faces found, milliseconds of the classifier and of the pipeline for ``count`` faces in a 640×480 image."""
+    columns, rows = CROWDS[count]
+    head = cv2.resize(_images("sample")[0][38:257, 291:437], (160, 240))
+    image = np.full((480, 640, 3), 60, np.uint8)
+    for index in range(count):
+        x, y = index % columns * (640 // columns), index // columns * (480 // rows)
+        image[y : y + 240, x : x + 160] = head
+    pipeline = Pipeline(PipelineConfig())
+    seen = [pipeline.perceive(image, float(number)) for number in range(ROUNDS)]
+    pipeline.close()
+    return {
+        "found": len(seen[0].people),
+        "classify_ms": statistics.median(one.timings["classify"] for one in seen),
+        "pipeline_ms": statistics.median(sum(one.timings.values()) for one in seen),
+    }
+
+
+def median_ms(call: Callable[[], object]) -> float:
+    """Median milliseconds of many calls."""
     spans = []
     for _ in range(ROUNDS):
         start = time.perf_counter()
-        call()  # type: ignore[operator]
+        call()
         spans.append(1000 * (time.perf_counter() - start))
     return statistics.median(spans)
+
+
+def _images(source: str) -> list[Image]:
+    images: list[Image] = []
+    for frame in frames(source):
+        if frame.image is not None:
+            images.append(cv2.resize(frame.image, (640, 480)))  # type: ignore[arg-type]
+        if len(images) == ROUNDS:
+            break
+    if not images:
+        raise SourceError(f"{source}: expected pictures, none could be read")
+    return images

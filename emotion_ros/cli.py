@@ -6,7 +6,8 @@ import argparse
 import dataclasses
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -88,7 +89,8 @@ def _parser() -> argparse.ArgumentParser:
     models.add_argument("action", choices=("show", "list", "fetch"))
     models.add_argument("name", nargs="?", help="a model file (show) or a name of the catalog (fetch)")
 
-    benchmark = _command(commands, "benchmark", _benchmark, "measure the pipeline on this machine")
+    benchmark = _command(commands, "benchmark", _benchmark, "measure the pipeline and the ROS graph on this machine")
+    benchmark.add_argument("--source", default="sample", help="what is played, seen at 640×480")
     benchmark.add_argument("--out", type=Path, help="JSON file for the figures")
     return parser
 
@@ -202,12 +204,28 @@ def _models(parsed: argparse.Namespace) -> int:
 
 
 def _benchmark(parsed: argparse.Namespace) -> int:
-    from emotion_ros.benchmark import benchmark
+    from emotion_ros import benchmark
+    from emotion_ros.nodes import benchmark as ros
+    from emotion_ros.sources import frames
 
-    figures = benchmark()
-    for name, value in figures.items():
-        print(f"{name:28} {value:8.2f}")
+    picture = next(frame.image for frame in frames("sample") if frame.image is not None)
+    parts: dict[str, Callable[[], dict[str, float]]] = {
+        "decode 640×480": lambda: ros.decode(picture),
+        f"pipeline on {parsed.source} at 640×480": lambda: benchmark.stages(parsed.source),
+        **{f"{count} faces at 640×480": partial(benchmark.crowd, count) for count in benchmark.CROWDS},
+        **{f"graph on {parsed.source}, {rate} Hz": partial(ros.graph, parsed.source, rate) for rate in (30, 60)},
+        **{
+            f"images of {width}×{height} at 30 Hz, {name}": partial(ros.transport, (width, height), cured)
+            for width, height in ros.SIZES
+            for name, cured in (("Fast DDS as it comes", False), ("config/fastdds.xml", True))
+        },
+    }
+    figures = {}
+    for name, measure in parts.items():
+        figures[name] = {key: round(value, 2) for key, value in measure().items()}
+        print(f"{name}: " + ", ".join(f"{key} {value:g}" for key, value in figures[name].items()), flush=True)
     if parsed.out:
         parsed.out.parent.mkdir(parents=True, exist_ok=True)
-        parsed.out.write_text(json.dumps(figures, indent=2) + "\n")
+        parsed.out.write_text(json.dumps(figures, indent=2, ensure_ascii=False) + "\n")
+        print(f"written: {parsed.out}")
     return 0

@@ -138,8 +138,8 @@ class SourceConfig:
     source: str = option("sample", "sample, camera index or device, video file, picture, or folder of pictures")
     rate: float = option(0.0, "images per second; 0: the source's own", minimum=0.0, maximum=1000.0)
     loop: bool = option(False, "start again at the end")
-    width: int = option(640, "width asked of a camera, pixels", minimum=16, maximum=8192)
-    height: int = option(480, "height asked of a camera, pixels", minimum=16, maximum=8192)
+    width: int = option(640, "width asked of a camera or of the sample, pixels", minimum=16, maximum=8192)
+    height: int = option(480, "height asked of a camera or of the sample, pixels", minimum=16, maximum=8192)
     frame_id: str = option("camera", "frame_id of the images")
 
 

@@ -47,14 +47,14 @@ def frames(source: str, rate: float = 0.0, size: tuple[int, int] = (640, 480)) -
     Args:
         source: ``sample``, camera index or device, video, picture or folder of pictures.
         rate: images per second that ``time`` follows; 0: the source's own.
-        size: width and height asked of a camera.
+        size: width and height asked of a camera, or of the sample.
 
     Raises:
         SourceError: it does not exist or cannot be opened.
     """
     path = Path(source)
     if source == "sample":
-        return _sample(rate or SAMPLE_RATE)
+        return _sample(rate or SAMPLE_RATE, size)
     if is_camera(source):
         return _camera(source, size)
     if path.is_dir():
@@ -66,16 +66,19 @@ def frames(source: str, rate: float = 0.0, size: tuple[int, int] = (640, 480)) -
     return _video(path, rate)
 
 
-def _sample(rate: float) -> Iterator[Frame]:
+def _sample(rate: float, size: tuple[int, int]) -> Iterator[Frame]:
     """A face that moves about: NASA's portrait of Eileen Collins, public domain, from scikit-image."""
     import skimage.data
 
     portrait = cv2.cvtColor(skimage.data.astronaut(), cv2.COLOR_RGB2BGR)
+    width, height = size
+    unit = height / 480
     for number in range(SAMPLE_FRAMES):
         angle = 2 * np.pi * number / SAMPLE_FRAMES
-        scale = 0.85 + 0.1 * np.sin(angle)
-        move = np.array([[scale, 0, 110 + 60 * np.cos(angle)], [0, scale, 25 + 15 * np.sin(2 * angle)]])
-        image = cv2.warpAffine(portrait, move, (640, 480), borderValue=(60, 50, 45))
+        scale = unit * (0.85 + 0.1 * np.sin(angle))
+        left = width / 2 + unit * (60 * np.cos(angle) - 210)
+        move = np.array([[scale, 0, left], [0, scale, unit * (25 + 15 * np.sin(2 * angle))]])
+        image = cv2.warpAffine(portrait, move, size, borderValue=(60, 50, 45))
         yield Frame("sample", number, number / rate, image)  # type: ignore[arg-type]
 
 

@@ -74,13 +74,13 @@ def run(source: Mapping[str, object], detector: Mapping[str, object], recorder: 
         pass
     failed = any(process.poll() for process in processes)
     recorder_process, *others = processes
-    codes = [*_end(others), *_end([recorder_process])]
+    codes = [*end(others), *end([recorder_process])]
     for number, handler in previous.items():
         signal.signal(number, handler)
     return int(failed or any(codes))
 
 
-def _end(processes: Sequence[subprocess.Popen[bytes]]) -> list[int]:
+def end(processes: Sequence[subprocess.Popen[bytes]]) -> list[int]:
     """Interrupt processes and wait for them; their exit codes, 0 for one that ended by our signal while it started."""
     for process in processes:
         if process.poll() is None:
