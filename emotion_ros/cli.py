@@ -123,8 +123,12 @@ def _run(parsed: argparse.Namespace) -> int:
     from emotion_ros.nodes import graph
 
     source, detector = _build(SourceConfig, parsed), _build(PipelineConfig, parsed)
-    recorder = {"out": parsed.out} if parsed.rate == 0 else {"out": parsed.out, "rate": parsed.rate}
-    return graph.run(dataclasses.asdict(source), dataclasses.asdict(detector), recorder)
+    if detector != PipelineConfig():
+        from emotion_ros.pipeline import Pipeline
+
+        Pipeline(detector).close()  # what cannot be used is one clear error here, not a graph that waits
+    configs = (source, detector, _build(RecorderConfig, parsed))
+    return graph.run(*(dataclasses.asdict(config) for config in configs))
 
 
 def _detect(parsed: argparse.Namespace) -> int:

@@ -148,7 +148,6 @@ class RecorderConfig:
     """What the recorder node writes."""
 
     out: str = option("out", "folder for annotated.mp4 and emotions.jsonl")
-    rate: float = option(25.0, "frames per second of the video", minimum=1.0, maximum=240.0)
 
 
 @dataclass(frozen=True)

@@ -41,6 +41,19 @@ def draw(image: Image, perception: Perception) -> Image:
     return canvas
 
 
+def letterbox(image: Image, size: tuple[int, int]) -> Image:
+    """The whole image as large as it fits into ``size`` (width, height), black around it."""
+    width, height = size
+    if image.shape[:2] == (height, width):
+        return image
+    scale = min(width / image.shape[1], height / image.shape[0])
+    scaled = cv2.resize(image, (max(int(image.shape[1] * scale), 1), max(int(image.shape[0] * scale), 1)))
+    canvas = np.zeros((height, width, 3), np.uint8)
+    top, left = (height - scaled.shape[0]) // 2, (width - scaled.shape[1]) // 2
+    canvas[top : top + scaled.shape[0], left : left + scaled.shape[1]] = scaled
+    return canvas
+
+
 def _width(unit: float, pixels: float) -> int:
     return max(round(unit * pixels), 1)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +25,8 @@ UNKNOWN = "unknown"
 
 class Pipeline:
     """Detectors, classifier and tracker, loaded and warm. Not for two threads at once.
+
+    ``config`` may be replaced between two images; of a replaced one only the live settings count.
 
     Raises:
         ModelError: a model is missing or cannot be used.
@@ -65,10 +66,6 @@ class Pipeline:
         }
         height, width = image.shape[:2]
         return Perception(width, height, self.classifier.name, self.classifier.contract.labels, people, loose, timings)
-
-    def reconfigure(self, **live: float) -> None:
-        """Change settings that may change at run time; the next image sees them."""
-        self.config = replace(self.config, **live)  # type: ignore[arg-type]
 
     def close(self) -> None:
         """Free the detectors."""

@@ -41,6 +41,16 @@ def is_camera(source: str) -> bool:
     return source.isdigit() or source.startswith("/dev/")
 
 
+def check_source(source: str) -> None:
+    """See that there is something to play, without opening it.
+
+    Raises:
+        SourceError: there is nothing of that name.
+    """
+    if source != "sample" and not source.isdigit() and not Path(source).exists():
+        raise SourceError(f"{source}: expected sample, a camera, a video, a picture or a folder, found nothing there")
+
+
 def frames(source: str, rate: float = 0.0, size: tuple[int, int] = (640, 480)) -> Iterator[Frame]:
     """All frames of a source, as fast as they can be read; a camera never ends.
 
@@ -52,6 +62,7 @@ def frames(source: str, rate: float = 0.0, size: tuple[int, int] = (640, 480)) -
     Raises:
         SourceError: it does not exist or cannot be opened.
     """
+    check_source(source)
     path = Path(source)
     if source == "sample":
         return _sample(rate or SAMPLE_RATE, size)
@@ -59,8 +70,6 @@ def frames(source: str, rate: float = 0.0, size: tuple[int, int] = (640, 480)) -
         return _camera(source, size)
     if path.is_dir():
         return _pictures(sorted(each for each in path.iterdir() if each.suffix.lower() in PICTURES), path, rate)
-    if not path.is_file():
-        raise SourceError(f"{source}: expected a camera, a video, a picture or a folder, found nothing there")
     if path.suffix.lower() in PICTURES:
         return _pictures([path], path, rate)
     return _video(path, rate)

@@ -9,7 +9,8 @@ from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
 from emotion_ros.errors import ImageError
-from emotion_ros.nodes.images import ENCODINGS, decode, to_bgr, to_message
+from emotion_ros.nodes import images
+from emotion_ros.nodes.images import BRIDGED, ENCODINGS, decode, to_bgr, to_message
 from emotion_ros.nodes.newest import Newest
 
 VISION_MSGS = {
@@ -69,9 +70,9 @@ def test_grey_becomes_three_equal_channels(encoding):
 
 
 @pytest.mark.parametrize(("order", "bigendian"), [("<u2", 0), (">u2", 1)])
-def test_mono16_keeps_the_upper_bits_in_both_byte_orders(order, bigendian):
+def test_mono16_is_scaled_to_eight_bits_in_both_byte_orders(order, bigendian):
     grey = cv2.cvtColor(picture(), cv2.COLOR_BGR2GRAY)
-    wide = (grey.astype(np.uint16) * 256 + 77).astype(order)
+    wide = (grey.astype(np.uint16) * 257 + 77).astype(order)
     assert np.array_equal(to_bgr(message(wide, "mono16", 48, bigendian=bigendian))[..., 0], grey)
 
 
@@ -126,6 +127,20 @@ def test_broken_message_is_refused_with_a_reason(flaw, text):
     sound = {"data": np.zeros((16, 72), np.uint8), "encoding": "bgr8", "step": 72}
     with pytest.raises(ImageError, match=text):
         to_bgr(message(**{**sound, **flaw}))
+
+
+@pytest.mark.parametrize("encoding", BRIDGED)
+@pytest.mark.parametrize("pixels_of_padding", [0, 8])
+@pytest.mark.parametrize("bigendian", [0, 1])
+def test_cv_bridge_gives_the_same_pixels(monkeypatch, encoding, pixels_of_padding, bigendian):
+    pytest.importorskip("cv_bridge", reason="cv_bridge is not installed")
+    values, kind, _ = ENCODINGS[encoding]
+    step = (24 + pixels_of_padding) * values * np.dtype(kind).itemsize
+    noise = np.random.default_rng(1).integers(0, 255, (16, step), np.uint8)
+    sent = message(noise, encoding, step, bigendian=bigendian)
+    bridged = to_bgr(sent)
+    monkeypatch.setattr(images, "CvBridge", None)
+    assert np.array_equal(bridged, to_bgr(sent))
 
 
 def test_own_message_comes_back_unchanged():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import threading
 import time
+import traceback
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from sensor_msgs.msg import CompressedImage
 from sensor_msgs.msg import Image as ImageMessage
 from vision_msgs.msg import Detection2DArray
 
-from emotion_ros.config import DetectorConfig, PipelineConfig
+from emotion_ros.config import DetectorConfig, PipelineConfig, options
 from emotion_ros.drawing import draw
 from emotion_ros.errors import ConfigError, EmotionRosError
 from emotion_ros.msg import EmotionArray
@@ -24,7 +25,7 @@ from emotion_ros.nodes.images import decode, to_bgr, to_jpeg, to_message
 from emotion_ros.nodes.main import spin_node, until_shutdown
 from emotion_ros.nodes.messages import to_detections, to_emotion_array
 from emotion_ros.nodes.newest import Newest
-from emotion_ros.nodes.parameters import declare, live_options
+from emotion_ros.nodes.parameters import changed, declare
 from emotion_ros.nodes.qos import PUBLISH, image_subscription
 from emotion_ros.pipeline import Pipeline
 from emotion_ros.types import Image, Perception
@@ -35,15 +36,17 @@ NO_IMAGE_AFTER = 2.0
 LOG_EVERY = 5.0
 """Seconds between two log lines about frames that fail."""
 
+FIXED = {each.name for config in (DetectorConfig, PipelineConfig) for each in options(config) if not each.live}
+"""Parameters that are read when the node is configured."""
+
 
 class Detector(LifecycleNode):
     """Only plumbing: the callback stores the newest image, one worker runs the pipeline and publishes."""
 
     def __init__(self) -> None:
         super().__init__("detector")
-        self.config = declare(self, DetectorConfig)
-        self._pipeline_config = declare(self, PipelineConfig)
-        self._live = live_options(DetectorConfig, PipelineConfig)
+        self.config = declare(self, DetectorConfig, fixed=False)
+        self._pipeline_config = declare(self, PipelineConfig, fixed=False)
         self._pipeline: Pipeline | None = None
         self._newest: Newest[Any] = Newest()
         self._worker: threading.Thread | None = None
@@ -133,10 +136,11 @@ class Detector(LifecycleNode):
             try:
                 with until_shutdown():
                     self._process(message)
-            except EmotionRosError as error:
+            except Exception as error:  # whatever a frame brings costs that frame, never the node
                 self._failed += 1
                 self._last_error = str(error)
-                self.get_logger().error(str(error), throttle_duration_sec=LOG_EVERY)
+                text = str(error) if isinstance(error, EmotionRosError) else traceback.format_exc()
+                self.get_logger().error(text, throttle_duration_sec=LOG_EVERY)
 
     def _process(self, message: Any) -> None:
         assert self._pipeline is not None
@@ -160,16 +164,20 @@ class Detector(LifecycleNode):
                 self._jpeg.publish(to_jpeg(picture, header, self.config.jpeg_quality))
 
     def _on_parameters(self, parameters: list[Parameter]) -> SetParametersResult:
+        values = {each.name: each.value for each in parameters}
+        stuck = [name for name in values if name in FIXED] if self._pipeline is not None else []
+        if stuck:
+            reason = (
+                f"{', '.join(stuck)}: can change only while the node is unconfigured; deactivate and clean up first"
+            )
+            return SetParametersResult(successful=False, reason=reason)
         try:
-            live = {
-                each.name: self._live[each.name].check(each.value) for each in parameters if each.name in self._live
-            }
+            configs = changed(self.config, values), changed(self._pipeline_config, values)
         except ConfigError as error:
             return SetParametersResult(successful=False, reason=str(error))
-        if "jpeg_quality" in live:
-            object.__setattr__(self.config, "jpeg_quality", live.pop("jpeg_quality"))
-        if live and self._pipeline is not None:
-            self._pipeline.reconfigure(**live)  # type: ignore[arg-type]
+        self.config, self._pipeline_config = configs
+        if self._pipeline is not None:
+            self._pipeline.config = self._pipeline_config
         return SetParametersResult(successful=True)
 
     def _diagnose(self) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from ament_index_python.packages import get_package_prefix, get_package_share_directory
 
-from emotion_ros.errors import SourceError
+from emotion_ros.sources import check_source
 
 END_WITHIN = 1.5
 """Seconds processes have to end after an interruption, before they are killed."""
@@ -59,8 +59,7 @@ def run(source: Mapping[str, object], detector: Mapping[str, object], recorder: 
     Returns:
         0, or 1 where one of them failed.
     """
-    if "/" in str(source["source"]) and not Path(str(source["source"])).exists():
-        raise SourceError(f"{source['source']}: expected a camera, a video, a picture or a folder, found nothing there")
+    check_source(str(source["source"]))
     settings = {**os.environ, **environment(), "PYTHONUNBUFFERED": "1"}
     processes = [
         subprocess.Popen(process.command(), env=settings, start_new_session=True)

@@ -33,7 +33,7 @@ class ImageSource(Node):
         self._infos = self.create_publisher(CameraInfo, "camera_info", PUBLISH)
         self._ending = threading.Event()
         self._reader: threading.Thread | None = None
-        self.error = ""
+        self._error: EmotionRosError | None = None
 
     def start(self) -> None:
         """Begin to play.
@@ -46,10 +46,16 @@ class ImageSource(Node):
         self._reader.start()
 
     def stop(self) -> None:
-        """End the reader."""
+        """End the reader.
+
+        Raises:
+            SourceError: it could not read on.
+        """
         self._ending.set()
         if self._reader is not None:
             self._reader.join(timeout=1)
+        if self._error is not None:
+            raise self._error
 
     def _open(self) -> Any:
         return frames(self.config.source, self.config.rate, (self.config.width, self.config.height))
@@ -65,8 +71,7 @@ class ImageSource(Node):
             if not self._ending.is_set():
                 self.get_logger().info("the source has ended")
         except EmotionRosError as error:
-            self.error = str(error)
-            self.get_logger().error(self.error)
+            self._error = error
         if not self._ending.is_set():
             self._wait_until_read()
             self.context.try_shutdown()
@@ -102,11 +107,4 @@ class ImageSource(Node):
 
 def main() -> int:
     """Run the node until its source ends or it is interrupted; 1 where the source failed."""
-    nodes: list[ImageSource] = []
-
-    def create() -> ImageSource:
-        nodes.append(ImageSource())
-        return nodes[0]
-
-    code = spin_node(create)
-    return 1 if nodes and nodes[0].error else code
+    return spin_node(ImageSource)

@@ -19,6 +19,11 @@ from std_msgs.msg import Header
 from emotion_ros.errors import ImageError
 from emotion_ros.types import Image
 
+try:
+    from cv_bridge import CvBridge
+except ImportError:
+    CvBridge = None
+
 ENCODINGS: dict[str, tuple[int, type[Any], int | None]] = {
     "bgr8": (3, np.uint8, None),
     "8UC3": (3, np.uint8, None),
@@ -42,6 +47,9 @@ ENCODINGS: dict[str, tuple[int, type[Any], int | None]] = {
 OpenCV names a Bayer pattern by its second row, so that ROS's RGGB is its BG.
 """
 
+BRIDGED = tuple(name for name in ENCODINGS if name not in ("8UC1", "8UC3", "uyvy", "yuyv"))
+"""What cv_bridge turns into bgr8; the others have no colour for it, or are not known to every version."""
+
 NV12 = "nv12"
 """Planes: height rows of brightness, then height / 2 rows of interleaved colour."""
 
@@ -49,7 +57,7 @@ NV12 = "nv12"
 def to_bgr(message: ImageMessage) -> Image:
     """The pixels of a message, height × width × 3, uint8; a view of its data where that is BGR already.
 
-    16-bit grey keeps its upper eight bits, as cv_bridge does.
+    65535 of 16-bit grey becomes 255, as in cv_bridge.
 
     Raises:
         ImageError: the encoding is unknown, or size, step and data do not fit each other.
@@ -66,8 +74,11 @@ def to_bgr(message: ImageMessage) -> Image:
     values, kind, conversion = ENCODINGS[encoding]
     size = np.dtype(kind).itemsize
     rows = _rows(data, height, width * values * size, message)
+    if CvBridge is not None and encoding in BRIDGED and message.step % (values * size) == 0:
+        return CvBridge().imgmsg_to_cv2(message, "bgr8")  # type: ignore[no-any-return]
     if kind is np.uint16:
-        rows = rows[:, 0 if message.is_bigendian else 1 :: 2]
+        words = np.ascontiguousarray(rows).view(">u2" if message.is_bigendian else "<u2")
+        rows = cv2.convertScaleAbs(words.astype(np.uint16, copy=False), alpha=255 / 65535)  # type: ignore[assignment]
     pixels = np.ascontiguousarray(rows).reshape(height, width, values) if values > 1 else np.ascontiguousarray(rows)
     if conversion is None:
         return pixels

@@ -26,32 +26,35 @@ def until_shutdown() -> Iterator[None]:
 
 
 def spin_node(create: Callable[[], Any]) -> int:
-    """Create a node that has ``start`` and ``stop``, and spin it until it is interrupted.
+    """Create a node that has ``start`` and ``stop``, spin it until it is interrupted, and stop it.
 
     Returns:
-        0 after an interruption, 1 where the node could not be created or ended itself with an error.
+        0, or 1 where the node could not be created, started or stopped as it should; the reason is on stderr.
     """
     # rclpy's own handlers, installed by init, shut the context down and then call these: no KeyboardInterrupt strikes
     # while files are finished, however often Ctrl-C comes.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: None)
     rclpy.init()
-    node = None
+    try:
+        _spin(create())
+    except EmotionRosError as error:
+        print(f"emotion_ros: {error}", file=sys.stderr)
+        return 1
+    finally:
+        rclpy.try_shutdown()
+    return 0
+
+
+def _spin(node: Any) -> None:
     try:
         with until_shutdown():
-            node = create()
             executor = SingleThreadedExecutor()
             executor.add_node(node)
             node.start()
             executor.spin()
     except ExternalShutdownException:
-        return 0
-    except EmotionRosError as error:
-        print(f"emotion_ros: {error}", file=sys.stderr)
-        return 1
+        pass
     finally:
-        if node is not None:
-            node.stop()
-            node.destroy_node()
-        rclpy.try_shutdown()
-    return 0
+        node.stop()
+        node.destroy_node()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any, TypeVar
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
@@ -14,15 +16,24 @@ from emotion_ros.errors import ConfigError
 C = TypeVar("C")
 
 
-def declare(node: Node, config: type[C]) -> C:
+def declare(node: Node, config: type[C], fixed: bool = True) -> C:
     """Declare every option of a config as a parameter and build the config from their values.
+
+    Whole numbers are taken for floats too: ``rate:=30`` is what people write.
+
+    Args:
+        node: gets the parameters.
+        config: the dataclass.
+        fixed: options that are not live are read-only; else the node's own callback decides when they may change.
 
     Raises:
         ConfigError: a value is of the wrong type, out of range or none of the choices.
     """
     values = {}
     for each in options(config):
-        descriptor = ParameterDescriptor(description=_description(each), read_only=not each.live, **_range(each))
+        descriptor = ParameterDescriptor(description=_description(each), **_range(each))
+        descriptor.read_only = fixed and not each.live
+        descriptor.dynamic_typing = each.type is float
         try:
             values[each.name] = node.declare_parameter(each.name, each.default, descriptor).value
         except (InvalidParameterTypeException, InvalidParameterValueException) as error:
@@ -30,9 +41,13 @@ def declare(node: Node, config: type[C]) -> C:
     return build(config, values)
 
 
-def live_options(*configs: type[Any]) -> dict[str, Option]:
-    """Those that may change at run time, by name."""
-    return {each.name: each for config in configs for each in options(config) if each.live}
+def changed(config: C, values: Mapping[str, object]) -> C:
+    """The config with those of ``values`` that it knows, checked.
+
+    Raises:
+        ConfigError: a value is of the wrong type, out of range or none of the choices.
+    """
+    return build(type(config), {**asdict(config), **values})  # type: ignore[call-overload]
 
 
 def _description(each: Option) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -13,12 +12,17 @@ from rclpy.node import Node
 from sensor_msgs.msg import Image as ImageMessage
 
 from emotion_ros.config import RecorderConfig
+from emotion_ros.drawing import letterbox
 from emotion_ros.errors import OutputError
 from emotion_ros.msg import EmotionArray
 from emotion_ros.nodes.images import to_bgr
 from emotion_ros.nodes.main import spin_node
 from emotion_ros.nodes.parameters import declare
 from emotion_ros.nodes.qos import PUBLISH
+from emotion_ros.types import Image
+
+TIMED = 10
+"""Images after which their rate is known, and the video begins."""
 
 
 class Recorder(Node):
@@ -27,10 +31,11 @@ class Recorder(Node):
     def __init__(self) -> None:
         super().__init__("recorder")
         self.config = declare(self, RecorderConfig)
-        self._folder = Path(self.config.out)
-        self._lines = self._open_lines()
-        self._video: cv2.VideoWriter | None = None
-        self.images = self.pictures = self.faces = 0
+        folder = Path(self.config.out)
+        self._lines = _open_lines(folder)
+        self._video = _Video(folder / "annotated.mp4")
+        self._failed = False
+        self.images = self.faces = 0
         self.labels: dict[str, int] = {}
         self.create_subscription(EmotionArray, "emotions", self._on_emotions, PUBLISH)
         self.create_subscription(ImageMessage, "annotated", self._on_annotated, PUBLISH)
@@ -39,48 +44,95 @@ class Recorder(Node):
         """Nothing to bring up."""
 
     def stop(self) -> None:
-        """Finish the files and print the summary."""
-        self._lines.close()
-        if self._video is not None:
-            self._video.release()
-        likeliest = sorted(self.labels.items(), key=lambda pair: -pair[1])
-        print(
-            f"{self.images} images, {self.faces} faces"
-            + (": " + ", ".join(f"{count} {label}" for label, count in likeliest) if likeliest else ""),
-            flush=True,
-        )
-        print(f"written: {self._folder / 'emotions.jsonl'}", end="")
-        print(f", {self._folder / 'annotated.mp4'} ({self.pictures} frames)" if self._video else "", flush=True)
+        """Finish the files and print the summary.
 
-    def _open_lines(self) -> TextIO:
-        try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            return (self._folder / "emotions.jsonl").open("w")
-        except OSError as error:
-            raise OutputError(f"{self._folder}: expected a folder that can be written to: {error.strerror}") from error
+        Raises:
+            OutputError: a file could not be written whole.
+        """
+        self._video.close()
+        counts = sorted(self.labels.items(), key=lambda pair: -pair[1])
+        seen = ", ".join(f"{count} {label}" for label, count in counts)
+        print(f"{self.images} images, {self.faces} faces" + (f": {seen}" if seen else ""))
+        print(f"written: {self._lines.name}, {self._video.path} ({self._video.frames} frames)", flush=True)
+        if self._failed or not self._video.written:
+            raise OutputError(f"{self.config.out}: not everything could be written; is the disk full?")
 
     def _on_emotions(self, message: EmotionArray) -> None:
         self.images += 1
         people = [_person(each, message.labels) for each in message.emotions]
-        stamp = message.header.stamp.sec + message.header.stamp.nanosec * 1e-9
-        line = {"time": round(stamp, 6), "width": message.width, "height": message.height, "people": people}
-        try:
-            self._lines.write(json.dumps(line) + "\n")
-        except OSError as error:
-            self.get_logger().error(f"{self._lines.name}: cannot be written: {error}", throttle_duration_sec=5.0)
+        line = {"time": _seconds(message), "width": message.width, "height": message.height, "people": people}
+        self._write(json.dumps(line) + "\n")
         for person in people:
             self.faces += 1
             self.labels[person["label"]] = self.labels.get(person["label"], 0) + 1
-            _print(self.images, person)
+            print(_described(self.images, person), flush=True)
+
+    def _write(self, line: str) -> None:
+        """Each line is on the disk at once: what was written stays, whatever comes."""
+        try:
+            self._lines.write(line)
+            self._lines.flush()
+        except OSError as error:
+            self._failed = True
+            self.get_logger().error(f"{self._lines.name}: cannot be written: {error}", throttle_duration_sec=5.0)
 
     def _on_annotated(self, message: ImageMessage) -> None:
-        image = to_bgr(message)
-        if self._video is None:
-            size = (message.width, message.height)
-            path = str(self._folder / "annotated.mp4")
-            self._video = cv2.VideoWriter(path, cv2.VideoWriter.fourcc(*"mp4v"), self.config.rate, size)
-        self._video.write(image)
-        self.pictures += 1
+        self._video.add(to_bgr(message), _seconds(message))
+
+
+class _Video:
+    """A video at the rate of its images, in the size of the first; others are fitted into it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.frames = path, 0
+        self._waiting: list[tuple[Image, float]] = []
+        self._writer: cv2.VideoWriter | None = None
+
+    @property
+    def written(self) -> bool:
+        """Whether there is a file, where there should be one."""
+        return self.frames == 0 or (self.path.is_file() and self.path.stat().st_size > 0)
+
+    def add(self, image: Image, seconds: float) -> None:
+        if self._writer is not None:
+            self._append(image)
+            return
+        self._waiting.append((image, seconds))
+        if len(self._waiting) == TIMED:
+            self._begin()
+
+    def close(self) -> None:
+        if self._writer is None and self._waiting:
+            self._begin()
+        if self._writer is not None:
+            self._writer.release()
+
+    def _begin(self) -> None:
+        spans = np.diff([seconds for _, seconds in self._waiting])
+        rate = 1 / max(float(np.median(spans)), 1 / 240) if len(spans) else 1.0
+        height, width = self._waiting[0][0].shape[:2]
+        self._size = (width, height)
+        self._writer = cv2.VideoWriter(str(self.path), cv2.VideoWriter.fourcc(*"mp4v"), rate, self._size)
+        for image, _ in self._waiting:
+            self._append(image)
+        self._waiting.clear()
+
+    def _append(self, image: Image) -> None:
+        assert self._writer is not None
+        self._writer.write(letterbox(image, self._size))
+        self.frames += 1
+
+
+def _open_lines(folder: Path) -> TextIO:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return (folder / "emotions.jsonl").open("w")
+    except OSError as error:
+        raise OutputError(f"{folder}: expected a folder that can be written to: {error.strerror}") from error
+
+
+def _seconds(message: Any) -> float:
+    return round(float(message.header.stamp.sec + message.header.stamp.nanosec * 1e-9), 6)
 
 
 def _person(message: Any, labels: list[str]) -> dict[str, Any]:
@@ -96,12 +148,10 @@ def _person(message: Any, labels: list[str]) -> dict[str, Any]:
     }
 
 
-def _print(image: int, person: dict[str, Any]) -> None:
-    hands = ", ".join(f"{hand['side']} hand" for hand in person["hands"])
+def _described(image: int, person: dict[str, Any]) -> str:
     x, y, width, height = person["face"]
     who = f"image {image:4}  {person['id']:10} {person['label']:9} {person['confidence']:.2f}"
-    text = f"{who}  face {width}×{height} at {x},{y}"
-    print(text + (f"  {hands}" if hands else ""), file=sys.stdout, flush=True)
+    return f"{who}  face {width}×{height} at {x},{y}" + "".join(f"  {hand['side']} hand" for hand in person["hands"])
 
 
 def main() -> int:

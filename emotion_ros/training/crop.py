@@ -14,6 +14,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from emotion_ros.catalog import find_model
 from emotion_ros.classification.classifier import EmotionClassifier
@@ -21,7 +22,7 @@ from emotion_ros.classification.preprocess import crop_square, face_square
 from emotion_ros.detection import FACE_DETECTORS
 from emotion_ros.errors import DatasetError
 from emotion_ros.training.datasets import read_split
-from emotion_ros.types import Face, Image
+from emotion_ros.types import Box, Image
 
 SIDE, BORDER = 240, 120
 """Pixels of the enlarged picture, and of the border around it that repeats its edge: faces a detector finds well."""
@@ -54,25 +55,24 @@ def measure_crop(model: Path, data: Path, split: str, detectors: Sequence[str], 
     classifier = EmotionClassifier(model, "cpu")
     samples = read_split(data, split, SIDE, "bgr")
     chosen = np.unique(np.linspace(0, len(samples) - 1, pictures).astype(int))
-    canvases = [_canvas(samples.pixels[index].transpose(1, 2, 0)) for index in chosen]
+    images = [np.ascontiguousarray(samples.pixels[index].transpose(1, 2, 0)) for index in chosen]
     truth = np.array([classifier.contract.labels.index(samples.labels[samples.classes[index]]) for index in chosen])
     grids, faces = {}, {}
     for name in detectors:
-        found = _single_faces(name, canvases)
+        found = _single_faces(name, images)
         if not found:
             raise DatasetError(f"{data}: expected faces, {name} finds none in {len(chosen)} pictures of {split}")
-        grids[name] = _accuracies(classifier, canvases, found, truth)
+        grids[name] = _accuracies(classifier, images, found, truth)
         faces[name] = len(found)
     mean = np.mean(list(grids.values()), axis=0)
     row, column = np.unravel_index(int(mean.argmax()), mean.shape)
-    inside = [canvas[BORDER:-BORDER, BORDER:-BORDER] for canvas in canvases]
     return {
         "model": classifier.name,
         "split": split,
         "pictures": len(chosen),
         "margin": MARGINS[int(row)],
         "shift": SHIFTS[int(column)],
-        "whole": round(float((_predict(classifier, inside) == truth).mean()), 4),
+        "whole": round(float((_predict(classifier, images) == truth).mean()), 4),
         "faces": faces,
         "margins": MARGINS,
         "shifts": SHIFTS,
@@ -80,31 +80,33 @@ def measure_crop(model: Path, data: Path, split: str, detectors: Sequence[str], 
     }
 
 
-def _canvas(picture: Image) -> Image:
-    border = (BORDER, BORDER, BORDER, BORDER)
-    return cv2.copyMakeBorder(np.ascontiguousarray(picture), *border, cv2.BORDER_REPLICATE)  # type: ignore[return-value]
-
-
-def _single_faces(name: str, canvases: Sequence[Image]) -> dict[int, Face]:
-    """The face of each picture in which a detector sees exactly one."""
+def _single_faces(name: str, images: Sequence[Image]) -> dict[int, Box]:
+    """The face square, in pixels of the picture, of each picture in which a detector sees exactly one face."""
     backend, _, file = name.partition("=")
     detector = FACE_DETECTORS[backend](find_model(file) if file else None)
-    found = [detector.detect(canvas, CONFIDENCE, SMALLEST) for canvas in canvases]
+    border = (BORDER, BORDER, BORDER, BORDER)
+    squares = {}
+    for index, image in enumerate(images):
+        canvas = cv2.copyMakeBorder(image, *border, cv2.BORDER_REPLICATE)
+        faces = detector.detect(canvas, CONFIDENCE, SMALLEST)  # type: ignore[arg-type]
+        if len(faces) == 1:
+            squares[index] = face_square(faces[0].landmarks - np.float32(BORDER))
     detector.close()
-    return {index: faces[0] for index, faces in enumerate(found) if len(faces) == 1}
+    return squares
 
 
-def _accuracies(classifier: EmotionClassifier, canvases: Sequence[Image], faces: dict[int, Face], truth: Any) -> Any:
-    right = truth[list(faces)]
-    squares = {index: face_square(face.landmarks) for index, face in faces.items()}
+def _accuracies(
+    classifier: EmotionClassifier, images: Sequence[Image], squares: dict[int, Box], truth: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    right = truth[list(squares)]
     grid = np.zeros((len(MARGINS), len(SHIFTS)))
     for row, margin in enumerate(MARGINS):
         for column, shift in enumerate(SHIFTS):
-            crops = [crop_square(canvases[index], square, margin, shift) for index, square in squares.items()]
+            crops = [crop_square(images[index], square, margin, shift) for index, square in squares.items()]
             grid[row, column] = (_predict(classifier, crops) == right).mean()
     return grid
 
 
-def _predict(classifier: EmotionClassifier, crops: Sequence[Image]) -> Any:
+def _predict(classifier: EmotionClassifier, crops: Sequence[Image]) -> NDArray[np.int64]:
     parts = [classifier.classify(crops[start : start + 64]) for start in range(0, len(crops), 64)]
     return np.concatenate(parts).argmax(1)

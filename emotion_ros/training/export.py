@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -31,7 +32,7 @@ def export(
         output: the ONNX file.
         about: fields of the contract that training does not know (region, margin, shift, data, licence).
         calibrate_on: data set whose val split sets the temperature (Guo et al., "On Calibration of Modern Neural
-            Networks", 2017).
+            Networks", 2017) and gives the accuracy in the contract.
 
     Returns:
         The contract as written.
@@ -45,7 +46,8 @@ def export(
     filled = Contract(model.labels, "face", config.size, config.color, model.mean, model.std)
     filled = replace(filled, **(about or {}))
     if calibrate_on is not None:
-        filled = replace(filled, temperature=_temperature(model, calibrate_on))
+        temperature, accuracy = _calibrate(model, calibrate_on)
+        filled = replace(filled, temperature=temperature, accuracy={"val": accuracy})
     _write(model, filled, output)
     return filled
 
@@ -60,15 +62,16 @@ def _load(checkpoint: Path) -> Classifier:
     return model
 
 
-def _temperature(model: Classifier, data: Path) -> float:
-    """The temperature in 0.5…3 with the least negative log-likelihood on the val split."""
+def _calibrate(model: Classifier, data: Path) -> tuple[float, float]:
+    """On the val split: the temperature in 0.5…3 with the least negative log-likelihood, and the accuracy."""
     samples = read_split(data, "val", model.config.size, model.config.color)
     with torch.no_grad():
         logits = torch.cat([model(part) for part in torch.split(torch.from_numpy(samples.pixels), 512)]).float()
     classes = torch.from_numpy(samples.classes)
     grid = np.arange(0.5, 3.0, 0.01)
     losses = [torch.nn.functional.cross_entropy(logits / t, classes).item() for t in grid.tolist()]
-    return round(float(grid[int(np.argmin(losses))]), 2)
+    accuracy = float((logits.argmax(1) == classes).float().mean())
+    return round(float(grid[int(np.argmin(losses))]), 2), round(accuracy, 4)
 
 
 def _write(model: Classifier, contract: Contract, output: Path) -> None:
@@ -77,16 +80,18 @@ def _write(model: Classifier, contract: Contract, output: Path) -> None:
     example = torch.zeros(2, contract.channels, side, side)
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
-        torch.onnx.export(
-            model.network.eval(),
-            (example,),
-            str(partial),
-            input_names=["pixels"],
-            output_names=["logits"],
-            dynamic_axes={"pixels": {0: "batch"}, "logits": {0: "batch"}},
-            opset_version=OPSET,
-            dynamo=False,
-        )
+        with warnings.catch_warnings():  # the tracer's, of checks on shapes that are constant here
+            warnings.simplefilter("ignore")
+            torch.onnx.export(
+                model.network.eval(),
+                (example,),
+                str(partial),
+                input_names=["pixels"],
+                output_names=["logits"],
+                dynamic_axes={"pixels": {0: "batch"}, "logits": {0: "batch"}},
+                opset_version=OPSET,
+                dynamo=False,
+            )
         file = onnx.load(str(partial))
         onnx.helper.set_model_props(file, {METADATA_KEY: contract.to_json()})
         onnx.save(file, str(partial))
