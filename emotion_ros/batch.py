@@ -16,6 +16,7 @@ from emotion_ros.errors import OutputError, SourceError
 from emotion_ros.pipeline import Pipeline
 from emotion_ros.sources import PICTURES, Frame, frames
 from emotion_ros.types import Image, Perception
+from emotion_ros.video import VideoFile
 
 CSV_HEADER = "source,frame,time,id,label,confidence,x,y,width,height"
 
@@ -25,7 +26,7 @@ class _Copies:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._videos: dict[str, cv2.VideoWriter] = {}
+        self._videos: dict[str, VideoFile] = {}
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -44,15 +45,19 @@ class _Copies:
                 raise OutputError(f"{target}: cannot be written; is the disk full, or the folder read-only?")
             return
         if frame.source not in self._videos:
-            height, width = picture.shape[:2]
-            path = str(self._folder / f"{source.stem}.mp4")
-            self._videos[frame.source] = cv2.VideoWriter(path, cv2.VideoWriter.fourcc(*"mp4v"), 25, (width, height))
-        self._videos[frame.source].write(picture)
+            self._videos[frame.source] = VideoFile(self._folder / f"{source.stem}.mp4")
+        self._videos[frame.source].add(picture, frame.time)
 
     def close(self) -> None:
-        """Finish the videos."""
+        """Finish the videos.
+
+        Raises:
+            OutputError: one could not be written.
+        """
         for video in self._videos.values():
-            video.release()
+            video.close()
+            if not video.written:
+                raise OutputError(f"{video.path}: cannot be written; is the disk full, or the folder read-only?")
 
 
 def detect(sources: Sequence[str], config: PipelineConfig, out: Path | None, form: str) -> int:

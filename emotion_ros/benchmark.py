@@ -48,7 +48,7 @@ def stages(source: str) -> dict[str, float]:
 def crowd(count: int) -> dict[str, float]:
     """Faces found, milliseconds of the classifier and of the pipeline for ``count`` faces in a 640×480 image."""
     columns, rows = CROWDS[count]
-    head = cv2.resize(_images("sample")[0][38:257, 291:437], (160, 240))
+    head = cv2.resize(_images("sample")[0][56:338, 267:455], (160, 240))
     image = np.full((480, 640, 3), 60, np.uint8)
     for index in range(count):
         x, y = index % columns * (640 // columns), index // columns * (480 // rows)

@@ -16,6 +16,9 @@ from emotion_ros.types import Image
 PICTURES = (".bmp", ".jpeg", ".jpg", ".png", ".webp")
 SAMPLE_RATE = 15.0
 SAMPLE_FRAMES = 90
+SAMPLE_FACE = (246, 110)
+"""Middle of the face in the sample's portrait, x and y in pixels."""
+
 PICTURE_RATE = 2.0
 """Pictures of a folder per second, where no rate is asked for."""
 
@@ -84,9 +87,10 @@ def _sample(rate: float, size: tuple[int, int]) -> Iterator[Frame]:
     unit = height / 480
     for number in range(SAMPLE_FRAMES):
         angle = 2 * np.pi * number / SAMPLE_FRAMES
-        scale = unit * (0.85 + 0.1 * np.sin(angle))
-        left = width / 2 + unit * (60 * np.cos(angle) - 210)
-        move = np.array([[scale, 0, left], [0, scale, unit * (25 + 15 * np.sin(2 * angle))]])
+        scale = unit * (1.1 + 0.1 * np.sin(angle))
+        left = width / 2 + unit * 60 * np.cos(angle) - scale * SAMPLE_FACE[0]
+        top = unit * (160 + 15 * np.sin(2 * angle)) - scale * SAMPLE_FACE[1]
+        move = np.array([[scale, 0, left], [0, scale, top]])
         image = cv2.warpAffine(portrait, move, size, borderValue=(60, 50, 45))
         yield Frame("sample", number, number / rate, image)  # type: ignore[arg-type]
 

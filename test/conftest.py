@@ -1,12 +1,21 @@
+import os
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
+import rclpy
 
 from emotion_ros.catalog import default_model
 from emotion_ros.classification.classifier import EmotionClassifier
+from emotion_ros.nodes.graph import Process, environment
 from emotion_ros.sources import frames
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+os.environ["ROS_DOMAIN_ID"] = str(20 + os.getpid() % 70)
+os.environ.update(environment())
 
 
 @pytest.fixture(scope="session")
@@ -31,3 +40,68 @@ def shared():
         return path
 
     return find
+
+
+@pytest.fixture
+def command_line():
+    """A function that runs emotion-ros in a process of its own."""
+
+    def run(*arguments, timeout=60):
+        code = "import sys; from emotion_ros.cli import main; sys.exit(main())"
+        command = [sys.executable, "-c", code, *map(str, arguments)]
+        return subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False)
+
+    return run
+
+
+class Listener:
+    """A node of the test's own process."""
+
+    def __init__(self, node):
+        self.node = node
+
+    def hear(self, kind, topic, depth=50):
+        """A list that fills with what arrives on a topic."""
+        heard = []
+        self.node.create_subscription(kind, topic, heard.append, depth)
+        return heard
+
+    def until(self, condition, seconds=20):
+        """Spin until a condition holds; what it gave last."""
+        deadline = time.monotonic() + seconds
+        while not (result := condition()) and time.monotonic() < deadline:
+            rclpy.spin_once(self.node, timeout_sec=0.05)
+        return result
+
+    def call(self, kind, name, request):
+        """The answer of a service."""
+        client = self.node.create_client(kind, name)
+        assert client.wait_for_service(20), f"no service {name}"
+        future = client.call_async(request)
+        assert self.until(future.done), f"no answer from {name}"
+        return future.result()
+
+
+@pytest.fixture
+def listener():
+    rclpy.init()
+    node = rclpy.create_node("listener")
+    yield Listener(node)
+    node.destroy_node()
+    rclpy.try_shutdown()
+
+
+@pytest.fixture
+def start():
+    """A function that starts a node of this package in a process of its own; all are killed at the end."""
+    processes = []
+
+    def run(executable, **parameters):
+        command = Process(executable, parameters).command()
+        processes.append(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True))
+        return processes[-1]
+
+    yield run
+    for process in processes:
+        process.kill()
+        process.communicate()

@@ -61,14 +61,14 @@ def run(source: Mapping[str, object], detector: Mapping[str, object], recorder: 
     """
     check_source(str(source["source"]))
     settings = {**os.environ, **environment(), "PYTHONUNBUFFERED": "1"}
-    processes = [
-        subprocess.Popen(process.command(), env=settings, start_new_session=True)
-        for process in (Process("recorder", recorder), Process("detector", detector), Process("image_source", source))
-    ]
     interrupted = threading.Event()
     previous = {
         number: signal.signal(number, lambda *_: interrupted.set()) for number in (signal.SIGINT, signal.SIGTERM)
     }
+    processes = [
+        subprocess.Popen(process.command(), env=settings, start_new_session=True)
+        for process in (Process("recorder", recorder), Process("detector", detector), Process("image_source", source))
+    ]
     while all(process.poll() is None for process in processes) and not interrupted.wait(0.05):
         pass
     failed = any(process.poll() for process in processes)
@@ -80,15 +80,14 @@ def run(source: Mapping[str, object], detector: Mapping[str, object], recorder: 
 
 
 def end(processes: Sequence[subprocess.Popen[bytes]]) -> list[int]:
-    """Interrupt processes and wait for them; their exit codes, 0 for one that ended by our signal while it started."""
+    """Interrupt processes and wait for them; their exit codes, 0 for one that was still starting."""
     for process in processes:
         if process.poll() is None:
-            process.send_signal(signal.SIGINT)
+            process.terminate()
     deadline = time.monotonic() + END_WITHIN
     for process in processes:
         try:
             process.wait(max(deadline - time.monotonic(), 0))
         except subprocess.TimeoutExpired:
             process.kill()
-    codes = [process.wait() for process in processes]
-    return [0 if code in (-signal.SIGINT, -signal.SIGKILL) else code for code in codes]
+    return [0 if process.wait() == -signal.SIGTERM else process.wait() for process in processes]

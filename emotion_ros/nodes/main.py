@@ -14,6 +14,10 @@ from rclpy.impl.implementation_singleton import rclpy_implementation
 
 from emotion_ros.errors import EmotionRosError
 
+LOOK_UP = 0.2
+"""Seconds after which a node that nothing wakes looks whether it was interrupted: rclpy wakes it before the context is
+shut down, so that it may sleep on."""
+
 
 @contextmanager
 def until_shutdown() -> Iterator[None]:
@@ -37,7 +41,7 @@ def spin_node(create: Callable[[], Any]) -> int:
         signal.signal(number, lambda *_: None)
     rclpy.init()
     try:
-        _spin(create())
+        _spin(create)
     except EmotionRosError as error:
         print(f"emotion_ros: {error}", file=sys.stderr)
         return 1
@@ -46,15 +50,19 @@ def spin_node(create: Callable[[], Any]) -> int:
     return 0
 
 
-def _spin(node: Any) -> None:
+def _spin(create: Callable[[], Any]) -> None:
+    node = None
     try:
         with until_shutdown():
+            node = create()
             executor = SingleThreadedExecutor()
             executor.add_node(node)
             node.start()
-            executor.spin()
+            while rclpy.ok():
+                executor.spin_once(LOOK_UP)
     except ExternalShutdownException:
         pass
     finally:
-        node.stop()
-        node.destroy_node()
+        if node is not None:
+            node.stop()
+            node.destroy_node()

@@ -6,23 +6,18 @@ import json
 from pathlib import Path
 from typing import Any, TextIO
 
-import cv2
 import numpy as np
 from rclpy.node import Node
 from sensor_msgs.msg import Image as ImageMessage
 
 from emotion_ros.config import RecorderConfig
-from emotion_ros.drawing import letterbox
 from emotion_ros.errors import OutputError
 from emotion_ros.msg import EmotionArray
 from emotion_ros.nodes.images import to_bgr
 from emotion_ros.nodes.main import spin_node
 from emotion_ros.nodes.parameters import declare
 from emotion_ros.nodes.qos import PUBLISH
-from emotion_ros.types import Image
-
-TIMED = 10
-"""Images after which their rate is known, and the video begins."""
+from emotion_ros.video import VideoFile
 
 
 class Recorder(Node):
@@ -33,7 +28,7 @@ class Recorder(Node):
         self.config = declare(self, RecorderConfig)
         folder = Path(self.config.out)
         self._lines = _open_lines(folder)
-        self._video = _Video(folder / "annotated.mp4")
+        self._video = VideoFile(folder / "annotated.mp4")
         self._failed = False
         self.images = self.faces = 0
         self.labels: dict[str, int] = {}
@@ -78,49 +73,6 @@ class Recorder(Node):
 
     def _on_annotated(self, message: ImageMessage) -> None:
         self._video.add(to_bgr(message), _seconds(message))
-
-
-class _Video:
-    """A video at the rate of its images, in the size of the first; others are fitted into it."""
-
-    def __init__(self, path: Path) -> None:
-        self.path, self.frames = path, 0
-        self._waiting: list[tuple[Image, float]] = []
-        self._writer: cv2.VideoWriter | None = None
-
-    @property
-    def written(self) -> bool:
-        """Whether there is a file, where there should be one."""
-        return self.frames == 0 or (self.path.is_file() and self.path.stat().st_size > 0)
-
-    def add(self, image: Image, seconds: float) -> None:
-        if self._writer is not None:
-            self._append(image)
-            return
-        self._waiting.append((image, seconds))
-        if len(self._waiting) == TIMED:
-            self._begin()
-
-    def close(self) -> None:
-        if self._writer is None and self._waiting:
-            self._begin()
-        if self._writer is not None:
-            self._writer.release()
-
-    def _begin(self) -> None:
-        spans = np.diff([seconds for _, seconds in self._waiting])
-        rate = 1 / max(float(np.median(spans)), 1 / 240) if len(spans) else 1.0
-        height, width = self._waiting[0][0].shape[:2]
-        self._size = (width, height)
-        self._writer = cv2.VideoWriter(str(self.path), cv2.VideoWriter.fourcc(*"mp4v"), rate, self._size)
-        for image, _ in self._waiting:
-            self._append(image)
-        self._waiting.clear()
-
-    def _append(self, image: Image) -> None:
-        assert self._writer is not None
-        self._writer.write(letterbox(image, self._size))
-        self.frames += 1
 
 
 def _open_lines(folder: Path) -> TextIO:

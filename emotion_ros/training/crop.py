@@ -54,6 +54,9 @@ def measure_crop(model: Path, data: Path, split: str, detectors: Sequence[str], 
     """
     classifier = EmotionClassifier(model, "cpu")
     samples = read_split(data, split, SIDE, "bgr")
+    unknown = sorted(set(samples.labels) - set(classifier.contract.labels))
+    if unknown:
+        raise DatasetError(f"{data}: expected classes of the model, which does not know {', '.join(unknown)}")
     chosen = np.unique(np.linspace(0, len(samples) - 1, pictures).astype(int))
     images = [np.ascontiguousarray(samples.pixels[index].transpose(1, 2, 0)) for index in chosen]
     truth = np.array([classifier.contract.labels.index(samples.labels[samples.classes[index]]) for index in chosen])
@@ -109,4 +112,4 @@ def _accuracies(
 
 def _predict(classifier: EmotionClassifier, crops: Sequence[Image]) -> NDArray[np.int64]:
     parts = [classifier.classify(crops[start : start + 64]) for start in range(0, len(crops), 64)]
-    return np.concatenate(parts).argmax(1)
+    return np.asarray(np.concatenate(parts).argmax(1))

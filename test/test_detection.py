@@ -1,0 +1,122 @@
+import csv
+import io
+import zipfile
+from collections import defaultdict
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from emotion_ros.classification.preprocess import crop_square, face_square
+from emotion_ros.config import PipelineConfig
+from emotion_ros.detection import FACE_DETECTORS, HAND_DETECTORS
+from emotion_ros.errors import ModelError
+from emotion_ros.types import Box
+
+YUNET = "models/face_detection_yunet_2026may.onnx"
+
+
+@pytest.fixture(params=FACE_DETECTORS)
+def detector(request):
+    """Every face detector of the dictionary."""
+    model = request.getfixturevalue("shared")(YUNET) if request.param == "yunet" else None
+    made = FACE_DETECTORS[request.param](model)
+    yield made
+    made.close()
+
+
+def test_every_detector_finds_the_face_and_agrees_on_eyes_and_mouth(detector, portrait):
+    (face,) = detector.detect(portrait, 0.5, 24)
+    assert face.box.overlap(Box(305, 112, 110, 115)) > 0.6
+    assert face.confidence > 0.5
+    square = face_square(face.landmarks)
+    assert square.overlap(Box(306, 128, 98, 98)) > 0.7
+    right, left, nose, mouth = face.landmarks[:4]
+    assert right[0] < nose[0] < left[0]
+    assert max(right[1], left[1]) < nose[1] < mouth[1]
+
+
+def test_boxes_are_clipped_sorted_and_not_smaller_than_asked(detector, portrait):
+    head = cv2.resize(portrait[56:338, 267:455], (160, 240))
+    pair = np.full((240, 400, 3), 60, np.uint8)
+    pair[:, :160] = pair[:, 240:] = head
+    faces = detector.detect(pair, 0.5, 24)
+    assert [face.box.x for face in faces] == sorted(face.box.x for face in faces)
+    assert len(faces) == 2
+    for face in faces:
+        assert face.box == face.box.clipped(400, 240)
+    assert detector.detect(pair, 0.5, 200) == []
+    assert detector.detect(np.zeros((240, 320, 3), np.uint8), 0.5, 24) == []
+
+
+def test_face_cut_by_the_border_stays_inside(detector, portrait):
+    cut = portrait[:, 345:]
+    for face in detector.detect(cut, 0.3, 24):
+        assert face.box == face.box.clipped(cut.shape[1], cut.shape[0])
+
+
+def test_yunet_without_its_model_says_how_to_get_it(tmp_path):
+    with pytest.raises(ModelError, match="models fetch"):
+        FACE_DETECTORS["yunet"](None)
+    (tmp_path / "bad.onnx").write_bytes(b"nothing")
+    with pytest.raises(ModelError, match="expected a YuNet"):
+        FACE_DETECTORS["yunet"](tmp_path / "bad.onnx")
+
+
+@pytest.mark.timeout(300)
+def test_every_face_and_every_hand_of_real_pictures_is_found(shared):
+    config = PipelineConfig()
+    faces, hands = FACE_DETECTORS["mediapipe"](None), HAND_DETECTORS["mediapipe"](config.hand_confidence, 4)
+    boxes = defaultdict(list)
+    for row in csv.DictReader(io.StringIO(shared("data/hands/boxes.csv").read_text())):
+        left, top, right, bottom = (float(row[name]) for name in ("xmin", "ymin", "xmax", "ymax"))
+        boxes[row["file"]].append(Box(left, top, right - left, bottom - top))
+    faceless, missed = [], []
+    with zipfile.ZipFile(shared("data/hands/images.zip")) as pictures:
+        for name, expected in boxes.items():
+            image = cv2.imdecode(np.frombuffer(pictures.read(name), np.uint8), cv2.IMREAD_COLOR)
+            if not faces.detect(image, config.face_confidence, config.min_face_size):
+                faceless.append(name)
+            found = [hand.box.centre for hand in hands.detect(image)]
+            missed += [name for box in expected if not any(contains(box, point) for point in found)]
+    assert len(boxes) == 668
+    assert faceless == []
+    assert missed == []
+
+
+def contains(box, point):
+    return box.x <= point[0] <= box.x + box.width and box.y <= point[1] <= box.y + box.height
+
+
+def test_hand_has_21_landmarks_inside_its_box_and_a_side(shared):
+    with zipfile.ZipFile(shared("data/hands/images.zip")) as pictures:
+        content = pictures.read("open_palm/001.jpg")
+    image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
+    (hand,) = HAND_DETECTORS["mediapipe"](0.3, 2).detect(image)
+    mirrored = HAND_DETECTORS["mediapipe"](0.3, 2).detect(np.ascontiguousarray(image[:, ::-1]))
+    assert hand.landmarks.shape == (21, 2)
+    assert all(contains(hand.box, point) for point in hand.landmarks)
+    assert {hand.side, mirrored[0].side} == {"left", "right"}
+
+
+landmarks = st.lists(st.tuples(*[st.floats(-50, 150, width=32)] * 2), min_size=4, max_size=6)
+
+
+@given(landmarks, st.floats(-0.4, 1.0), st.floats(-0.5, 0.5))
+@settings(deadline=None)
+def test_crop_around_any_landmarks_is_a_square_of_pixels(points, margin, shift):
+    image = np.arange(100 * 80 * 3, dtype=np.uint32).astype(np.uint8).reshape(80, 100, 3)
+    crop = crop_square(image, face_square(np.array(points, np.float32)), margin, shift)
+    assert crop.shape[0] == crop.shape[1] >= 1
+    assert crop.dtype == np.uint8
+
+
+def test_face_square_turns_and_nods_without_shrinking():
+    front = np.array([[40, 50], [60, 50], [50, 60], [50, 70]], np.float32)
+    turned, nodding = front.copy(), front.copy()
+    turned[:, 0] = 50 + (front[:, 0] - 50) * 0.3
+    nodding[:, 1] = 60 + (front[:, 1] - 60) * 0.3
+    assert face_square(front) == Box(30, 40, 40, 40)
+    assert face_square(turned) == face_square(nodding) == Box(30, 40, 40, 40)

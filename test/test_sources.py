@@ -1,0 +1,132 @@
+import functools
+import hashlib
+import http.server
+import threading
+from itertools import islice
+
+import cv2
+import numpy as np
+import pytest
+
+from emotion_ros import catalog, sources
+from emotion_ros.catalog import Entry, fetch
+from emotion_ros.errors import ModelError, OutputError, SourceError
+from emotion_ros.sources import frames
+
+
+class FakeCamera:
+    """Stands in for cv2.VideoCapture, as no camera is here: gives two images per opening, then is lost."""
+
+    opened = 0
+    absent = ()
+
+    def __init__(self, source):
+        type(self).opened += 1
+        self.there = self.opened not in self.absent
+        self.left = 2
+
+    def isOpened(self):  # noqa: N802
+        return self.there
+
+    def set(self, *_):
+        return True
+
+    def read(self):
+        self.left -= 1
+        return (True, np.zeros((4, 4, 3), np.uint8)) if self.there and self.left >= 0 else (False, None)
+
+    def release(self):
+        pass
+
+
+@pytest.fixture
+def camera(monkeypatch):
+    class Camera(FakeCamera):
+        pass
+
+    monkeypatch.setattr(sources.cv2, "VideoCapture", Camera)
+    return Camera
+
+
+def test_lost_camera_is_opened_again_with_growing_pauses(camera, monkeypatch):
+    pauses = []
+    monkeypatch.setattr(sources.time, "sleep", pauses.append)
+    camera.absent = (2, 3)
+    seen = list(islice(frames("0"), 6))
+    assert [frame.number for frame in seen] == [0, 1, 2, 3, 4, 5]
+    assert camera.opened == 5
+    assert pauses == [0.5, 1.0, 2.0, 0.5]
+
+
+def test_camera_that_is_not_there(camera):
+    camera.absent = (1,)
+    with pytest.raises(SourceError, match="plugged in"):
+        next(frames("0"))
+
+
+def test_video_ends_and_keeps_its_times(tmp_path):
+    writer = cv2.VideoWriter(str(tmp_path / "a.avi"), cv2.VideoWriter.fourcc(*"MJPG"), 10, (64, 48))
+    for value in (10, 120, 240):
+        writer.write(np.full((48, 64, 3), value, np.uint8))
+    writer.release()
+    seen = list(frames(str(tmp_path / "a.avi")))
+    assert [round(frame.time, 3) for frame in seen] == [0.0, 0.1, 0.2]
+    assert [round(float(frame.image.mean())) for frame in seen] == pytest.approx([10, 120, 240], abs=3)
+
+
+@pytest.mark.parametrize("name", ["none.mp4", "none.jpg", "none/"])
+def test_source_that_does_not_exist(name, tmp_path):
+    with pytest.raises(SourceError, match="found nothing there"):
+        frames(str(tmp_path / name))
+
+
+def test_empty_folder(tmp_path):
+    with pytest.raises(SourceError, match="expected pictures"):
+        list(frames(str(tmp_path)))
+
+
+@pytest.fixture
+def server(tmp_path):
+    """A real HTTP server on this machine; its folder and its address."""
+    (tmp_path / "www").mkdir()
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(tmp_path / "www"))
+    running = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=running.serve_forever, daemon=True).start()
+    yield tmp_path / "www", f"http://127.0.0.1:{running.server_port}"
+    running.shutdown()
+
+
+def entry(address, content):
+    return Entry("m", "m.onnx", f"{address}/m.onnx", hashlib.sha256(content).hexdigest(), "MIT")
+
+
+def test_model_is_fetched_and_checked(server, tmp_path):
+    folder, address = server
+    (folder / "m.onnx").write_bytes(b"weights")
+    path = fetch(entry(address, b"weights"), tmp_path / "models")
+    assert path.read_bytes() == b"weights"
+    with pytest.raises(ModelError, match="expected sha256"):
+        fetch(entry(address, b"others"), tmp_path / "others")
+    assert not (tmp_path / "others").exists()
+
+
+def test_model_that_cannot_be_fetched_or_kept(server, tmp_path):
+    folder, address = server
+    with pytest.raises(ModelError, match="by hand"):
+        fetch(entry(address, b""), tmp_path)
+    with pytest.raises(ModelError, match="by hand"):
+        fetch(entry("http://127.0.0.1:9", b""), tmp_path)
+    (folder / "m.onnx").write_bytes(b"weights")
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match="EMOTION_ROS_MODELS"):
+        fetch(entry(address, b"weights"), tmp_path / "file")
+
+
+def test_model_of_the_catalog_that_was_not_fetched(tmp_path, monkeypatch):
+    monkeypatch.setenv("EMOTION_ROS_MODELS", str(tmp_path))
+    with pytest.raises(ModelError, match="models fetch yunet_2026may"):
+        catalog.find_model("yunet_2026may")
+    (tmp_path / "face_detection_yunet_2026may.onnx").touch()
+    assert catalog.find_model("yunet_2026may").parent == tmp_path
+    with pytest.raises(ModelError, match="expected a model file"):
+        catalog.find_model("nonsense")
