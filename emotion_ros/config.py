@@ -111,7 +111,9 @@ class PipelineConfig:
     max_hands: int = option(4, "most hands that are looked for in an image", minimum=1, maximum=32)
     model: str = option("", "ONNX file of the emotion classifier; empty: the one of this package")
     provider: str = option("auto", "what runs the classifier", choices=("auto", "tensorrt", "cuda", "cpu"))
-    threads: int = option(0, "threads of the classifier on a CPU; 0: one per core", minimum=0, maximum=256)
+    threads: int = option(
+        1, "threads of the classifier on a CPU; hands run beside it; 0: one per core", minimum=0, maximum=256
+    )
     confidence_floor: float = option(
         0.3, "people whose best emotion is below this are unknown", minimum=0.0, maximum=1.0, live=True
     )

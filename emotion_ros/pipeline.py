@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,12 +21,16 @@ from emotion_ros.fusion import attach_hands, valence_arousal
 from emotion_ros.tracking import Tracker
 from emotion_ros.types import Emotion, Face, Hand, Image, Perception
 
+R = TypeVar("R")
+
 UNKNOWN = "unknown"
 """Label of a person whose best probability is below the confidence floor."""
 
 
 class Pipeline:
     """Detectors, classifier and tracker, loaded and warm. Not for two threads at once.
+
+    Hands take the longest: they are looked for in a thread beside faces and their classification.
 
     ``config`` may be replaced between two images; of a replaced one only the live settings count.
 
@@ -40,6 +46,7 @@ class Pipeline:
         model = Path(config.model) if config.model else default_model()
         self.classifier = EmotionClassifier(model, config.provider, config.threads)
         self._tracker = Tracker()
+        self._beside = ThreadPoolExecutor(1, "hands")
         self.perceive(np.zeros((480, 640, 3), np.uint8), 0.0)
 
     def perceive(self, image: Image, stamp: float) -> Perception:
@@ -50,28 +57,34 @@ class Pipeline:
             ModelError: the classifier's outputs are no finite numbers.
         """
         _check(image)
-        clock = [time.perf_counter()]
-        faces = self._faces.detect(image, self.config.face_confidence, self.config.min_face_size)
-        clock.append(time.perf_counter())
-        hands = self._hands.detect(image) if self._hands else ()
-        clock.append(time.perf_counter())
-        owned, loose = attach_hands(faces, hands)
-        probabilities = self._classify(image, faces, owned)
-        clock.append(time.perf_counter())
+        timings: dict[str, float] = {}
+        begin = time.perf_counter()
+        pending = self._beside.submit(_timed, timings, "hands", self._find_hands, image)
+        faces = _timed(timings, "faces", self._find_faces, image)
+        hands_matter = self.classifier.contract.region == "face_hands"
+        if not hands_matter:
+            probabilities = _timed(timings, "classify", self._classify, image, faces, [()] * len(faces))
+        owned, loose = attach_hands(faces, pending.result())
+        if hands_matter:
+            probabilities = _timed(timings, "classify", self._classify, image, faces, owned)
         ids = self._tracker.update([face.box for face in faces], stamp)
         people = tuple(map(self._person, ids, probabilities, faces, owned))
-        timings = {
-            stage: 1000 * (end - start)
-            for stage, start, end in zip(("faces", "hands", "classify"), clock, clock[1:], strict=False)
-        }
+        timings["total"] = 1000 * (time.perf_counter() - begin)
         height, width = image.shape[:2]
         return Perception(width, height, self.classifier.name, self.classifier.contract.labels, people, loose, timings)
 
     def close(self) -> None:
         """Free the detectors."""
+        self._beside.shutdown()
         self._faces.close()
         if self._hands:
             self._hands.close()
+
+    def _find_faces(self, image: Image) -> Sequence[Face]:
+        return self._faces.detect(image, self.config.face_confidence, self.config.min_face_size)
+
+    def _find_hands(self, image: Image) -> Sequence[Hand]:
+        return self._hands.detect(image) if self._hands else ()
 
     def _classify(self, image: Image, faces: Sequence[Face], owned: Sequence[tuple[Hand, ...]]) -> NDArray[np.float32]:
         about = self.classifier.contract
@@ -88,6 +101,14 @@ class Pipeline:
         label = labels[best] if confidence >= self.config.confidence_floor else UNKNOWN
         valence, arousal = valence_arousal(labels, probabilities)
         return Emotion(id, label, confidence, probabilities, valence, arousal, face, hands)
+
+
+def _timed(timings: dict[str, float], stage: str, work: Callable[..., R], *arguments: Any) -> R:
+    """What the work returns; its milliseconds go into the timings."""
+    begin = time.perf_counter()
+    result = work(*arguments)
+    timings[stage] = 1000 * (time.perf_counter() - begin)
+    return result
 
 
 def _check(image: Image) -> None:

@@ -112,7 +112,8 @@ class Emotion:
 class Perception:
     """All that was perceived in one image.
 
-    ``hands`` are those that belong to no face. ``timings`` are milliseconds per stage, in the order they ran.
+    ``hands`` are those that belong to no face. ``timings`` are milliseconds per stage and in ``total``; stages
+    run beside each other.
     """
 
     width: int
