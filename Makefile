@@ -53,8 +53,8 @@ test: install/built $(VENV)/test.done ## run all tests
 	@scripts/in-workspace python -m pytest test $(TESTS)
 
 lint: install/built $(VENV)/test.done ## ruff, mypy, and which room may import which
-	@$(BIN)/ruff check emotion_ros test launch
-	@$(BIN)/ruff format --check emotion_ros test launch
+	@$(BIN)/ruff check emotion_ros test launch setup.py
+	@$(BIN)/ruff format --check emotion_ros test launch setup.py
 	@scripts/in-workspace python -m mypy
 	@scripts/in-workspace lint-imports
 

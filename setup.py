@@ -1,5 +1,7 @@
 """The parts that need no ROS, for a workstation: command line, perception, training. Robots use colcon."""
 
+from glob import glob
+
 from setuptools import find_packages, setup
 
 setup(
@@ -9,7 +11,17 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10",
     packages=find_packages(include=["emotion_ros", "emotion_ros.*"]),
-    install_requires=["mediapipe==0.10.21", "numpy<2", "onnxruntime", "opencv-python", "pyyaml", "scikit-image", "tqdm"],
+    data_files=[("share/emotion_ros/models", glob("models/*"))],
+    install_requires=[
+        "mediapipe==0.10.21; platform_machine == 'x86_64'",
+        "mediapipe==0.10.18; platform_machine == 'aarch64'",
+        "numpy<2",
+        "onnxruntime",
+        "opencv-python",
+        "pyyaml",
+        "scikit-image",
+        "tqdm",
+    ],
     extras_require={"train": ["lightning>=2.6", "onnx", "torch", "transformers"]},
     entry_points={"console_scripts": ["emotion-ros=emotion_ros.cli:main"]},
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -35,6 +36,7 @@ def models_folders() -> Iterator[Path]:
     yield download_folder()
     for prefix in os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep):
         yield Path(prefix) / "share" / "emotion_ros" / "models"
+    yield Path(sys.prefix) / "share" / "emotion_ros" / "models"
     yield Path(__file__).resolve().parent.parent / "models"
 
 

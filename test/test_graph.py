@@ -11,7 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from ament_index_python.packages import get_package_prefix
+from ament_index_python.packages import get_package_prefix, get_package_share_directory
 from sensor_msgs.msg import CameraInfo, Image
 
 
@@ -138,6 +138,14 @@ def test_video_is_played_at_its_own_rate(listener, start, tmp_path):
     assert len(stamps) == 40
     assert np.median(np.diff(stamps)) == pytest.approx(0.05, abs=0.01)
     assert source.returncode == 0
+
+
+def test_index_finds_everything_that_is_installed():
+    prefix, share = Path(get_package_prefix("emotion_ros")), Path(get_package_share_directory("emotion_ros"))
+    programs = {path.name for path in (prefix / "lib" / "emotion_ros").iterdir() if os.access(path, os.X_OK)}
+    assert programs == {"detector", "image_source", "recorder", "emotion-ros"}
+    for name in ("launch/detect.launch.py", "config/detect.yaml", "config/emotions.rviz", "models/catalog.yaml"):
+        assert (share / name).is_file()
 
 
 def test_launch_file_brings_up_the_same_nodes():

@@ -70,6 +70,7 @@ class Detector(LifecycleNode):
             self._last_error = str(error)
             self.get_logger().error(str(error))
             return TransitionCallbackReturn.FAILURE
+        self._last_error = ""
         classifier = self._pipeline.classifier
         self.get_logger().info(f"model {classifier.name} on {classifier.provider}")
         return TransitionCallbackReturn.SUCCESS
