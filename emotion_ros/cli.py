@@ -142,9 +142,14 @@ def _train(parsed: argparse.Namespace) -> int:
     from emotion_ros.training.train import train
 
     result = train(parsed.data, parsed.model_dir, _build(TrainConfig, parsed), parsed.resume)
-    print(
-        f"best validation accuracy {result['val_accuracy']:.4f}; next: emotion-ros export {parsed.model_dir}/best.ckpt"
-    )
+    if result.interrupted:
+        print(
+            f"emotion-ros: stopped after {result.epochs} epochs; go on with the same command and --resume",
+            file=sys.stderr,
+        )
+        return 130
+    print(f"best validation accuracy {result.val_accuracy:.4f}")
+    print(f"next: emotion-ros export {parsed.model_dir}/best.ckpt MODEL.onnx --calibrate {parsed.data}")
     return 0
 
 

@@ -156,29 +156,46 @@ class RecorderConfig:
 class TrainConfig:
     """How a classifier is trained."""
 
-    arch: str = option("resnet18", "architecture", choices=("resnet18",))
+    arch: str = option("resnet18", "architecture", choices=("resnet18", "cnn8", "tiny", "vit", "vit_b16"))
     size: int = option(48, "side of the square input in pixels", minimum=32, maximum=512)
     color: str = option("grey", "colour of the input", choices=("grey", "rgb"))
+    pretrained: str = option(
+        "emotion",
+        "weights to start from: emotion (the model of this package, where the architecture is its), none, or a file "
+        "(.ckpt or .onnx)",
+    )
     epochs: int = option(36, "passes over the training images", minimum=1, maximum=10000)
     batch_size: int = option(256, "images per step", minimum=2, maximum=4096)
+    workers: int = option(0, "processes that fetch batches; 0: none, the images are in memory", minimum=0, maximum=64)
+    optimizer: str = option("sgd", "sgd for networks of convolutions, adamw for vit", choices=("sgd", "adamw"))
     lr: float = option(0.1, "peak learning rate of the one-cycle schedule", minimum=1e-6, maximum=10.0)
     momentum: float = option(0.9, "momentum of SGD (Nesterov)", minimum=0.0, maximum=0.999)
     wd: float = option(5e-4, "weight decay", minimum=0.0, maximum=1.0)
+    balance: float = option(
+        0.0, "how far rare classes weigh more: 0 not at all, 1 as much as frequent ones", minimum=0.0, maximum=1.0
+    )
     vote_weight: float = option(
         0.5, "share of annotators' votes in the targets, where there are votes", minimum=0.0, maximum=1.0
     )
     ema: float = option(0.995, "decay of the averaged weights per step", minimum=0.0, maximum=0.99999)
+    patience: int = option(
+        0, "epochs without a better val accuracy before it stops; 0: never", minimum=0, maximum=10000
+    )
     rotate: float = option(12.0, "largest random rotation in degrees", minimum=0.0, maximum=180.0)
     zoom: float = option(0.15, "largest random change of scale, as a share", minimum=0.0, maximum=0.5)
     shift: float = option(0.08, "largest random shift, as a share of the side", minimum=0.0, maximum=0.5)
     light: float = option(
         0.25, "largest random change of brightness and contrast, as a share", minimum=0.0, maximum=1.0
     )
+    blur: float = option(0.0, "probability that a picture is blurred", minimum=0.0, maximum=1.0)
+    compress: float = option(0.0, "probability of JPEG compression at a quality of 20 to 80", minimum=0.0, maximum=1.0)
     erase: float = option(0.3, "probability that a random rectangle is erased", minimum=0.0, maximum=1.0)
     seed: int = option(1, "seed of everything random", minimum=0, maximum=2**31 - 1)
-    precision: str = option("bf16-mixed", "arithmetic", choices=("32-true", "bf16-mixed"))
-    pretrained: str = option("", "checkpoint whose weights to start from; empty: random weights")
+    precision: str = option(
+        "auto", "arithmetic; auto: bf16 where the processor has it", choices=("auto", "32-true", "bf16-mixed")
+    )
     compile: bool = option(False, "compile the network first (faster steps, needs a C++ compiler)")
+    wandb: bool = option(False, "log to Weights & Biases too (WANDB_MODE=offline keeps it on this machine)")
 
 
 NODES = {

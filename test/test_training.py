@@ -1,18 +1,33 @@
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
 import cv2
 import numpy as np
+import onnxruntime as ort
 import pytest
+import torch
 
-pytest.importorskip("torch")
-
+from emotion_ros.catalog import default_model
 from emotion_ros.config import TrainConfig
 from emotion_ros.errors import DatasetError, ModelError, OutputError
+from emotion_ros.training.architectures import ARCHITECTURES
+from emotion_ros.training.augment import augment
+from emotion_ros.training.crop import measure_crop
 from emotion_ros.training.datasets import read_split
 from emotion_ros.training.evaluate import evaluate
 from emotion_ros.training.export import export
-from emotion_ros.training.train import train
+from emotion_ros.training.pretrained import start_from
+from emotion_ros.training.train import load, train
 from emotion_ros.training.votes import Votes
 
-SMALL = TrainConfig(epochs=3, batch_size=8, precision="32-true", lr=0.02, size=32)
+SMALL = TrainConfig(
+    arch="cnn8", epochs=4, batch_size=8, precision="32-true", lr=0.02, size=32, pretrained="none", ema=0.5
+)
 
 
 @pytest.fixture(scope="module")
@@ -35,21 +50,151 @@ def trained(data, tmp_path_factory):
     return folder
 
 
+def rows_of(folder):
+    with (folder / "metrics.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
 def test_trained_model_is_exported_and_right(data, trained, tmp_path):
     about = export(trained / "best.ckpt", tmp_path / "m.onnx", {"data": "made up"}, calibrate_on=data)
     assert about.labels == ("bright", "dark")
+    assert about.accuracy["val"] >= 0.9
     figures = evaluate(tmp_path / "m.onnx", data, "test")
     assert figures["accuracy"] >= 0.9
     assert np.sum(figures["confusion"]) == figures["pictures"] == 16
 
 
-def test_resume_goes_on_from_the_last_checkpoint(data, trained):
-    assert train(data, trained, SMALL, resume=True)["train"] == 48
+def test_training_leaves_a_table_curves_and_a_sample_batch(trained):
+    rows = rows_of(trained)
+    assert [float(row["epoch"]) for row in rows] == [0, 1, 2, 3]
+    assert float(rows[-1]["train_loss"]) < float(rows[0]["train_loss"])
+    for name in ("Accuracy.png", "Loss.png", "batch.png"):
+        assert cv2.imread(str(trained / name)).size > 1000
+    assert list((trained / "tensorboard").iterdir())
+
+
+@pytest.mark.parametrize("arch", ARCHITECTURES)
+def test_every_architecture_maps_pixels_to_logits_and_exports(arch, tmp_path):
+    size = 64 if arch == "vit_b16" else 48
+    network = ARCHITECTURES[arch](5, 3, size).eval()
+    pixels = torch.rand(3, 3, size, size)
+    with torch.no_grad():
+        logits = network(pixels)
+    assert logits.shape == (3, 5)
+    if arch == "vit_b16":
+        return  # 340 MB
+    torch.onnx.export(network, (pixels,), str(tmp_path / "m.onnx"), input_names=["pixels"], dynamo=False)
+    (outputs,) = ort.InferenceSession(str(tmp_path / "m.onnx")).run(None, {"pixels": pixels.numpy()})
+    assert np.abs(outputs - logits.numpy()).max() < 1e-4
+
+
+def test_interrupted_and_resumed_run_ends_as_an_uninterrupted_one(data, trained, tmp_path):
+    """Killed by Ctrl-C in a process of its own, then resumed: the same rows, the same weights."""
+    flags = {"arch": "cnn8", "epochs": 4, "batch-size": 8, "precision": "32-true", "lr": 0.02, "size": 32, "ema": 0.5}
+    options = [part for name, value in flags.items() for part in (f"--{name}", str(value))]
+    code = (
+        "import sys, time; from emotion_ros.training import train as t; step = t.Classifier.training_step\n"
+        "def slow(*a): time.sleep(0.1); return step(*a)\n"
+        "t.Classifier.training_step = slow\nfrom emotion_ros.cli import main; sys.exit(main())"
+    )
+    command = ["train", data, "--model-dir", tmp_path, "--pretrained", "none", *options]
+    run = subprocess.Popen([sys.executable, "-c", code, *map(str, command)], stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 90
+    while time.monotonic() < deadline and not ((tmp_path / "metrics.csv").is_file() and len(rows_of(tmp_path)) >= 2):
+        time.sleep(0.02)
+    run.send_signal(signal.SIGINT)
+    _, errors = run.communicate(timeout=60)
+    assert run.returncode == 130, errors
+    assert "--resume" in errors
+    done = len(rows_of(tmp_path))
+    assert 2 <= done < 4
+    assert not train(data, tmp_path, SMALL, resume=True).interrupted
+    kept = [name for name in rows_of(trained)[0] if name != "seconds"]
+    assert [[row[name] for name in kept] for row in rows_of(tmp_path)] == [
+        [row[name] for name in kept] for row in rows_of(trained)
+    ]
+    ours, theirs = load(tmp_path / "last.ckpt").state_dict(), load(trained / "last.ckpt").state_dict()
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+
+
+def test_two_processes_train_one_model(data, tmp_path):
+    """What torchrun does on several GPUs or machines, with two processes on this CPU."""
+    code = "import sys; from emotion_ros.cli import main; sys.exit(main())"
+    (tmp_path / "program.py").write_text(code)
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    flags = {"arch": "tiny", "epochs": 2, "batch-size": 8, "precision": "32-true", "size": 32, "pretrained": "none"}
+    options = [part for name, value in flags.items() for part in (f"--{name}", value)]
+    arguments = [tmp_path / "program.py", "train", data, "--model-dir", tmp_path / "run", *options]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    result = subprocess.run(
+        [*command, *map(str, arguments)], capture_output=True, text=True, env=environment, timeout=110, check=False
+    )
+    assert result.returncode == 0, result.stderr[-3000:]
+    assert len(rows_of(tmp_path / "run")) == 2
+    assert load(tmp_path / "run" / "best.ckpt").labels == ("bright", "dark")
+
+
+def test_early_stopping_ends_a_run_that_gets_no_better(data, tmp_path):
+    config = TrainConfig(**{**SMALL.__dict__, "lr": 1e-6, "epochs": 50, "patience": 2})
+    assert train(data, tmp_path, config).epochs < 20
+
+
+def test_wandb_offline_writes_a_run(data, tmp_path, monkeypatch):
+    pytest.importorskip("wandb")
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    train(data, tmp_path, TrainConfig(**{**SMALL.__dict__, "epochs": 1, "wandb": True}))
+    assert list(tmp_path.glob("wandb/offline-run-*/*.wandb"))
+
+
+def test_network_that_starts_from_our_model_computes_what_it_does(classifier, portrait):
+    network = ARCHITECTURES["resnet18"](7, 1, 48)
+    pixels = torch.randn(40, 1, 48, 48)
+    assert "emotion_resnet18.onnx" in start_from(network, "emotion", "resnet18", pixels)
+    session = ort.InferenceSession(str(default_model()))
+    (expected,) = session.run(None, {"pixels": pixels.numpy()})
+    with torch.no_grad():
+        assert np.abs(network.eval()(pixels).numpy() - expected).max() < 1e-3
+        trained = network.train()(pixels).numpy()
+    assert np.abs(trained - expected).max() < 0.5
+
+
+def test_start_takes_other_labels_and_colours_but_no_other_architecture(tmp_path):
+    pixels = torch.randn(8, 3, 48, 48)
+    said = start_from(ARCHITECTURES["resnet18"](3, 3, 48), "emotion", "resnet18", pixels)
+    assert "new: last layer" in said
+    assert "random" in start_from(ARCHITECTURES["tiny"](3, 3, 48), "emotion", "tiny", pixels)
+    with pytest.raises(ModelError, match="expected a model of cnn8"):
+        start_from(ARCHITECTURES["cnn8"](3, 3, 48), str(default_model()), "cnn8", pixels)
+    with pytest.raises(ModelError, match="cannot read it"):
+        start_from(ARCHITECTURES["resnet18"](3, 3, 48), str(tmp_path / "none.onnx"), "resnet18", pixels)
+
+
+def test_checkpoint_of_another_architecture(trained):
+    with pytest.raises(ModelError, match="expected a checkpoint of tiny"):
+        start_from(ARCHITECTURES["tiny"](2, 1, 32), str(trained / "best.ckpt"), "tiny", torch.rand(2, 1, 32, 32))
+
+
+def test_resume_with_other_data(trained, tmp_path, data):
+    for split in ("train", "val"):
+        for old, new in (("bright", "day"), ("dark", "night")):
+            (tmp_path / split).mkdir(exist_ok=True)
+            (tmp_path / split / new).symlink_to(data / split / old)
+    with pytest.raises(DatasetError, match="was trained on bright, dark"):
+        train(tmp_path, trained, SMALL, resume=True)
 
 
 def test_resume_without_a_checkpoint(data, tmp_path):
     with pytest.raises(OutputError, match="resume"):
         train(data, tmp_path, SMALL, resume=True)
+
+
+def test_augmented_pictures_keep_shape_and_range():
+    pixels = torch.rand(32, 1, 48, 48) * 255
+    config = TrainConfig(blur=0.5, compress=0.5, erase=0.5)
+    changed = augment(pixels, config)
+    assert changed.shape == pixels.shape
+    assert 0 <= changed.min() < changed.max() <= 255
 
 
 def test_file_that_is_no_checkpoint(tmp_path):
@@ -71,3 +216,21 @@ def test_votes_count_for_their_weight_and_only_where_there_are_some():
     votes = Votes(np.array([[0, 1], [0, 0]], np.float32), np.zeros(2, bool))
     targets = votes.mixed_into(np.array([[1, 0], [1, 0]], np.float32), 0.25)
     assert targets.tolist() == [[0.75, 0.25], [1.0, 0.0]]
+
+
+def test_crop_is_measured_on_labelled_faces(tmp_path, portrait, command_line):
+    for label in ("happy", "sad"):
+        (tmp_path / "val" / label).mkdir(parents=True)
+        for number in range(3):
+            face = portrait[100 - number : 250 + number, 285 - number : 435 + number]
+            cv2.imwrite(str(tmp_path / "val" / label / f"{number}.png"), face)
+    figures = measure_crop(default_model(), tmp_path, "val", ["mediapipe"], 6)
+    grid = np.array(figures["accuracy"]["mediapipe"])
+    assert figures["faces"] == {"mediapipe": 6}
+    assert figures["whole"] == 0.5
+    assert grid[figures["margins"].index(figures["margin"]), figures["shifts"].index(figures["shift"])] == grid.max()
+    result = command_line("measure-crop", default_model(), tmp_path, "--detectors", "mediapipe", "--json")
+    assert json.loads(result.stdout)["pictures"] == 6
+    (tmp_path / "val" / "sad").rename(tmp_path / "val" / "sleepy")
+    with pytest.raises(DatasetError, match="does not know sleepy"):
+        measure_crop(default_model(), tmp_path, "val", ["mediapipe"], 6)

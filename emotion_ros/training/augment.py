@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+import cv2
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -13,7 +15,8 @@ from emotion_ros.config import TrainConfig
 
 def augment(pixels: Tensor, config: TrainConfig) -> Tensor:
     """A randomly changed copy of a batch (n × channels × size × size, float, 0…255), same shape and range."""
-    return _erase(_relight(_move(pixels, config), config.light), config.erase)
+    changed = _relight(_move(pixels, config), config.light)
+    return _erase(_compress(_blur(changed, config.blur), config.compress), config.erase)
 
 
 def _uniform(count: int, limit: float, like: Tensor) -> Tensor:
@@ -41,6 +44,28 @@ def _relight(pixels: Tensor, limit: float) -> Tensor:
     brightness = 128 * _uniform(count, limit, pixels).view(-1, 1, 1, 1)
     mean = pixels.mean((1, 2, 3), keepdim=True)
     return ((pixels - mean) * contrast + mean + brightness).clamp(0, 255)
+
+
+def _blur(pixels: Tensor, probability: float) -> Tensor:
+    """Some pictures are averaged over 3 × 3 pixels, as a face in motion or out of focus is."""
+    if probability == 0:
+        return pixels
+    chosen = torch.rand(len(pixels), 1, 1, 1, device=pixels.device) < probability
+    return torch.where(chosen, F.avg_pool2d(F.pad(pixels, (1, 1, 1, 1), mode="replicate"), 3, 1), pixels)
+
+
+def _compress(pixels: Tensor, probability: float) -> Tensor:
+    """Some pictures go through a real JPEG encoder at a quality of 20 to 80."""
+    if probability == 0:
+        return pixels
+    changed = pixels.clone()
+    for index in (torch.rand(len(pixels)) < probability).nonzero().flatten().tolist():
+        quality = int(torch.randint(20, 81, ()))
+        image = pixels[index].round().byte().cpu().numpy().transpose(1, 2, 0)
+        jpeg = cv2.imencode(".jpg", np.ascontiguousarray(image), [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
+        decoded = cv2.imdecode(jpeg, cv2.IMREAD_UNCHANGED).reshape(image.shape)
+        changed[index] = torch.from_numpy(decoded.transpose(2, 0, 1).copy()).to(pixels)
+    return changed
 
 
 def _erase(pixels: Tensor, probability: float) -> Tensor:

@@ -14,9 +14,9 @@ import onnx
 import torch
 
 from emotion_ros.classification.contract import METADATA_KEY, Contract
-from emotion_ros.errors import ModelError, OutputError
+from emotion_ros.errors import OutputError
 from emotion_ros.training.datasets import read_split
-from emotion_ros.training.train import Classifier
+from emotion_ros.training.train import Classifier, load
 
 OPSET = 17
 """ONNX operator set: the newest that the ONNX Runtime and TensorRT of JetPack 5 read."""
@@ -41,7 +41,7 @@ def export(
         ModelError: the checkpoint cannot be read.
         OutputError: the file cannot be written.
     """
-    model = _load(checkpoint)
+    model = load(checkpoint).eval()
     config = model.config
     filled = Contract(model.labels, "face", config.size, config.color, model.mean, model.std)
     filled = replace(filled, **(about or {}))
@@ -50,16 +50,6 @@ def export(
         filled = replace(filled, temperature=temperature, accuracy={"val": accuracy})
     _write(model, filled, output)
     return filled
-
-
-def _load(checkpoint: Path) -> Classifier:
-    model: Classifier
-    try:
-        model = Classifier.load_from_checkpoint(checkpoint, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises whatever its unpickler met
-        raise ModelError(f"{checkpoint}: expected a checkpoint of emotion-ros train: {error}") from error
-    model.eval()
-    return model
 
 
 def _calibrate(model: Classifier, data: Path) -> tuple[float, float]:

@@ -8,43 +8,70 @@ same and no averaging of weights.
 from __future__ import annotations
 
 import dataclasses
-import pickle
+import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import lightning as L
 import torch
 import torch.nn.functional as F
-from lightning.pytorch.callbacks import ModelCheckpoint, TQDMProgressBar, WeightAveraging
-from lightning.pytorch.loggers import CSVLogger
+from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint, TQDMProgressBar, WeightAveraging
+from lightning.pytorch.loggers import Logger, TensorBoardLogger, WandbLogger
 from torch import Tensor
 from torch.optim.swa_utils import get_ema_multi_avg_fn
-from torch.utils.data import BatchSampler, DataLoader, Dataset, RandomSampler, SequentialSampler
+from torch.utils.data import BatchSampler, DataLoader, Dataset, DistributedSampler, SequentialSampler
 
 from emotion_ros.classification.preprocess import normalise
 from emotion_ros.config import TrainConfig
-from emotion_ros.errors import DatasetError, ModelError, OutputError
+from emotion_ros.errors import ConfigError, DatasetError, ModelError, OutputError
 from emotion_ros.training.architectures import ARCHITECTURES
 from emotion_ros.training.augment import augment
 from emotion_ros.training.datasets import Samples, read_split
+from emotion_ros.training.plots import History, save_batch
+from emotion_ros.training.pretrained import start_from
 
 EMA_EVERY = 5
 """Steps between updates of the averaged weights: copying 11 million numbers at each step costs time, not accuracy."""
+
+UNFOLDED_ON = 512
+"""Pictures that show a network its own statistics where it starts from an ONNX file."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came of a training.
+
+    ``val_accuracy`` of the best checkpoint, 0…1, None where no epoch was finished. ``epochs`` that were finished.
+    ``interrupted`` by Ctrl-C. ``train`` and ``val``: number of pictures.
+    """
+
+    val_accuracy: float | None
+    epochs: int
+    interrupted: bool
+    train: int
+    val: int
 
 
 class Classifier(L.LightningModule):
     """A network, what it was trained on and how; a checkpoint of it holds all that ``export`` needs."""
 
     def __init__(
-        self, config: dict[str, Any], labels: Sequence[str], mean: Sequence[float], std: Sequence[float]
+        self,
+        config: dict[str, Any],
+        labels: Sequence[str],
+        mean: Sequence[float],
+        std: Sequence[float],
+        weights: Sequence[float] = (),
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
         self.config = TrainConfig(**config)
         self.labels, self.mean, self.std = tuple(labels), tuple(mean), tuple(std)
         channels = 1 if self.config.color == "grey" else 3
-        self.network = ARCHITECTURES[self.config.arch](len(labels), channels)
+        self.network = ARCHITECTURES[self.config.arch](len(labels), channels, self.config.size)
+        self.register_buffer("weights", torch.tensor(weights or [1.0] * len(labels)), persistent=False)
 
     def forward(self, pixels: Tensor) -> Tensor:
         """Logits for pixels of 0…255, n × channels × size × size."""
@@ -52,27 +79,43 @@ class Classifier(L.LightningModule):
         logits: Tensor = self.network(values.contiguous(memory_format=torch.channels_last))
         return logits
 
+    def on_train_batch_start(self, *_: Any) -> None:
+        """Each step has random numbers of its own, so that a resumed run draws what an uninterrupted one would."""
+        torch.manual_seed(hash((self.config.seed, self.global_step, self.global_rank)) % 2**63)
+
     def training_step(self, batch: tuple[Tensor, Tensor, Tensor], _: int) -> Tensor:
         """Cross-entropy against soft targets on a randomly changed batch."""
-        pixels, targets = batch[:2]
-        loss = F.cross_entropy(self(augment(pixels.float(), self.config)).float(), targets)
-        self.log("train_loss", loss, on_step=False, on_epoch=True)
+        pixels, targets, classes = batch
+        logits = self(augment(pixels.float(), self.config)).float()
+        each = F.cross_entropy(logits, targets, reduction="none")
+        loss: Tensor = (each * self.weights[classes]).mean()  # type: ignore[index]
+        right = (logits.argmax(1) == classes).float().mean()
+        self.log("train_loss", loss, on_step=False, on_epoch=True, prog_bar=True)
+        self.log("train_accuracy", right, on_step=False, on_epoch=True, prog_bar=True)
         return loss
 
     def validation_step(self, batch: tuple[Tensor, Tensor, Tensor], _: int) -> None:
         """Loss and accuracy on pictures as they are."""
         pixels, targets, classes = batch
         logits = self(pixels).float()
-        self.log("val_loss", F.cross_entropy(logits, targets), prog_bar=True)
-        self.log("val_accuracy", (logits.argmax(1) == classes).float().mean(), prog_bar=True)
+        right = (logits.argmax(1) == classes).float().mean()
+        self.log("val_loss", F.cross_entropy(logits, targets), prog_bar=True, sync_dist=True)
+        self.log("val_accuracy", right, prog_bar=True, sync_dist=True)
 
     def configure_optimizers(self) -> Any:
-        """SGD with a one-cycle schedule (Smith and Topin, "Super-Convergence", 2017); biases and norms do not decay."""
+        """A one-cycle schedule: warm-up, then half a cosine (Smith and Topin, "Super-Convergence", 2017).
+
+        Biases and norms do not decay.
+        """
         config = self.config
         decayed = [p for p in self.network.parameters() if p.ndim > 1]
         plain = [p for p in self.network.parameters() if p.ndim <= 1]
         groups = [{"params": decayed, "weight_decay": config.wd}, {"params": plain, "weight_decay": 0.0}]
-        optimizer = torch.optim.SGD(groups, config.lr, momentum=config.momentum, nesterov=config.momentum > 0)
+        optimizer: torch.optim.Optimizer
+        if config.optimizer == "adamw":
+            optimizer = torch.optim.AdamW(groups, config.lr)
+        else:
+            optimizer = torch.optim.SGD(groups, config.lr, momentum=config.momentum, nesterov=config.momentum > 0)
         steps = int(self.trainer.estimated_stepping_batches)
         schedule = torch.optim.lr_scheduler.OneCycleLR(
             optimizer, config.lr, steps, pct_start=0.2, cycle_momentum=False, final_div_factor=1000
@@ -95,47 +138,55 @@ class _Batches(Dataset[Any]):
         return self.pixels[indices], self.targets[indices], self.classes[indices]
 
 
-def loader(samples: Samples, batch_size: int, train: bool) -> DataLoader[Any]:
-    """Batches of pixels (uint8), targets and classes; shuffled and without a last short one for training."""
-    batches = _Batches(samples)
-    order = RandomSampler(batches) if train else SequentialSampler(batches)
-    short = train and len(batches) >= batch_size
-    return DataLoader(batches, sampler=BatchSampler(order, batch_size, drop_last=short), batch_size=None)
+class _EpochBatches(BatchSampler):
+    """Batches whose order depends on seed and epoch alone; each process gets its share."""
+
+    def __init__(self, batches: _Batches, config: TrainConfig) -> None:
+        world, rank = int(os.environ.get("WORLD_SIZE", 1)), int(os.environ.get("RANK", 0))
+        order: DistributedSampler[Any] = DistributedSampler(batches, world, rank, shuffle=True, seed=config.seed)
+        super().__init__(order, config.batch_size, drop_last=len(order) >= config.batch_size)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Called by Lightning before each epoch."""
+        assert isinstance(self.sampler, DistributedSampler)
+        self.sampler.set_epoch(epoch)
 
 
-def train(data: Path, model_dir: Path, config: TrainConfig, resume: bool = False) -> dict[str, float]:
+def train(data: Path, model_dir: Path, config: TrainConfig, resume: bool = False) -> Result:
     """Train on ``data``'s train split, choose by its val split, and keep the best and the last checkpoint.
 
     Args:
         data: a folder that :func:`emotion_ros.training.datasets.read_split` reads.
-        model_dir: gets ``best.ckpt``, ``last.ckpt`` and ``metrics.csv``.
+        model_dir: gets ``best.ckpt``, ``last.ckpt``, ``metrics.csv``, ``Accuracy.png``, ``Loss.png``, ``batch.png``
+            (what the network sees) and TensorBoard's files.
         config: how.
-        resume: go on from ``last.ckpt`` in ``model_dir``.
-
-    Returns:
-        ``val_accuracy`` of the best checkpoint, and the number of ``train`` and ``val`` pictures.
+        resume: go on from ``last.ckpt`` in ``model_dir`` with the settings it was started with.
 
     Raises:
-        DatasetError: the data cannot be used.
+        ConfigError: Weights & Biases is asked for and not installed.
+        DatasetError: the data cannot be used, or are others than those of the run that is resumed.
+        ModelError: the weights to start from, or the checkpoint, cannot be used.
         OutputError: ``model_dir`` cannot be written, or holds nothing to resume.
     """
+    last = _checkpoint_to_resume(model_dir) if resume else None
+    if last is not None:
+        config = load(last).config
     L.seed_everything(config.seed, verbose=False)
     samples, held_out = _read(data, config)
-    mean, std = _statistics(samples)
-    model = Classifier(dataclasses.asdict(config), samples.labels, mean, std).to(memory_format=torch.channels_last)
-    if config.pretrained:
-        _start_from(model, Path(config.pretrained))
+    model = _model(samples, config, last)
+    save_batch(augment(torch.from_numpy(samples.pixels[:64]).float(), config), _writable(model_dir) / "batch.png")
     if config.compile:
         model.network.compile(dynamic=False)
-    last = _checkpoint_to_resume(model_dir) if resume else None
-    trainer = _trainer(_writable(model_dir), config)
-    trainer.fit(
-        model, loader(samples, config.batch_size, train=True), loader(held_out, 512, train=False), ckpt_path=last
-    )
+    trainer = _trainer(model_dir, config)
+    try:
+        trainer.fit(model, *_loaders(samples, held_out, config), ckpt_path=last)
+    except SystemExit:  # how Lightning ends after Ctrl-C
+        if not trainer.interrupted:
+            raise
     best = trainer.checkpoint_callback
     assert isinstance(best, ModelCheckpoint)
-    assert best.best_model_score is not None
-    return {"val_accuracy": float(best.best_model_score), "train": len(samples), "val": len(held_out)}
+    score = None if best.best_model_score is None else float(best.best_model_score)
+    return Result(score, trainer.current_epoch, trainer.interrupted, len(samples), len(held_out))
 
 
 def _read(data: Path, config: TrainConfig) -> tuple[Samples, Samples]:
@@ -147,14 +198,44 @@ def _read(data: Path, config: TrainConfig) -> tuple[Samples, Samples]:
     return samples.only(~samples.repeated), held_out
 
 
-def _start_from(model: Classifier, checkpoint: Path) -> None:
-    """Take the weights of an earlier run of the same architecture and labels."""
+def _model(samples: Samples, config: TrainConfig, last: Path | None) -> Classifier:
+    """A fresh model, filled with the weights to start from; a resumed one is filled later, from its checkpoint."""
+    if last is not None:
+        model: Classifier = load(last)
+        if model.labels != samples.labels:
+            raise DatasetError(
+                f"{last}: was trained on {', '.join(model.labels)}, the data hold {', '.join(samples.labels)}"
+            )
+        return model.to(memory_format=torch.channels_last)  # type: ignore[no-any-return]
+    mean, std = _statistics(samples)
+    counts = torch.bincount(torch.from_numpy(samples.classes), minlength=len(samples.labels)).float()
+    weights = (len(samples) / (len(counts) * counts.clamp(min=1))) ** config.balance
+    model = Classifier(dataclasses.asdict(config), samples.labels, mean, std, weights.tolist())
+    some = torch.from_numpy(samples.pixels[:: max(len(samples) // UNFOLDED_ON, 1)][:UNFOLDED_ON]).float()
+    print(start_from(model.network, config.pretrained, config.arch, normalise(some, mean, std)))
+    return model.to(memory_format=torch.channels_last)  # type: ignore[no-any-return]
+
+
+def load(checkpoint: Path) -> Classifier:
+    """The model of a checkpoint.
+
+    Raises:
+        ModelError: the file is missing or no checkpoint of ours.
+    """
     try:
-        weights = torch.load(checkpoint, map_location="cpu", weights_only=True)["state_dict"]
-        model.load_state_dict(weights)
-    except (OSError, KeyError, RuntimeError, pickle.UnpicklingError) as error:
-        expected = f"a checkpoint of {model.config.arch} with {len(model.labels)} classes"
-        raise ModelError(f"{checkpoint}: expected {expected}: {str(error).splitlines()[0]}") from error
+        model: Classifier = Classifier.load_from_checkpoint(checkpoint, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises whatever its unpickler met
+        raise ModelError(f"{checkpoint}: expected a checkpoint of emotion-ros train: {error}") from error
+    return model
+
+
+def _loaders(samples: Samples, held_out: Samples, config: TrainConfig) -> tuple[DataLoader[Any], DataLoader[Any]]:
+    seen, unseen = _Batches(samples), _Batches(held_out)
+    ahead: dict[str, Any] = {"batch_size": None, "num_workers": config.workers}
+    return (
+        DataLoader(seen, sampler=_EpochBatches(seen, config), **ahead),
+        DataLoader(unseen, sampler=BatchSampler(SequentialSampler(unseen), 512, drop_last=False), **ahead),
+    )
 
 
 def _statistics(samples: Samples) -> tuple[list[float], list[float]]:
@@ -183,23 +264,51 @@ def _checkpoint_to_resume(model_dir: Path) -> Path:
 
 
 def _trainer(model_dir: Path, config: TrainConfig) -> L.Trainer:
+    """Under ``torchrun`` all its processes train together; alone, one GPU or the CPU does."""
     keep = ModelCheckpoint(
         model_dir,
         filename="best",
         monitor="val_accuracy",
         mode="max",
         save_last=True,
+        save_on_train_epoch_end=True,
         enable_version_counter=False,
     )
     averaging = WeightAveraging(multi_avg_fn=get_ema_multi_avg_fn(config.ema**EMA_EVERY))  # type: ignore[no-untyped-call]
     averaging.should_update = (  # type: ignore[method-assign]
         lambda step_idx=None, epoch_idx=None: step_idx is not None and step_idx % EMA_EVERY == 0
     )
+    callbacks: list[Callback] = [keep, averaging, TQDMProgressBar(refresh_rate=20), History(model_dir)]
+    if config.patience:
+        callbacks.append(EarlyStopping("val_accuracy", mode="max", patience=config.patience))
+    world, local = int(os.environ.get("WORLD_SIZE", 1)), int(os.environ.get("LOCAL_WORLD_SIZE", 1))
     return L.Trainer(
+        accelerator="auto" if torch.cuda.is_available() else "cpu",
+        devices=local,
+        num_nodes=world // local,
+        strategy="ddp" if world > 1 else "auto",
+        use_distributed_sampler=False,
         max_epochs=config.epochs,
-        precision=config.precision,  # type: ignore[arg-type]
-        callbacks=[keep, averaging, TQDMProgressBar(refresh_rate=20)],
-        logger=CSVLogger(model_dir, name="", version=""),
+        precision=_precision(config.precision),  # type: ignore[arg-type]
+        callbacks=callbacks,
+        logger=_loggers(model_dir, config),
         enable_model_summary=False,
-        log_every_n_steps=20,
+        log_every_n_steps=1,
     )
+
+
+def _precision(wanted: str) -> str:
+    if wanted != "auto":
+        return wanted
+    fast = torch.cuda.is_bf16_supported() if torch.cuda.is_available() else torch.cpu._is_amx_tile_supported()
+    return "bf16-mixed" if fast else "32-true"
+
+
+def _loggers(model_dir: Path, config: TrainConfig) -> list[Logger]:
+    loggers: list[Logger] = [TensorBoardLogger(model_dir, name="", version="tensorboard")]
+    if config.wandb:
+        try:
+            loggers.append(WandbLogger(project="emotion_ros", save_dir=model_dir, config=dataclasses.asdict(config)))
+        except ModuleNotFoundError as error:
+            raise ConfigError("wandb: Weights & Biases is not installed: pip install wandb") from error
+    return loggers

@@ -1,5 +1,11 @@
-"""Networks that can be trained: name to a function (labels, channels) -> module that maps pixels to logits."""
+"""Networks that can be trained: name to a function (labels, channels, size) -> module that maps pixels to logits."""
 
-from emotion_ros.training.architectures import resnet18
+from emotion_ros.training.architectures import cnn8, resnet18, tiny, vit
 
-ARCHITECTURES = {"resnet18": resnet18.build}
+ARCHITECTURES = {
+    "resnet18": resnet18.build,
+    "cnn8": cnn8.build,
+    "tiny": tiny.build,
+    "vit": vit.build,
+    "vit_b16": vit.build_b16,
+}

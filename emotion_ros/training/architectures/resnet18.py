@@ -8,6 +8,8 @@ from torch import Tensor, nn
 from transformers import ResNetConfig, ResNetForImageClassification
 from transformers.models.resnet.modeling_resnet import ResNetConvLayer
 
+POOLED_FROM = 112
+
 
 class _MatrixConv(nn.Conv2d):
     """A 3 × 3 convolution that trains as one matrix product on a CPU.
@@ -43,10 +45,11 @@ class _MatrixConv(nn.Conv2d):
 class ResNet18(nn.Module):
     """Normalised pixels, n × channels × size × size, to logits, n × labels.
 
-    The max-pooling behind the first convolution is left out: at 48 pixels it would leave 12 × 12 for the first stage.
+    Below :data:`POOLED_FROM` pixels the max-pooling behind the first convolution is left out: at 48 it would leave
+    12 × 12 for the first stage.
     """
 
-    def __init__(self, labels: int, channels: int) -> None:
+    def __init__(self, labels: int, channels: int, size: int) -> None:
         super().__init__()
         self.network = ResNetForImageClassification(
             ResNetConfig(
@@ -58,7 +61,8 @@ class ResNet18(nn.Module):
                 num_labels=labels,
             )
         )
-        self.network.resnet.embedder.pooler = nn.Identity()
+        if size < POOLED_FROM:
+            self.network.resnet.embedder.pooler = nn.Identity()
         for layer in self.network.resnet.encoder.stages[-1].modules():
             if isinstance(layer, ResNetConvLayer) and layer.convolution.kernel_size == (3, 3):
                 layer.convolution = _MatrixConv.like(layer.convolution)
@@ -69,6 +73,6 @@ class ResNet18(nn.Module):
         return logits
 
 
-def build(labels: int, channels: int) -> nn.Module:
-    """An untrained ResNet-18 for that many labels and input channels (1 grey, 3 colour)."""
-    return ResNet18(labels, channels)
+def build(labels: int, channels: int, size: int) -> nn.Module:
+    """An untrained ResNet-18 for that many labels, input channels (1 grey, 3 colour) and pixels per side."""
+    return ResNet18(labels, channels, size)

@@ -1,0 +1,23 @@
+"""Eight convolutions and three dense layers, for small grey faces."""
+
+from __future__ import annotations
+
+from torch import nn
+
+WIDTHS = (64, 128, 256, 512)
+"""Channels of the four pairs of convolutions; each pair ends in a max-pooling that halves the map."""
+
+
+def build(labels: int, channels: int, size: int) -> nn.Module:
+    """An untrained network for that many labels, input channels (1 grey, 3 colour) and pixels per side."""
+    layers: list[nn.Module] = []
+    previous = channels
+    for width in WIDTHS:
+        for _ in range(2):
+            layers += [nn.Conv2d(previous, width, 3, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU()]
+            previous = width
+        layers += [nn.MaxPool2d(2)]
+    side = size // 2 ** len(WIDTHS)
+    layers += [nn.Flatten(), nn.Dropout(0.4), nn.Linear(previous * side * side, 512), nn.ReLU()]
+    layers += [nn.Dropout(0.4), nn.Linear(512, 256), nn.ReLU(), nn.Linear(256, labels)]
+    return nn.Sequential(*layers)
