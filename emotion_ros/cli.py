@@ -56,6 +56,20 @@ def _parser() -> argparse.ArgumentParser:
     form.add_argument("--csv", action="store_true", help="one line per person on standard output")
     _add_options(detect, PipelineConfig)
 
+    capture = _command(commands, "capture", _capture, "take labelled pictures for training")
+    capture.add_argument("--label", required=True, help="the class")
+    capture.add_argument("--out", type=Path, required=True, help="folder of the data set; gets a folder per class")
+    capture.add_argument("--source", default="0", help="camera index or device, video, picture or folder (default: 0)")
+    capture.add_argument("--count", type=int, default=30, help="how many pictures (default: 30)")
+    capture.add_argument("--every", type=float, default=0.3, help="seconds between them (default: 0.3)")
+    capture.add_argument("--require", default="", help="refuse pictures that are not: sharp,face,hand")
+
+    split = _command(commands, "split", _split, "divide pictures into train, val and test")
+    split.add_argument("source", type=Path, help="a folder of pictures per class")
+    split.add_argument("--out", type=Path, help="where the split goes (default: SOURCE-split)")
+    split.add_argument("--ratios", default="80/10/10", help="percent, or pictures in all, of train/val/test")
+    split.add_argument("--seed", type=int, default=1, help="the same seed gives the same split")
+
     train = _command(commands, "train", _train, "train a classifier")
     train.add_argument("data", type=Path, metavar="DATA")
     train.add_argument("--model-dir", type=Path, required=True, help="folder for checkpoints and metrics")
@@ -136,6 +150,29 @@ def _detect(parsed: argparse.Namespace) -> int:
 
     form = "json" if parsed.json else "csv" if parsed.csv else "text"
     return detect(parsed.sources, _build(PipelineConfig, parsed), parsed.out, form)
+
+
+def _capture(parsed: argparse.Namespace) -> int:
+    from emotion_ros.capture import Request, capture
+
+    require = tuple(part for part in parsed.require.split(",") if part)
+    taken = capture(Request(parsed.label, parsed.out, parsed.count, parsed.every, require), parsed.source)
+    return int(taken == 0)
+
+
+def _split(parsed: argparse.Namespace) -> int:
+    from emotion_ros.training.split import split
+
+    out = parsed.out or parsed.source.with_name(f"{parsed.source.name}-split")
+    done = split(parsed.source, out, parsed.ratios, parsed.seed)
+    for name, counts in done.counts.items():
+        classes = ", ".join(f"{label} {count}" for label, count in sorted(counts.items()))
+        print(f"{name:6} {counts.total():6}  {classes}")
+    print(f"{done.together} pictures stay together with others of their burst or that look nearly the same")
+    for one, other in done.doubtful:
+        print(f"look nearly the same, but have two labels: {one} and {other}")
+    print(f"written: {out}")
+    return 0
 
 
 def _train(parsed: argparse.Namespace) -> int:

@@ -7,7 +7,7 @@ per class. A ``labels.csv`` beside them may add what annotators voted (see :mod:
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,6 +69,7 @@ def read_split(data: Path, split: str, size: int, color: str, vote_weight: float
     if not names:
         raise DatasetError(f"{data / split}: expected one folder of pictures per class, found no picture")
     labels = tuple(sorted({_label(name) for name in names}))
+    check_spelling(data / split, labels)
     if len(labels) < 2:
         raise DatasetError(f"{data / split}: expected at least two classes, found only {labels[0]!r}")
     classes = np.array([labels.index(_label(name)) for name in names])
@@ -83,6 +84,42 @@ def read_split(data: Path, split: str, size: int, color: str, vote_weight: float
     )
 
 
+def picture_folders(folder: Path) -> dict[str, list[Path]]:
+    """The pictures of each class, sorted.
+
+    Raises:
+        DatasetError: the folder is missing or has no class, or a class has no picture.
+    """
+    if not folder.is_dir():
+        raise DatasetError(f"{folder}: expected a folder with one folder of pictures per class, found none")
+    classes = {
+        path.name: sorted(each for each in path.iterdir() if each.suffix.lower() in IMAGE_SUFFIXES)
+        for path in sorted(folder.iterdir())
+        if path.is_dir() and not path.name.startswith(".")
+    }
+    empty = [name for name, paths in classes.items() if not paths]
+    if empty:
+        raise DatasetError(
+            f"{folder}: expected pictures ({', '.join(IMAGE_SUFFIXES)}) of each class, none in {empty[0]}/"
+        )
+    if not classes:
+        raise DatasetError(f"{folder}: expected one folder of pictures per class, found no folder")
+    return classes
+
+
+def check_spelling(data: Path, labels: Iterable[str]) -> None:
+    """See that no class is there twice under two spellings.
+
+    Raises:
+        DatasetError: two labels differ only in case, spaces, dashes or underscores.
+    """
+    plain: dict[str, str] = {}
+    for label in labels:
+        other = plain.setdefault("".join(label.casefold().replace("-", "_").replace(" ", "_").split("_")), label)
+        if other != label:
+            raise DatasetError(f"{data}: one class is spelled in two ways, {other!r} and {label!r}; rename one")
+
+
 def _label(name: str) -> str:
     return name.split("/")[0]
 
@@ -91,9 +128,9 @@ def _files(data: Path, split: str) -> Iterator[tuple[str, bytes]]:
     """Name (``class/file``) and content of each picture, sorted by name."""
     archive, folder = data / f"{split}.zip", data / split
     if folder.is_dir():
-        for path in sorted(folder.glob("*/*")):
-            if path.suffix.lower() in IMAGE_SUFFIXES:
-                yield path.relative_to(folder).as_posix(), path.read_bytes()
+        for label, paths in picture_folders(folder).items():
+            for path in paths:
+                yield f"{label}/{path.name}", path.read_bytes()
     elif archive.is_file():
         with _open_zip(archive) as opened:
             for name in sorted(opened.namelist()):

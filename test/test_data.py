@@ -1,0 +1,182 @@
+"""Pictures of one's own: capture and split."""
+
+import csv
+import os
+
+import cv2
+import numpy as np
+import pytest
+
+from emotion_ros.capture import CAPTURES, Request, capture, sharpness
+from emotion_ros.errors import ConfigError, DatasetError, OutputError
+from emotion_ros.training.datasets import read_split
+from emotion_ros.training.split import SPLITS, parse_shares, split
+
+RANDOM = np.random.default_rng(0)
+
+
+def scene():
+    """A picture like no other: smooth blobs."""
+    return cv2.resize(RANDOM.integers(0, 255, (6, 6, 3), np.uint8), (96, 96), interpolation=cv2.INTER_CUBIC)
+
+
+def noisy(image):
+    """The same scene a moment later."""
+    return np.clip(image.astype(int) + RANDOM.integers(-4, 5, image.shape), 0, 255).astype(np.uint8)
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    """Two classes of twelve scenes, each seen three times: b<scene>_<moment>.png."""
+    for label in ("happy", "sad"):
+        (tmp_path / "mine" / label).mkdir(parents=True)
+        for number in range(12):
+            image = scene()
+            for moment in range(3):
+                cv2.imwrite(str(tmp_path / "mine" / label / f"b{number:02}_{moment}.png"), noisy(image))
+    return tmp_path / "mine"
+
+
+def sides(folder):
+    return {
+        f"{path.parent.name}/{path.name}": path.parent.parent.name
+        for name in SPLITS
+        for path in folder.glob(f"{name}/*/*")
+    }
+
+
+def test_pictures_of_one_scene_stay_on_one_side(pictures, tmp_path):
+    done = split(pictures, tmp_path / "out", "50/25/25", seed=1)
+    sided = sides(tmp_path / "out")
+    assert len(sided) == 72
+    for file, side in sided.items():
+        assert all(sided[f"{file[:-5]}{moment}.png"] == side for moment in range(3))
+    assert done.groups == 24
+    assert done.together == 72
+    assert {name: counts.total() for name, counts in done.counts.items()} == {"train": 36, "val": 18, "test": 18}
+    assert all(counts["happy"] == counts["sad"] for counts in done.counts.values())
+    assert (tmp_path / "out" / "labels.txt").read_text() == "happy\nsad\n"
+    assert len(read_split(tmp_path / "out", "test", 48, "grey")) == 18
+
+
+def test_split_depends_on_the_seed_alone(pictures, tmp_path):
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        split(pictures, tmp_path / name, "50/25/25", seed)
+    assert sides(tmp_path / "a") == sides(tmp_path / "b") != sides(tmp_path / "c")
+
+
+def test_counts_of_pictures_leave_the_rest_out(pictures, tmp_path):
+    done = split(pictures, tmp_path / "out", "24/12/12", seed=3)
+    assert {name: counts.total() for name, counts in done.counts.items()} == {"train": 24, "val": 12, "test": 12}
+
+
+def test_burst_stays_together_even_where_its_pictures_differ(tmp_path):
+    for label in ("happy", "sad"):
+        (tmp_path / "mine" / label).mkdir(parents=True)
+        for number in range(20):
+            cv2.imwrite(str(tmp_path / "mine" / label / f"{number:02}.png"), scene())
+    with (tmp_path / "mine" / CAPTURES).open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(("file", "label", "time", "burst", "source"))
+        writer.writerows(
+            (f"{n:02}.png", label, "", f"{label}{n // 5}", "") for label in ("happy", "sad") for n in range(20)
+        )
+    split(tmp_path / "mine", tmp_path / "out", "50/25/25", seed=1)
+    sided = sides(tmp_path / "out")
+    for label in ("happy", "sad"):
+        for burst in range(4):
+            assert len({sided[f"{label}/{number:02}.png"] for number in range(5 * burst, 5 * burst + 5)}) == 1
+
+
+def test_one_scene_in_two_classes_is_named(pictures, tmp_path):
+    (pictures / "sad" / "odd.png").write_bytes((pictures / "happy" / "b00_0.png").read_bytes())
+    done = split(pictures, tmp_path / "out", "50/25/25", seed=1)
+    assert ("happy/b00_0.png", "sad/odd.png") in done.doubtful
+
+
+@pytest.mark.parametrize(
+    ("spoil", "text"),
+    [
+        (lambda folder: (folder / "sad" / "x.jpg").write_bytes(b"nothing"), r"sad/x\.jpg"),
+        (lambda folder: (folder / "angry").mkdir(), "none in angry/"),
+        (lambda folder: (folder / "happy").rename(folder / "Sad "), "spelled in two ways"),
+    ],
+)
+def test_data_that_cannot_be_split(pictures, tmp_path, spoil, text):
+    spoil(pictures)
+    with pytest.raises(DatasetError, match=text):
+        split(pictures, tmp_path / "out", "80/10/10", seed=1)
+    assert not (tmp_path / "out").exists()
+
+
+def test_too_few_bursts_and_a_split_that_is_there(pictures, tmp_path):
+    with pytest.raises(DatasetError, match="in more bursts"):
+        split(pictures, tmp_path / "out", "98/1/1", seed=1)
+    split(pictures, tmp_path / "out", "50/25/25", seed=1)
+    with pytest.raises(OutputError, match="found train, val, test"):
+        split(pictures, tmp_path / "out", "50/25/25", seed=1)
+
+
+@pytest.mark.parametrize("text", ["80/20", "80/10/0", "a/b/c", "80/10/20"])
+def test_ratios_that_cannot_be(text):
+    with pytest.raises(ConfigError, match="ratios"):
+        parse_shares(text, 50)
+
+
+def test_split_tells_what_it_did(pictures, tmp_path, command_line):
+    result = command_line("split", pictures, "--out", tmp_path / "out", "--ratios", "50/25/25")
+    assert result.returncode == 0, result.stderr
+    assert "train      36  happy 18, sad 18" in result.stdout
+    assert "72 pictures stay together" in result.stdout
+
+
+def test_capture_numbers_on_and_notes_time_and_burst(tmp_path, portrait, capsys):
+    cv2.imwrite(str(tmp_path / "face.png"), portrait)
+    request = Request("happy", tmp_path / "mine", count=1)
+    for _ in range(2):
+        assert capture(request, str(tmp_path / "face.png")) == 1
+    (tmp_path / "mine" / "sad").mkdir()
+    assert capture(request, "sample") == 1
+    names = sorted(path.name for path in (tmp_path / "mine" / "happy").iterdir())
+    assert names == ["happy0001.jpg", "happy0002.jpg", "happy0003.jpg"]
+    with (tmp_path / "mine" / CAPTURES).open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["file"] for row in rows] == names
+    assert len({row["burst"] for row in rows}) == 3
+    assert rows[0]["time"].endswith("+00:00")
+    assert "happy 3 (147 to go), sad 0 (150 to go)" in capsys.readouterr().out
+
+
+def test_capture_takes_a_picture_every_so_many_seconds(tmp_path):
+    assert capture(Request("happy", tmp_path, count=100, every=1.0), "sample") == 6
+
+
+def test_capture_refuses_what_is_blurred_or_lacks_a_face(tmp_path, portrait, capsys):
+    cv2.imwrite(str(tmp_path / "1.png"), cv2.blur(portrait, (25, 25)))
+    cv2.imwrite(str(tmp_path / "2.png"), np.roll(portrait[280:], 7, 1))
+    cv2.imwrite(str(tmp_path / "3.png"), portrait)
+    assert sharpness(cv2.blur(portrait, (25, 25))) < sharpness(portrait)
+    assert capture(Request("happy", tmp_path / "mine", every=0, require=("sharp", "face")), str(tmp_path)) == 1
+    errors = capsys.readouterr().err
+    assert "refused: blurred" in errors
+    assert "refused: no face" in errors
+
+
+@pytest.mark.parametrize(
+    "flaw", [{"label": "a/b"}, {"label": " "}, {"label": ".x"}, {"require": ("tail",)}, {"count": 0}, {"every": -1}]
+)
+def test_request_that_makes_no_sense(tmp_path, flaw):
+    with pytest.raises(ConfigError, match="expected"):
+        Request(**{"label": "happy", "out": tmp_path, **flaw})
+
+
+def test_capture_into_a_folder_that_cannot_be_written(portrait, tmp_path, command_line):
+    result = command_line("capture", "--label", "happy", "--out", "/proc/none", "--source", "sample")
+    assert result.returncode == 1
+    assert "can be written to" in result.stderr
+    (tmp_path / "happy").mkdir()
+    if os.path.exists("/dev/full"):
+        (tmp_path / "happy" / "happy0001.partial").symlink_to("/dev/full")
+        with pytest.raises(OutputError, match="No space left"):
+            capture(Request("happy", tmp_path, count=1), "sample")
+        assert list((tmp_path / "happy").glob("*.jpg")) == []
