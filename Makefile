@@ -28,9 +28,9 @@ $(VENV)/run.done: requirements/run.txt scripts/check
 	@ln -sf $(CURDIR)/scripts/emotion-ros $(BIN)/emotion-ros
 	@touch $@
 
-$(VENV)/test.done: $(VENV)/run.done requirements/test.txt requirements/torch.txt
+$(VENV)/test.done: $(VENV)/run.done requirements/test.txt requirements/tinyml.txt requirements/torch.txt
 	@echo "Adding what tests and training need ..."
-	@$(PIP) --no-deps -r requirements/test.txt
+	@$(PIP) --no-deps -r requirements/test.txt -r requirements/tinyml.txt
 	@$(PIP) -r requirements/torch.txt -c requirements/test.txt
 	@touch $@
 

@@ -22,6 +22,9 @@ setup(
         "scikit-image",
         "tqdm",
     ],
-    extras_require={"train": ["lightning>=2.6", "onnx", "torch", "transformers"]},
+    extras_require={
+        "train": ["imagehash", "lightning>=2.6", "matplotlib", "onnx", "tensorboard", "torch", "transformers"],
+        "tinyml": ["ai-edge-litert", "ai-edge-quantizer", "jax<0.7", "jaxlib<0.7", "litert-torch", "tflite-micro>=0.dev0"],
+    },
     entry_points={"console_scripts": ["emotion-ros=emotion_ros.cli:main"]},
 )

@@ -22,10 +22,11 @@ CSV_HEADER = "source,frame,time,id,label,confidence,x,y,width,height"
 
 
 class _Copies:
-    """Annotated copies in a folder: pictures as pictures, anything else as a video."""
+    """Annotated copies: pictures as pictures, anything else as a video; in a folder, or as one file that is named."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, out: Path) -> None:
+        self._file = out if out.suffix.lower() in (*PICTURES, ".mp4") else None
+        folder = self._folder = out.parent if self._file else out
         self._videos: dict[str, VideoFile] = {}
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -40,12 +41,12 @@ class _Copies:
         """
         source = Path(frame.source)
         if source.suffix.lower() in PICTURES:
-            target = self._folder / source.name
+            target = self._file or self._folder / source.name
             if not cv2.imwrite(str(target), picture):
                 raise OutputError(f"{target}: cannot be written; is the disk full, or the folder read-only?")
             return
         if frame.source not in self._videos:
-            self._videos[frame.source] = VideoFile(self._folder / f"{source.stem}.mp4")
+            self._videos[frame.source] = VideoFile(self._file or self._folder / f"{source.stem}.mp4")
         self._videos[frame.source].add(picture, frame.time)
 
     def close(self) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import http
+import http.client
 import os
 import sys
 import urllib.error
@@ -12,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
+from tqdm import tqdm
 
 from emotion_ros.errors import ModelError, OutputError
 
@@ -29,6 +32,10 @@ class Entry:
     url: str
     sha256: str
     licence: str
+
+    def path(self) -> Path:
+        """Where :func:`fetch` puts it."""
+        return download_folder() / self.file
 
 
 def models_folders() -> Iterator[Path]:
@@ -81,28 +88,67 @@ def catalog() -> dict[str, Entry]:
 def fetch(entry: Entry, folder: Path) -> Path:
     """Download a model and check its content; what is wrong is not kept.
 
+    Shows progress where standard error is a terminal. What an interrupted download has got is kept and gone on with.
+
     Raises:
         ModelError: the host does not answer, or the content is not what the catalog says.
         OutputError: the folder cannot be written.
     """
-    try:
-        with urllib.request.urlopen(entry.url, timeout=TIMEOUT) as answer:
-            content: bytes = answer.read()
-    except (urllib.error.URLError, TimeoutError) as error:
-        raise ModelError(
-            f"{entry.url}: cannot be downloaded ({error}); copy it by hand to {folder / entry.file}"
-        ) from error
-    digest = hashlib.sha256(content).hexdigest()
-    if digest != entry.sha256:
-        raise ModelError(f"{entry.url}: expected sha256 {entry.sha256}, got {digest}; nothing was kept")
+    target, partial = folder / entry.file, folder / f"{entry.file}.partial"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        partial = folder / f"{entry.file}.partial"
-        partial.write_bytes(content)
-        os.replace(partial, folder / entry.file)
+        _download(entry.url, partial)
+        digest = hashlib.sha256(partial.read_bytes()).hexdigest()
+        if digest != entry.sha256:
+            partial.unlink()
+            raise ModelError(f"{entry.url}: expected sha256 {entry.sha256}, got {digest}; nothing was kept")
+        os.replace(partial, target)
+    except (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError) as error:
+        raise ModelError(
+            f"{entry.url}: cannot be downloaded ({error}). Run on a machine with internet: "
+            f"curl -L -o {entry.file} {entry.url}; then put the file here: {target}"
+        ) from error
     except OSError as error:
         raise OutputError(f"{folder}: cannot be written: {error}; set EMOTION_ROS_MODELS to another folder") from error
-    return folder / entry.file
+    return target
+
+
+def _download(url: str, partial: Path) -> None:
+    """Append what is missing to a file that an earlier try may have begun."""
+    have = partial.stat().st_size if partial.is_file() else 0
+    request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
+    try:
+        answer = urllib.request.urlopen(request, timeout=TIMEOUT)
+    except urllib.error.HTTPError as error:
+        if error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+            return  # all of it is here
+        raise
+    with answer:
+        goes_on = answer.status == http.HTTPStatus.PARTIAL_CONTENT
+        length = answer.headers.get("Content-Length")
+        begun = have if goes_on else 0
+        total = begun + int(length) if length else None
+        with (
+            partial.open("ab" if goes_on else "wb") as file,
+            tqdm(total=total, initial=begun, unit="B", unit_scale=True, desc=partial.stem, disable=None) as progress,
+        ):
+            while block := answer.read(1 << 16):
+                file.write(block)
+                progress.update(len(block))
+
+
+def verify(entry: Entry) -> tuple[bool, str]:
+    """Whether a downloaded model is what the catalog says, and that in words; one that is not there is fine."""
+    path = entry.path()
+    if not path.is_file():
+        return True, f"{entry.name}: not downloaded"
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    if digest == entry.sha256:
+        return True, f"{entry.name}: {path} is what the catalog says"
+    return False, (
+        f"{entry.name}: {path} is broken or changed, expected sha256 {entry.sha256}, got {digest}; "
+        f"get it anew with: emotion-ros models fetch {entry.name}"
+    )
 
 
 def _find_file(name: str) -> Path:

@@ -109,7 +109,8 @@ class PipelineConfig:
     hands: bool = option(True, "look for hands")
     hand_confidence: float = option(0.3, "hands below this are not reported", minimum=0.0, maximum=1.0)
     max_hands: int = option(4, "most hands that are looked for in an image", minimum=1, maximum=32)
-    model: str = option("", "ONNX file of the emotion classifier; empty: the one of this package")
+    model: str = option("", "ONNX or TFLite file of the emotion classifier; empty: the one of this package")
+    labels: str = option("", "labels.txt of a model without a contract; empty: the one beside the model")
     provider: str = option("auto", "what runs the classifier", choices=("auto", "tensorrt", "cuda", "cpu"))
     threads: int = option(
         1, "threads of the classifier on a CPU; hands run beside it; 0: one per core", minimum=0, maximum=256
@@ -159,10 +160,18 @@ class TrainConfig:
     arch: str = option("resnet18", "architecture", choices=("resnet18", "cnn8", "tiny", "vit", "vit_b16"))
     size: int = option(48, "side of the square input in pixels", minimum=32, maximum=512)
     color: str = option("grey", "colour of the input", choices=("grey", "rgb"))
+    region: str = option("face", "what the model sees of a picture", choices=("face", "face_hands", "frame"))
+    crop: str = option(
+        "auto",
+        "find the region in each picture; auto: in pictures of more than 128 pixels",
+        choices=("auto", "yes", "no"),
+    )
+    crop_margin: float = option(0.1, "of the crop, as a share of its side", minimum=-0.4, maximum=2.0)
+    crop_shift: float = option(-0.05, "of the crop downwards, as a share of its side", minimum=-1.0, maximum=1.0)
     pretrained: str = option(
         "emotion",
-        "weights to start from: emotion (the model of this package, where the architecture is its), none, or a file "
-        "(.ckpt or .onnx)",
+        "weights to start from: emotion (the model of this package, where the architecture is its), none, imagenet "
+        "(from the hub), a file (.ckpt or .onnx), or a folder with a hub model",
     )
     epochs: int = option(36, "passes over the training images", minimum=1, maximum=10000)
     batch_size: int = option(256, "images per step", minimum=2, maximum=4096)
@@ -177,6 +186,7 @@ class TrainConfig:
     vote_weight: float = option(
         0.5, "share of annotators' votes in the targets, where there are votes", minimum=0.0, maximum=1.0
     )
+    vote_head: bool = option(False, "learn votes and class in two outputs; the robot uses that of the votes")
     ema: float = option(0.995, "decay of the averaged weights per step", minimum=0.0, maximum=0.99999)
     patience: int = option(
         0, "epochs without a better val accuracy before it stops; 0: never", minimum=0, maximum=10000

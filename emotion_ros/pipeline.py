@@ -19,7 +19,7 @@ from emotion_ros.detection import FACE_DETECTORS, HAND_DETECTORS
 from emotion_ros.errors import ImageError
 from emotion_ros.fusion import attach_hands, valence_arousal
 from emotion_ros.tracking import Tracker
-from emotion_ros.types import Emotion, Face, Hand, Image, Perception
+from emotion_ros.types import Box, Emotion, Face, Hand, Image, Perception
 
 R = TypeVar("R")
 
@@ -44,7 +44,8 @@ class Pipeline:
         self._faces = FACE_DETECTORS[config.face_detector](find_model(config.face_model) if config.face_model else None)
         self._hands = HAND_DETECTORS["mediapipe"](config.hand_confidence, config.max_hands) if config.hands else None
         model = Path(config.model) if config.model else default_model()
-        self.classifier = EmotionClassifier(model, config.provider, config.threads)
+        labels = Path(config.labels) if config.labels else None
+        self.classifier = EmotionClassifier(model, config.provider, config.threads, labels=labels)
         self._tracker = Tracker()
         self._beside = ThreadPoolExecutor(1, "hands")
         self.perceive(np.zeros((480, 640, 3), np.uint8), 0.0)
@@ -81,6 +82,9 @@ class Pipeline:
             self._hands.close()
 
     def _find_faces(self, image: Image) -> Sequence[Face]:
+        if self.classifier.contract.region == "frame":  # the model judges the image as a whole, whoever is in it
+            height, width = image.shape[:2]
+            return [Face(Box(0.0, 0.0, width, height), 1.0, np.zeros((0, 2), np.float32))]
         return self._faces.detect(image, self.config.face_confidence, self.config.min_face_size)
 
     def _find_hands(self, image: Image) -> Sequence[Hand]:

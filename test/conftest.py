@@ -4,6 +4,8 @@ import sys
 import time
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 import rclpy
 
@@ -105,3 +107,36 @@ def start():
     for process in processes:
         process.kill()
         process.communicate()
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory):
+    """Two classes that anybody tells apart: dark and bright."""
+    folder, random = tmp_path_factory.mktemp("data"), np.random.default_rng(0)
+    for split, count in (("train", 24), ("val", 8), ("test", 8)):
+        for label, low in (("bright", 160), ("dark", 0)):
+            (folder / split / label).mkdir(parents=True)
+            for number in range(count):
+                image = random.integers(low, low + 90, (48, 48, 3), np.uint8)
+                cv2.imwrite(str(folder / split / label / f"{number}.png"), image)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def small():
+    """Settings of a training that takes seconds."""
+    from emotion_ros.config import TrainConfig
+
+    return TrainConfig(
+        arch="cnn8", epochs=4, batch_size=8, precision="32-true", lr=0.02, size=32, pretrained="none", ema=0.5
+    )
+
+
+@pytest.fixture(scope="session")
+def trained(data, small, tmp_path_factory):
+    """The folder of a finished training."""
+    from emotion_ros.training.train import train
+
+    folder = tmp_path_factory.mktemp("model")
+    train(data, folder, small)
+    return folder

@@ -10,6 +10,7 @@ import pytest
 from emotion_ros.capture import CAPTURES, Request, capture, sharpness
 from emotion_ros.errors import ConfigError, DatasetError, OutputError
 from emotion_ros.training.datasets import read_split
+from emotion_ros.training.regions import View
 from emotion_ros.training.split import SPLITS, parse_shares, split
 
 RANDOM = np.random.default_rng(0)
@@ -56,7 +57,7 @@ def test_pictures_of_one_scene_stay_on_one_side(pictures, tmp_path):
     assert {name: counts.total() for name, counts in done.counts.items()} == {"train": 36, "val": 18, "test": 18}
     assert all(counts["happy"] == counts["sad"] for counts in done.counts.values())
     assert (tmp_path / "out" / "labels.txt").read_text() == "happy\nsad\n"
-    assert len(read_split(tmp_path / "out", "test", 48, "grey")) == 18
+    assert len(read_split(tmp_path / "out", "test", View(48, "grey"))) == 18
 
 
 def test_split_depends_on_the_seed_alone(pictures, tmp_path):

@@ -15,6 +15,7 @@ METADATA_KEY = "emotion_ros"
 """ONNX metadata property that holds the contract as JSON."""
 
 REGIONS = ("face", "face_hands", "frame")
+OUTPUTS = ("folder", "votes")
 COLORS = ("grey", "rgb", "bgr")
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -29,7 +30,8 @@ class Contract:
     hands that belong to it) or ``frame``. ``size`` is the side of the square input in pixels. ``mean`` and ``std`` per
     channel, of pixels as 0…1. ``margin`` and ``shift`` of the crop as in
     :func:`emotion_ros.classification.preprocess.region_crop`. Logits are divided by ``temperature`` before the
-    softmax; ``activated`` models end in a softmax of their own.
+    softmax; ``activated`` models end in a softmax of their own. ``outputs``: what taught each of the model's outputs,
+    ``folder`` (the class that a picture stands in) or ``votes`` (of annotators); the robot uses the first.
     """
 
     labels: tuple[str, ...]
@@ -42,6 +44,7 @@ class Contract:
     shift: float = 0.0
     temperature: float = 1.0
     activated: bool = False
+    outputs: tuple[str, ...] = ("folder",)
     data: str = ""
     licence: str = ""
     accuracy: Mapping[str, float] = field(default_factory=dict)
@@ -66,6 +69,9 @@ class Contract:
             and len(self.std) == self.channels,
             f"expected positive std, got {list(self.std)}": all(value > 0 for value in self.std),
             f"expected a margin above -0.5, got {self.margin}": self.margin > -0.5,
+            f"expected outputs to be of {', '.join(OUTPUTS)}, got {list(self.outputs)}": set(self.outputs)
+            <= set(OUTPUTS)
+            and 0 < len(self.outputs) == len(set(self.outputs)),
             f"expected a positive temperature, got {self.temperature}": self.temperature > 0,
         }
         return [problem for problem, fine in checks.items() if not fine]
@@ -83,8 +89,7 @@ class Contract:
         """
         try:
             values: dict[str, Any] = json.loads(text)
-            for name in ("labels", "mean", "std"):
-                values[name] = tuple(values[name])
+            values |= {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
             return Contract(**values)
         except (ValueError, TypeError, KeyError) as error:
             raise ModelError(
@@ -92,19 +97,20 @@ class Contract:
             ) from error
 
 
-def jetson_inference(path: Path, size: int, activated: bool) -> Contract:
+def jetson_inference(path: Path, labels: Path | None, size: int, activated: bool) -> Contract:
     """The contract of a model by jetson-inference's onnx_export.py: RGB, ImageNet statistics, labels.txt beside it.
 
     Raises:
         ModelError: there is no labels.txt.
     """
-    labels = path.with_name("labels.txt")
-    if not labels.is_file():
+    beside = labels or path.with_name("labels.txt")
+    if not beside.is_file():
         raise ModelError(
-            f"{path}: expected metadata {METADATA_KEY!r} in the file, or a labels.txt beside it as "
-            "jetson-inference writes; found neither. Export it with: emotion-ros export"
+            f"{path}: expected metadata {METADATA_KEY!r} in the file, or a {beside.name} with a label per line as "
+            f"jetson-inference writes in {beside.parent}; found neither. Name it with --labels, or export the model "
+            "with: emotion-ros export"
         )
-    names = tuple(line.strip() for line in labels.read_text().splitlines() if line.strip())
+    names = tuple(line.strip() for line in beside.read_text().splitlines() if line.strip())
     return Contract(
         names, "frame", size, "rgb", IMAGENET_MEAN, IMAGENET_STD, activated=activated, data="unknown", licence="unknown"
     )

@@ -21,7 +21,8 @@ from emotion_ros.classification.classifier import EmotionClassifier
 from emotion_ros.classification.preprocess import crop_square, face_square
 from emotion_ros.detection import FACE_DETECTORS
 from emotion_ros.errors import DatasetError
-from emotion_ros.training.datasets import read_split
+from emotion_ros.training.datasets import check_classes, read_split
+from emotion_ros.training.regions import View
 from emotion_ros.types import Box, Image
 
 SIDE, BORDER = 240, 120
@@ -53,10 +54,8 @@ def measure_crop(model: Path, data: Path, split: str, detectors: Sequence[str], 
         DatasetError: the data cannot be used, or a detector finds no face in them.
     """
     classifier = EmotionClassifier(model, "cpu")
-    samples = read_split(data, split, SIDE, "bgr")
-    unknown = sorted(set(samples.labels) - set(classifier.contract.labels))
-    if unknown:
-        raise DatasetError(f"{data}: expected classes of the model, which does not know {', '.join(unknown)}")
+    samples = read_split(data, split, View(SIDE, "bgr", crop="no"))
+    check_classes(f"{data}, {split}", samples.labels, classifier.contract.labels)
     chosen = np.unique(np.linspace(0, len(samples) - 1, pictures).astype(int))
     images = [np.ascontiguousarray(samples.pixels[index].transpose(1, 2, 0)) for index in chosen]
     truth = np.array([classifier.contract.labels.index(samples.labels[samples.classes[index]]) for index in chosen])
@@ -111,5 +110,5 @@ def _accuracies(
 
 
 def _predict(classifier: EmotionClassifier, crops: Sequence[Image]) -> NDArray[np.int64]:
-    parts = [classifier.classify(crops[start : start + 64]) for start in range(0, len(crops), 64)]
+    parts = [classifier.classify(crops[start : start + 64], "folder") for start in range(0, len(crops), 64)]
     return np.asarray(np.concatenate(parts).argmax(1))

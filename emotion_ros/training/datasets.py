@@ -1,42 +1,34 @@
-"""Labelled face pictures, read whole into memory.
-
-A data set is a folder with the splits ``train``, ``val`` and ``test``. Each is a folder, or a zip file, of one folder
-per class. A ``labels.csv`` beside them may add what annotators voted (see :mod:`emotion_ros.training.votes`).
-"""
+"""Labelled pictures, read whole into memory at the size that a network sees."""
 
 from __future__ import annotations
 
-import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from emotion_ros.classification.preprocess import resize
 from emotion_ros.errors import DatasetError
+from emotion_ros.training.readers import HELD_OUT, check_spelling, lacks_val, pictures, some
+from emotion_ros.training.regions import RegionCrop, View
 from emotion_ros.training.votes import Votes, read_votes
-
-IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".webp")
 
 
 @dataclass(frozen=True)
 class Samples:
     """One split.
 
-    ``pixels``: n × channels × size × size, uint8. ``classes``: n, index into ``labels``. ``targets``: n × labels,
-    float32, each row sums to 1. ``names``: the file of each, ``class/file`` with forward slashes.
-    ``repeated``: n, true where the picture is known to stand in another split too.
+    ``pixels``: n × channels × size × size, uint8. ``classes``: n, index into ``labels``, by the folder. ``votes``: what
+    annotators said. ``names``: the file of each, ``class/file`` with forward slashes.
     """
 
     labels: tuple[str, ...]
     pixels: NDArray[np.uint8]
     classes: NDArray[np.int64]
-    targets: NDArray[np.float32]
+    votes: Votes
     names: tuple[str, ...]
-    repeated: NDArray[np.bool_]
 
     def __len__(self) -> int:
         return len(self.names)
@@ -44,111 +36,79 @@ class Samples:
     def only(self, keep: NDArray[np.bool_]) -> Samples:
         """The samples where ``keep`` is true."""
         names = tuple(name for name, kept in zip(self.names, keep, strict=True) if kept)
-        return Samples(
-            self.labels, self.pixels[keep], self.classes[keep], self.targets[keep], names, self.repeated[keep]
-        )
+        return Samples(self.labels, self.pixels[keep], self.classes[keep], self.votes.only(keep), names)
+
+    def targets(self, vote_weight: float) -> NDArray[np.float32]:
+        """What a network is to answer, n × labels, each row sums to 1: the class, and for a share of ``vote_weight``
+        the votes."""
+        return self.votes.mixed_into(np.eye(len(self.labels), dtype=np.float32)[self.classes], vote_weight)
 
 
-def read_split(data: Path, split: str, size: int, color: str, vote_weight: float = 0.0) -> Samples:
-    """All pictures of a split at the model's size and colour.
+def read_split(data: Path, split: str, view: View) -> Samples:
+    """All pictures of a split as a network sees them.
+
+    Pictures in which the view's region is not found are left out and named; where that is most of them, it is an
+    error. Where there is no val split, a part of train stands in for it.
 
     Args:
-        data: the data set's folder.
+        data: see :func:`emotion_ros.training.readers.pictures`. A ``labels.csv``, or FER+'s ``fer2013new.csv``, beside
+            the pictures may add votes (see :mod:`emotion_ros.training.votes`).
         split: ``train``, ``val`` or ``test``.
-        size: side of the square input in pixels.
-        color: ``grey``, ``rgb`` or ``bgr``.
-        vote_weight: share of the annotators' votes in the targets, 0…1; the rest is the class of the folder.
+        view: what of a picture the network sees.
 
     Raises:
-        DatasetError: the folder, the split or a class is missing, or a picture cannot be read.
+        DatasetError: the folder, the split or a class is missing, or pictures cannot be read.
     """
-    names, pixels = [], []
-    for name, content in _files(data, split):
-        names.append(name)
-        pixels.append(_decode(content, data / split / name, size, color))
+    names, pixels = _look(data, split, view)
     if not names:
-        raise DatasetError(f"{data / split}: expected one folder of pictures per class, found no picture")
+        raise DatasetError(f"{data}, {split}: expected one folder of pictures per class, found no picture")
     labels = tuple(sorted({_label(name) for name in names}))
     check_spelling(data / split, labels)
     if len(labels) < 2:
-        raise DatasetError(f"{data / split}: expected at least two classes, found only {labels[0]!r}")
+        raise DatasetError(f"{data}, {split}: expected at least two classes, found only {labels[0]!r}")
     classes = np.array([labels.index(_label(name)) for name in names])
-    votes = read_votes(data / "labels.csv", split, names, labels) or Votes.none(len(names), len(labels))
-    return Samples(
-        labels,
-        np.stack(pixels).transpose(0, 3, 1, 2).copy(),
-        classes,
-        votes.mixed_into(np.eye(len(labels), dtype=np.float32)[classes], vote_weight),
-        tuple(names),
-        votes.repeated,
-    )
+    votes = read_votes(data, split, names, labels) or Votes.none(len(names), len(labels))
+    samples = Samples(labels, np.stack(pixels).transpose(0, 3, 1, 2).copy(), classes, votes, tuple(names))
+    if split == "train" and lacks_val(data):
+        return samples.only(np.arange(len(samples)) % HELD_OUT != 0)
+    return samples
 
 
-def picture_folders(folder: Path) -> dict[str, list[Path]]:
-    """The pictures of each class, sorted.
+def check_classes(where: str, found: Sequence[str], known: Sequence[str], all_of: bool = False) -> None:
+    """See that pictures have no classes but the known ones, and where ``all_of`` is asked for, each of them.
 
     Raises:
-        DatasetError: the folder is missing or has no class, or a class has no picture.
+        DatasetError: they have not.
     """
-    if not folder.is_dir():
-        raise DatasetError(f"{folder}: expected a folder with one folder of pictures per class, found none")
-    classes = {
-        path.name: sorted(each for each in path.iterdir() if each.suffix.lower() in IMAGE_SUFFIXES)
-        for path in sorted(folder.iterdir())
-        if path.is_dir() and not path.name.startswith(".")
-    }
-    empty = [name for name, paths in classes.items() if not paths]
-    if empty:
+    odd, missing = sorted(set(found) - set(known)), sorted(set(known) - set(found))
+    if odd:
+        raise DatasetError(f"{where}: expected only the classes {', '.join(known)}, found {', '.join(odd)} too")
+    if missing and all_of:
+        raise DatasetError(f"{where}: expected pictures of each class, none of {', '.join(missing)}")
+
+
+def _look(data: Path, split: str, view: View) -> tuple[list[str], list[NDArray[np.uint8]]]:
+    names: list[str] = []
+    pixels: list[NDArray[np.uint8]] = []
+    left_out: list[str] = []
+    with RegionCrop(view) as crop:
+        for name, image in pictures(data, split):
+            seen = crop(image)
+            if seen is None:
+                left_out.append(name)
+                continue
+            names.append(name)
+            pixels.append(resize(seen, view.size, view.color))
+    if left_out and len(left_out) >= len(names):
         raise DatasetError(
-            f"{folder}: expected pictures ({', '.join(IMAGE_SUFFIXES)}) of each class, none in {empty[0]}/"
+            f"{data}, {split}: expected pictures of people, found no {view.region.replace('_', ' and ')} in "
+            f"{len(left_out)} of {len(left_out) + len(names)}: {some(left_out)}; pictures that show the region alone "
+            "are taken as they are with --crop no"
         )
-    if not classes:
-        raise DatasetError(f"{folder}: expected one folder of pictures per class, found no folder")
-    return classes
-
-
-def check_spelling(data: Path, labels: Iterable[str]) -> None:
-    """See that no class is there twice under two spellings.
-
-    Raises:
-        DatasetError: two labels differ only in case, spaces, dashes or underscores.
-    """
-    plain: dict[str, str] = {}
-    for label in labels:
-        other = plain.setdefault("".join(label.casefold().replace("-", "_").replace(" ", "_").split("_")), label)
-        if other != label:
-            raise DatasetError(f"{data}: one class is spelled in two ways, {other!r} and {label!r}; rename one")
+    if left_out:
+        print(f"{data}, {split}: left out, nobody found in {len(left_out)} pictures: {some(left_out)}")
+    return names, pixels
 
 
 def _label(name: str) -> str:
     return name.split("/")[0]
-
-
-def _files(data: Path, split: str) -> Iterator[tuple[str, bytes]]:
-    """Name (``class/file``) and content of each picture, sorted by name."""
-    archive, folder = data / f"{split}.zip", data / split
-    if folder.is_dir():
-        for label, paths in picture_folders(folder).items():
-            for path in paths:
-                yield f"{label}/{path.name}", path.read_bytes()
-    elif archive.is_file():
-        with _open_zip(archive) as opened:
-            for name in sorted(opened.namelist()):
-                if name.lower().endswith(IMAGE_SUFFIXES) and name.count("/") == 1:
-                    yield name, opened.read(name)
-    else:
-        raise DatasetError(f"{data}: expected a folder {split}/ or a file {split}.zip, found neither")
-
-
-def _open_zip(path: Path) -> zipfile.ZipFile:
-    try:
-        return zipfile.ZipFile(path)
-    except zipfile.BadZipFile as error:
-        raise DatasetError(f"{path}: expected a zip file: {error}") from error
-
-
-def _decode(content: bytes, name: Path, size: int, color: str) -> NDArray[np.uint8]:
-    image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR) if content else None
-    if image is None:
-        raise DatasetError(f"{name}: not a picture that can be read; replace or remove it")
-    return resize(image, size, color)  # type: ignore[arg-type]

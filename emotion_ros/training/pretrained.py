@@ -20,6 +20,9 @@ from emotion_ros.catalog import default_model
 from emotion_ros.classification.classifier import EmotionClassifier
 from emotion_ros.errors import ModelError
 
+IMAGENET = {"resnet18": "microsoft/resnet-18", "vit_b16": "google/vit-base-patch16-224"}
+"""Architecture to the name of a model on the Hugging Face hub that was trained on ImageNet."""
+
 OURS = "resnet18"
 """Architecture of this package's model."""
 
@@ -29,7 +32,8 @@ def start_from(network: nn.Module, pretrained: str, arch: str, pixels: Tensor) -
 
     Args:
         network: fresh, of the architecture ``arch``.
-        pretrained: ``emotion``, ``none``, or a file (.ckpt or .onnx).
+        pretrained: ``emotion``, ``none``, ``imagenet``, a file (.ckpt or .onnx), or a folder with a model in the
+            hub's format.
         arch: the network's.
         pixels: normalised pictures of the new task, n × channels × size × size.
 
@@ -37,8 +41,10 @@ def start_from(network: nn.Module, pretrained: str, arch: str, pixels: Tensor) -
         What was done, for the user.
 
     Raises:
-        ModelError: the file cannot be read, or is of another architecture.
+        ModelError: the weights cannot be read, are of another architecture, or the hub cannot be reached.
     """
+    if pretrained == "imagenet" or Path(pretrained).is_dir():
+        return _from_hub(network, pretrained, arch)
     if pretrained == "none" or (pretrained == "emotion" and arch != OURS):
         return "starting from random weights"
     path = default_model() if pretrained == "emotion" else Path(pretrained)
@@ -47,17 +53,49 @@ def start_from(network: nn.Module, pretrained: str, arch: str, pixels: Tensor) -
     return f"starting from {path.name}" + (f"; new: {', '.join(fresh)}" if fresh else "")
 
 
+def _from_hub(network: nn.Module, pretrained: str, arch: str) -> str:
+    """Weights in the format of ``transformers``, by name from the hub or from a folder."""
+    from transformers import AutoModelForImageClassification, logging
+
+    name = pretrained
+    if pretrained == "imagenet":
+        if arch not in IMAGENET:
+            raise ModelError(f"pretrained: imagenet weights are known for {', '.join(IMAGENET)}, not for {arch}")
+        name = IMAGENET[arch]
+    verbosity = logging.get_verbosity()
+    logging.set_verbosity_error()
+    try:
+        theirs = AutoModelForImageClassification.from_pretrained(name)
+    except (OSError, ValueError) as error:
+        raise ModelError(
+            f"pretrained: cannot load {name} ({_first_line(error)}); without internet, run elsewhere: "
+            f"hf download {name} --local-dir {Path(name).name}, copy the folder here and name it: "
+            f"--pretrained {Path(name).name}/"
+        ) from error
+    finally:
+        logging.set_verbosity(verbosity)
+    fresh = _copy(network, {f"network.{key}": value for key, value in theirs.state_dict().items()}, name, arch)
+    return f"starting from {name}" + (f"; new: {', '.join(fresh)}" if fresh else "")
+
+
 def _from_checkpoint(network: nn.Module, path: Path, arch: str) -> list[str]:
-    """Copy what has the same name and shape; the last layer may differ, as other labels make it do."""
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
     except (OSError, KeyError, RuntimeError, pickle.UnpicklingError) as error:
         raise ModelError(f"{path}: expected a checkpoint of emotion-ros train: {_first_line(error)}") from error
-    theirs = {name.removeprefix("network."): value for name, value in content.items()}
+    return _copy(network, {name.removeprefix("network."): value for name, value in content.items()}, str(path), arch)
+
+
+def _copy(network: nn.Module, theirs: dict[str, Tensor], source: str, arch: str) -> list[str]:
+    """Copy what has the same name and shape; the last layer may differ, as other labels make it do, and a first one
+    for colour is averaged for grey."""
     ours = network.state_dict()
+    for name, value in ours.items():
+        if value.ndim == 4 and value.shape[1] == 1 and name in theirs and theirs[name].shape[1:2] == (3,):
+            theirs[name] = theirs[name].sum(1, keepdim=True)
     odd = [name for name, value in ours.items() if name not in theirs or theirs[name].shape != value.shape]
     if any(value.ndim > 2 for name, value in ours.items() if name in odd) or len(odd) == len(ours):
-        raise ModelError(f"{path}: expected a checkpoint of {arch} for the same size and colour; {odd[0]} differs")
+        raise ModelError(f"{source}: expected weights of {arch} for the same size and colour; {odd[0]} differs")
     network.load_state_dict({name: value for name, value in theirs.items() if name in ours and name not in odd}, False)
     return ["last layer"] if odd else []
 

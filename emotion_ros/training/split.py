@@ -21,7 +21,7 @@ from PIL import Image as PillowImage
 
 from emotion_ros.capture import CAPTURES
 from emotion_ros.errors import ConfigError, DatasetError, OutputError
-from emotion_ros.training.datasets import check_spelling, picture_folders
+from emotion_ros.training.readers import check_spelling, picture_folders
 
 SPLITS = ("train", "val", "test")
 

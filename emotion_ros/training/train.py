@@ -19,6 +19,7 @@ import torch
 import torch.nn.functional as F
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint, TQDMProgressBar, WeightAveraging
 from lightning.pytorch.loggers import Logger, TensorBoardLogger, WandbLogger
+from lightning.pytorch.plugins.io import TorchCheckpointIO
 from torch import Tensor
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 from torch.utils.data import BatchSampler, DataLoader, Dataset, DistributedSampler, SequentialSampler
@@ -28,9 +29,10 @@ from emotion_ros.config import TrainConfig
 from emotion_ros.errors import ConfigError, DatasetError, ModelError, OutputError
 from emotion_ros.training.architectures import ARCHITECTURES
 from emotion_ros.training.augment import augment
-from emotion_ros.training.datasets import Samples, read_split
+from emotion_ros.training.datasets import Samples, check_classes, read_split
 from emotion_ros.training.plots import History, save_batch
 from emotion_ros.training.pretrained import start_from
+from emotion_ros.training.regions import View
 
 EMA_EVERY = 5
 """Steps between updates of the averaged weights: copying 11 million numbers at each step costs time, not accuracy."""
@@ -70,11 +72,13 @@ class Classifier(L.LightningModule):
         self.config = TrainConfig(**config)
         self.labels, self.mean, self.std = tuple(labels), tuple(mean), tuple(std)
         channels = 1 if self.config.color == "grey" else 3
-        self.network = ARCHITECTURES[self.config.arch](len(labels), channels, self.config.size)
+        outputs = len(labels) * (2 if self.config.vote_head else 1)
+        self.network = ARCHITECTURES[self.config.arch](outputs, channels, self.config.size)
         self.register_buffer("weights", torch.tensor(weights or [1.0] * len(labels)), persistent=False)
 
     def forward(self, pixels: Tensor) -> Tensor:
-        """Logits for pixels of 0…255, n × channels × size × size."""
+        """Logits, n × labels, for pixels of 0…255, n × channels × size × size; with a vote head n × 2 · labels, its
+        own first."""
         values: Tensor = normalise(pixels.float(), self.mean, self.std)
         logits: Tensor = self.network(values.contiguous(memory_format=torch.channels_last))
         return logits
@@ -83,24 +87,31 @@ class Classifier(L.LightningModule):
         """Each step has random numbers of its own, so that a resumed run draws what an uninterrupted one would."""
         torch.manual_seed(hash((self.config.seed, self.global_step, self.global_rank)) % 2**63)
 
-    def training_step(self, batch: tuple[Tensor, Tensor, Tensor], _: int) -> Tensor:
+    def training_step(self, batch: tuple[Tensor, ...], _: int) -> Tensor:
         """Cross-entropy against soft targets on a randomly changed batch."""
-        pixels, targets, classes = batch
-        logits = self(augment(pixels.float(), self.config)).float()
+        pixels, targets, votes, classes = batch
+        outputs = self(augment(pixels.float(), self.config)).float()
+        logits = outputs[:, -len(self.labels) :]
         each = F.cross_entropy(logits, targets, reduction="none")
+        if self.config.vote_head:  # a picture without votes has a row of zeros, which costs nothing
+            each = each + F.cross_entropy(outputs[:, : len(self.labels)], votes, reduction="none")
         loss: Tensor = (each * self.weights[classes]).mean()  # type: ignore[index]
         right = (logits.argmax(1) == classes).float().mean()
         self.log("train_loss", loss, on_step=False, on_epoch=True, prog_bar=True)
         self.log("train_accuracy", right, on_step=False, on_epoch=True, prog_bar=True)
         return loss
 
-    def validation_step(self, batch: tuple[Tensor, Tensor, Tensor], _: int) -> None:
+    def validation_step(self, batch: tuple[Tensor, ...], _: int) -> None:
         """Loss and accuracy on pictures as they are."""
-        pixels, targets, classes = batch
-        logits = self(pixels).float()
+        pixels, targets, votes, classes = batch
+        outputs = self(pixels).float()
+        logits = outputs[:, -len(self.labels) :]
         right = (logits.argmax(1) == classes).float().mean()
         self.log("val_loss", F.cross_entropy(logits, targets), prog_bar=True, sync_dist=True)
         self.log("val_accuracy", right, prog_bar=True, sync_dist=True)
+        if self.config.vote_head:
+            agreed = (outputs[:, : len(self.labels)].argmax(1) == votes.argmax(1))[votes.amax(1) > 0.5].float().mean()
+            self.log("val_vote_accuracy", agreed, prog_bar=True, sync_dist=True)
 
     def configure_optimizers(self) -> Any:
         """A one-cycle schedule: warm-up, then half a cosine (Smith and Topin, "Super-Convergence", 2017).
@@ -126,16 +137,15 @@ class Classifier(L.LightningModule):
 class _Batches(Dataset[Any]):
     """Samples as tensors, fetched a batch of indices at a time."""
 
-    def __init__(self, samples: Samples) -> None:
-        self.pixels = torch.from_numpy(samples.pixels)
-        self.targets = torch.from_numpy(samples.targets)
-        self.classes = torch.from_numpy(samples.classes)
+    def __init__(self, samples: Samples, vote_weight: float) -> None:
+        parts = samples.pixels, samples.targets(vote_weight), samples.votes.shares, samples.classes
+        self.parts = tuple(torch.from_numpy(part) for part in parts)
 
     def __len__(self) -> int:
-        return len(self.pixels)
+        return len(self.parts[0])
 
-    def __getitem__(self, indices: list[int]) -> tuple[Tensor, Tensor, Tensor]:
-        return self.pixels[indices], self.targets[indices], self.classes[indices]
+    def __getitem__(self, indices: list[int]) -> tuple[Tensor, ...]:
+        return tuple(part[indices] for part in self.parts)
 
 
 class _EpochBatches(BatchSampler):
@@ -183,19 +193,24 @@ def train(data: Path, model_dir: Path, config: TrainConfig, resume: bool = False
     except SystemExit:  # how Lightning ends after Ctrl-C
         if not trainer.interrupted:
             raise
+    except OSError as error:
+        raise OutputError(f"{model_dir}: cannot be written: {error}; what was there is kept") from error
     best = trainer.checkpoint_callback
     assert isinstance(best, ModelCheckpoint)
     score = None if best.best_model_score is None else float(best.best_model_score)
     return Result(score, trainer.current_epoch, trainer.interrupted, len(samples), len(held_out))
 
 
+def view(config: TrainConfig) -> View:
+    """What a network that is trained so sees of a picture."""
+    return View(config.size, config.color, config.region, config.crop_margin, config.crop_shift, config.crop)
+
+
 def _read(data: Path, config: TrainConfig) -> tuple[Samples, Samples]:
-    samples = read_split(data, "train", config.size, config.color, config.vote_weight)
-    held_out = read_split(data, "val", config.size, config.color)
-    if samples.labels != held_out.labels:
-        odd = sorted(set(samples.labels) ^ set(held_out.labels))
-        raise DatasetError(f"{data}: expected the same classes in train and val, only one has {', '.join(odd)}")
-    return samples.only(~samples.repeated), held_out
+    samples, held_out = read_split(data, "train", view(config)), read_split(data, "val", view(config))
+    check_classes(f"{data}, train", samples.labels, held_out.labels, all_of=True)
+    check_classes(f"{data}, val", held_out.labels, samples.labels, all_of=True)
+    return samples.only(~samples.votes.repeated), held_out
 
 
 def _model(samples: Samples, config: TrainConfig, last: Path | None) -> Classifier:
@@ -230,7 +245,7 @@ def load(checkpoint: Path) -> Classifier:
 
 
 def _loaders(samples: Samples, held_out: Samples, config: TrainConfig) -> tuple[DataLoader[Any], DataLoader[Any]]:
-    seen, unseen = _Batches(samples), _Batches(held_out)
+    seen, unseen = _Batches(samples, config.vote_weight), _Batches(held_out, 0.0)
     ahead: dict[str, Any] = {"batch_size": None, "num_workers": config.workers}
     return (
         DataLoader(seen, sampler=_EpochBatches(seen, config), **ahead),
@@ -263,6 +278,26 @@ def _checkpoint_to_resume(model_dir: Path) -> Path:
     return last
 
 
+class _AtomicFiles(TorchCheckpointIO):
+    """Checkpoints are written beside their place first: on a full disk the old one survives."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        """Write a checkpoint.
+
+        Raises:
+            OSError: there is no room; nothing has changed.
+        """
+        target = Path(path)
+        partial = target.with_suffix(".partial")
+        try:
+            torch.save(checkpoint, partial)
+            os.replace(partial, target)
+        except RuntimeError as error:  # what torch says where the disk is full
+            raise OSError(str(error).splitlines()[0]) from error
+        finally:
+            partial.unlink(missing_ok=True)
+
+
 def _trainer(model_dir: Path, config: TrainConfig) -> L.Trainer:
     """Under ``torchrun`` all its processes train together; alone, one GPU or the CPU does."""
     keep = ModelCheckpoint(
@@ -291,6 +326,7 @@ def _trainer(model_dir: Path, config: TrainConfig) -> L.Trainer:
         max_epochs=config.epochs,
         precision=_precision(config.precision),  # type: ignore[arg-type]
         callbacks=callbacks,
+        plugins=[_AtomicFiles()],
         logger=_loggers(model_dir, config),
         enable_model_summary=False,
         log_every_n_steps=1,

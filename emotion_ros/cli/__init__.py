@@ -1,0 +1,143 @@
+"""``emotion-ros``: thin, calls the rooms of this package. Heavy imports only where a command needs them."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import sys
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+from emotion_ros import __version__
+from emotion_ros.cli import toolkit
+from emotion_ros.cli.options import add_command, add_options
+from emotion_ros.config import PipelineConfig, RecorderConfig, SourceConfig, build
+from emotion_ros.errors import ConfigError, EmotionRosError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command.
+
+    Returns:
+        0; 1 where something failed; 2 for wrong use; 130 after Ctrl-C.
+    """
+    parsed = _parser().parse_args(arguments)
+    try:
+        return int(parsed.command(parsed))
+    except ConfigError as error:
+        print(f"emotion-ros: {error}", file=sys.stderr)
+        return 2
+    except EmotionRosError as error:
+        print(f"emotion-ros: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="emotion-ros", description="Perceive how the people in front of a robot feel."
+    )
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    run = add_command(commands, "run", _run, "bring up the ROS graph: source, detector, recorder")
+    for config in (SourceConfig, PipelineConfig, RecorderConfig):
+        add_options(run, config)
+
+    detect = add_command(commands, "detect", _detect, "perceive pictures, videos or a camera, without ROS")
+    detect.add_argument("sources", nargs="+", metavar="SOURCE")
+    detect.add_argument("--out", type=Path, help="folder for annotated copies, or a file for one")
+    form = detect.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="one JSON object per frame on standard output")
+    form.add_argument("--csv", action="store_true", help="one line per person on standard output")
+    add_options(detect, PipelineConfig)
+
+    toolkit.add_commands(commands)
+
+    models = add_command(commands, "models", _models, "list, show, fetch or verify models")
+    models.add_argument("action", choices=("list", "show", "fetch", "verify"))
+    models.add_argument("name", nargs="?", help="a model file (show) or a name of the catalog (fetch, verify)")
+    models.add_argument("--labels", type=Path, help="labels.txt of a model without a contract (show)")
+
+    benchmark = add_command(commands, "benchmark", _benchmark, "measure the pipeline and the ROS graph on this machine")
+    benchmark.add_argument("--source", default="sample", help="what is played, seen at 640×480")
+    benchmark.add_argument("--out", type=Path, help="JSON file for the figures")
+    return parser
+
+
+def _run(parsed: argparse.Namespace) -> int:
+    from emotion_ros.nodes import graph
+
+    source, detector = build(SourceConfig, vars(parsed)), build(PipelineConfig, vars(parsed))
+    if detector != PipelineConfig():
+        from emotion_ros.pipeline import Pipeline
+
+        Pipeline(detector).close()  # what cannot be used is one clear error here, not a graph that waits
+    configs = (source, detector, build(RecorderConfig, vars(parsed)))
+    return graph.run(*(dataclasses.asdict(config) for config in configs))
+
+
+def _detect(parsed: argparse.Namespace) -> int:
+    from emotion_ros.batch import detect
+
+    form = "json" if parsed.json else "csv" if parsed.csv else "text"
+    return detect(parsed.sources, build(PipelineConfig, vars(parsed)), parsed.out, form)
+
+
+def _models(parsed: argparse.Namespace) -> int:
+    from emotion_ros import catalog
+
+    entries = catalog.catalog()
+    if parsed.action == "list":
+        for entry in entries.values():
+            there = "here" if entry.path().is_file() else "not downloaded"
+            print(f"{entry.name}: {entry.file} ({entry.licence}), {there}\n  {entry.url}\n  sha256 {entry.sha256}")
+        return 0
+    if parsed.action == "show":
+        from emotion_ros.classification.classifier import EmotionClassifier
+
+        path = Path(parsed.name) if parsed.name else catalog.default_model()
+        classifier = EmotionClassifier(path, "cpu", labels=parsed.labels)
+        print(json.dumps({"name": classifier.name, **dataclasses.asdict(classifier.contract)}, indent=2))
+        return 0
+    if parsed.name and parsed.name not in entries:
+        raise ConfigError(f"models {parsed.action}: expected one of {', '.join(entries)}, got {parsed.name}")
+    if parsed.action == "fetch":
+        if not parsed.name:
+            raise ConfigError(f"models fetch: expected a name, one of {', '.join(entries)}")
+        print(catalog.fetch(entries[parsed.name], catalog.download_folder()))
+        return 0
+    problems = [catalog.verify(entry) for entry in ([entries[parsed.name]] if parsed.name else entries.values())]
+    print("\n".join(said for _, said in problems))
+    return int(not all(fine for fine, _ in problems))
+
+
+def _benchmark(parsed: argparse.Namespace) -> int:
+    from emotion_ros import benchmark
+    from emotion_ros.nodes import benchmark as ros
+    from emotion_ros.sources import frames
+
+    picture = next(frame.image for frame in frames("sample") if frame.image is not None)
+    parts: dict[str, Callable[[], dict[str, float]]] = {
+        "decode 640×480": lambda: ros.decode(picture),
+        f"pipeline on {parsed.source} at 640×480": lambda: benchmark.stages(parsed.source),
+        **{f"{count} faces at 640×480": partial(benchmark.crowd, count) for count in benchmark.CROWDS},
+        **{f"graph on {parsed.source}, {rate} Hz": partial(ros.graph, parsed.source, rate) for rate in (30, 60)},
+        **{
+            f"images of {width}×{height} at 30 Hz, {name}": partial(ros.transport, (width, height), cured)
+            for width, height in ros.SIZES
+            for name, cured in (("Fast DDS as it comes", False), ("config/fastdds.xml", True))
+        },
+    }
+    figures = {}
+    for name, measure in parts.items():
+        figures[name] = {key: round(value, 2) for key, value in measure().items()}
+        print(f"{name}: " + ", ".join(f"{key} {value:g}" for key, value in figures[name].items()), flush=True)
+    if parsed.out:
+        parsed.out.parent.mkdir(parents=True, exist_ok=True)
+        parsed.out.write_text(json.dumps(figures, indent=2, ensure_ascii=False) + "\n")
+        print(f"written: {parsed.out}")
+    return 0

@@ -1,0 +1,179 @@
+"""The commands that make models: capture, split, train, export, quantize, evaluate, measure-crop."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from emotion_ros.cli.options import add_command, add_options
+from emotion_ros.config import TrainConfig, build
+
+NAMED = 10
+"""Doubtful pairs that split prints; the rest it counts."""
+
+
+def add_commands(commands: Any) -> None:
+    """Add the toolkit's commands to a parser's subcommands."""
+    _add_data_commands(commands)
+    _add_model_commands(commands)
+
+
+def _add_data_commands(commands: Any) -> None:
+    capture = add_command(commands, "capture", _capture, "take labelled pictures for training")
+    capture.add_argument("--label", required=True, help="the class")
+    capture.add_argument("--out", type=Path, required=True, help="folder of the data set; gets a folder per class")
+    capture.add_argument("--source", default="0", help="camera index or device, video, picture or folder (default: 0)")
+    capture.add_argument("--count", type=int, default=30, help="how many pictures (default: 30)")
+    capture.add_argument("--every", type=float, default=0.3, help="seconds between them (default: 0.3)")
+    capture.add_argument("--require", default="", help="refuse pictures that are not: sharp,face,hand")
+
+    split = add_command(commands, "split", _split, "divide pictures into train, val and test")
+    split.add_argument("source", type=Path, help="a folder of pictures per class")
+    split.add_argument("--out", type=Path, help="where the split goes (default: SOURCE-split)")
+    split.add_argument("--ratios", default="80/10/10", help="percent, or pictures in all, of train/val/test")
+    split.add_argument("--seed", type=int, default=1, help="the same seed gives the same split")
+
+
+def _add_model_commands(commands: Any) -> None:
+    train = add_command(commands, "train", _train, "train a classifier")
+    train.add_argument("data", type=Path, metavar="DATA")
+    train.add_argument("--model-dir", type=Path, required=True, help="folder for checkpoints and metrics")
+    train.add_argument("--resume", action="store_true", help="go on from last.ckpt")
+    add_options(train, TrainConfig)
+
+    export = add_command(commands, "export", _export, "turn a checkpoint into a model with its contract")
+    export.add_argument("checkpoint", type=Path)
+    export.add_argument("output", type=Path)
+    export.add_argument(
+        "--format", default="onnx", choices=("onnx", "tflite", "c", "edge-impulse"), help="(default: onnx)"
+    )
+    export.add_argument(
+        "--calibrate", type=Path, metavar="DATA", help="what it was trained on: sets temperature and int8 ranges"
+    )
+    export.add_argument("--margin", type=float, help="of the crop, as measure-crop finds it")
+    export.add_argument("--shift", type=float, help="of the crop, as measure-crop finds it")
+    export.add_argument("--data", help="what the model was trained on, for its metadata")
+    export.add_argument("--licence", help="of the model, for its metadata")
+
+    quantize = add_command(commands, "quantize", _quantize, "write an int8 copy of an ONNX model, if it stays right")
+    quantize.add_argument("model", type=Path)
+    quantize.add_argument("data", type=Path, metavar="DATA", help="what it was trained on")
+    quantize.add_argument("output", type=Path)
+    quantize.add_argument("--kind", default="static", choices=("static", "dynamic"), help="(default: static)")
+    quantize.add_argument("--max-drop", type=float, default=1.0, help="points of val accuracy it may lose (default: 1)")
+    _add_crop(quantize)
+
+    evaluate = add_command(commands, "evaluate", _evaluate, "how right a model is on labelled pictures")
+    evaluate.add_argument("model", type=Path, help="ONNX or TFLite file")
+    evaluate.add_argument("data", type=Path, metavar="DATA")
+    evaluate.add_argument("--split", default="val", choices=("train", "val", "test"))
+    evaluate.add_argument("--groups", type=Path, help="CSV with a column file and one per kind of group")
+    evaluate.add_argument("--labels", type=Path, help="labels.txt of a model without a contract")
+    evaluate.add_argument("--out", type=Path, help="folder for the report: Markdown, JSON, pictures")
+    evaluate.add_argument("--json", action="store_true", help="machine-readable")
+    _add_crop(evaluate)
+
+    crop = add_command(commands, "measure-crop", _measure_crop, "which crop margin and shift suit a model best")
+    crop.add_argument("model", type=Path)
+    crop.add_argument("data", type=Path, metavar="DATA")
+    crop.add_argument("--split", default="val", choices=("train", "val", "test"))
+    crop.add_argument("--detectors", default="mediapipe,mediapipe_full", help="a name, or name=model, with commas")
+    crop.add_argument("--pictures", type=int, default=1200, help="how many of the split")
+    crop.add_argument("--json", action="store_true", help="machine-readable")
+
+
+def _add_crop(parser: argparse.ArgumentParser) -> None:
+    about = "find the region in each picture; auto: in those of more than 128 pixels"
+    parser.add_argument("--crop", default="auto", choices=("auto", "yes", "no"), help=about)
+
+
+def _capture(parsed: argparse.Namespace) -> int:
+    from emotion_ros.capture import Request, capture
+
+    require = tuple(part for part in parsed.require.split(",") if part)
+    taken = capture(Request(parsed.label, parsed.out, parsed.count, parsed.every, require), parsed.source)
+    return int(taken == 0)
+
+
+def _split(parsed: argparse.Namespace) -> int:
+    from emotion_ros.training.split import split
+
+    out = parsed.out or parsed.source.with_name(f"{parsed.source.name}-split")
+    done = split(parsed.source, out, parsed.ratios, parsed.seed)
+    for name, counts in done.counts.items():
+        classes = ", ".join(f"{label} {count}" for label, count in sorted(counts.items()))
+        print(f"{name:6} {counts.total():6}  {classes}")
+    print(f"{done.together} pictures stay together with others of their burst or that look nearly the same")
+    for one, other in done.doubtful[:NAMED]:
+        print(f"look nearly the same, but have two labels: {one} and {other}")
+    if len(done.doubtful) > NAMED:
+        print(f"and {len(done.doubtful) - NAMED} more such pairs")
+    print(f"written: {out}")
+    return 0
+
+
+def _train(parsed: argparse.Namespace) -> int:
+    from emotion_ros.training.train import train
+
+    result = train(parsed.data, parsed.model_dir, build(TrainConfig, vars(parsed)), parsed.resume)
+    if result.interrupted:
+        print(
+            f"emotion-ros: stopped after {result.epochs} epochs; go on with the same command and --resume",
+            file=sys.stderr,
+        )
+        return 130
+    print(f"best validation accuracy {result.val_accuracy:.4f}")
+    print(f"next: emotion-ros export {parsed.model_dir}/best.ckpt MODEL.onnx --calibrate {parsed.data}")
+    return 0
+
+
+def _export(parsed: argparse.Namespace) -> int:
+    from emotion_ros.training.formats import export_as
+
+    given = {name: getattr(parsed, name) for name in ("margin", "shift", "data", "licence")}
+    about = {name: value for name, value in given.items() if value is not None}
+    print(export_as(parsed.format, parsed.checkpoint, parsed.output, about, parsed.calibrate))
+    return 0
+
+
+def _quantize(parsed: argparse.Namespace) -> int:
+    from emotion_ros.training.quantize import quantize
+
+    change = quantize(parsed.model, parsed.data, parsed.output, parsed.kind, parsed.max_drop, parsed.crop)
+    print("                   before      after")
+    print(f"size, MB       {change.size[0] / 1e6:10.2f} {change.size[1] / 1e6:10.2f}")
+    print(f"val accuracy   {change.accuracy[0]:10.4f} {change.accuracy[1]:10.4f}")
+    print(f"ms a picture   {change.milliseconds[0]:10.2f} {change.milliseconds[1]:10.2f}")
+    print(f"written: {parsed.output}")
+    return 0
+
+
+def _evaluate(parsed: argparse.Namespace) -> int:
+    from emotion_ros.training.evaluate import evaluate
+    from emotion_ros.training.report import markdown, write_report
+
+    figures = evaluate(parsed.model, parsed.data, parsed.split, parsed.groups, parsed.crop, parsed.labels)
+    if parsed.out:
+        write_report(figures, parsed.out)
+    print(json.dumps(figures) if parsed.json else markdown(figures, pictures=parsed.out is not None))
+    return 0
+
+
+def _measure_crop(parsed: argparse.Namespace) -> int:
+    from emotion_ros.training.crop import measure_crop
+
+    figures = measure_crop(parsed.model, parsed.data, parsed.split, parsed.detectors.split(","), parsed.pictures)
+    if parsed.json:
+        print(json.dumps(figures))
+        return 0
+    for name, rows in figures["accuracy"].items():
+        print(f"{name}: {figures['faces'][name]} faces; accuracy by margin (down) and shift (across)")
+        print("       " + "".join(f"{shift:8.2f}" for shift in figures["shifts"]))
+        for margin, row in zip(figures["margins"], rows, strict=True):
+            print(f"{margin:7.2f}" + "".join(f"{value:8.4f}" for value in row))
+    print(f"the pictures as they are: {figures['whole']:.4f}")
+    print(f"best over all: --margin {figures['margin']} --shift {figures['shift']}")
+    return 0

@@ -1,0 +1,65 @@
+"""What of a picture a network sees: cropped by the code that crops at run time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import TracebackType
+
+from emotion_ros.classification.preprocess import region_crop
+from emotion_ros.config import PipelineConfig
+from emotion_ros.detection import FACE_DETECTORS, HAND_DETECTORS
+from emotion_ros.fusion import attach_hands
+from emotion_ros.types import Image
+
+CROPPED = 128
+"""Pixels of the longer side up to which a picture is taken for a crop already, as FER2013's 48 × 48 are; a face in so
+small a camera image would be too small to tell anything."""
+
+
+@dataclass(frozen=True)
+class View:
+    """What a network sees.
+
+    ``size``, ``color``, ``region``, ``margin`` and ``shift`` as in
+    :class:`emotion_ros.classification.contract.Contract`. ``crop``: ``yes``, find the region in each picture; ``no``,
+    the pictures show it already; ``auto``, pictures up to :data:`CROPPED` pixels do.
+    """
+
+    size: int
+    color: str
+    region: str = "face"
+    margin: float = 0.0
+    shift: float = 0.0
+    crop: str = "auto"
+
+
+class RegionCrop:
+    """Cuts the view's region out of pictures; of several people it takes the one with the largest face."""
+
+    def __init__(self, view: View) -> None:
+        self._view = view
+        self._config = PipelineConfig()
+        self._faces = FACE_DETECTORS[self._config.face_detector](None) if view.region != "frame" else None
+        wanted = view.region == "face_hands"
+        self._hands = HAND_DETECTORS["mediapipe"](self._config.hand_confidence, 2) if wanted else None
+
+    def __enter__(self) -> RegionCrop:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        for detector in (self._faces, self._hands):
+            if detector:
+                detector.close()
+
+    def __call__(self, image: Image) -> Image | None:
+        """The region of a picture (BGR, h × w × 3); None where nobody is found."""
+        view = self._view
+        whole = view.crop == "no" or (view.crop == "auto" and max(image.shape[:2]) <= CROPPED)
+        if whole or self._faces is None:
+            return image
+        faces = self._faces.detect(image, self._config.face_confidence, self._config.min_face_size)
+        if not faces:
+            return None
+        owned, _ = attach_hands(faces, self._hands.detect(image) if self._hands else ())
+        largest = max(range(len(faces)), key=lambda index: faces[index].box.width * faces[index].box.height)
+        return region_crop(image, view.region, faces[largest], owned[largest], view.margin, view.shift)
