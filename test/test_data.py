@@ -2,16 +2,22 @@
 
 import csv
 import os
+import shutil
 
 import cv2
 import numpy as np
 import pytest
 
 from emotion_ros.capture import CAPTURES, Request, capture, sharpness
+from emotion_ros.classification.contract import Contract
+from emotion_ros.classification.preprocess import region_crop, to_input
+from emotion_ros.config import TrainConfig
+from emotion_ros.detection import FACE_DETECTORS
 from emotion_ros.errors import ConfigError, DatasetError, OutputError
 from emotion_ros.training.datasets import read_split
 from emotion_ros.training.regions import View
 from emotion_ros.training.split import SPLITS, parse_shares, split
+from emotion_ros.training.train import train
 
 RANDOM = np.random.default_rng(0)
 
@@ -181,3 +187,128 @@ def test_capture_into_a_folder_that_cannot_be_written(portrait, tmp_path, comman
         with pytest.raises(OutputError, match="No space left"):
             capture(Request("happy", tmp_path, count=1), "sample")
         assert list((tmp_path / "happy").glob("*.jpg")) == []
+
+
+def fer2013_csv(folder, rows=60):
+    """FER2013's CSV as Kaggle has it, and FER+'s votes beside it: happy is bright, sad is dark."""
+    usages = ["Training"] * (rows - 20) + ["PublicTest"] * 10 + ["PrivateTest"] * 10
+    with (
+        (folder / "fer2013.csv").open("w", newline="") as file,
+        (folder / "fer2013new.csv").open("w", newline="") as also,
+    ):
+        data, votes = csv.writer(file), csv.writer(also)
+        data.writerow(("emotion", "pixels", "Usage"))
+        votes.writerow(("Usage", "Image name", "neutral", "happiness", "surprise", "sadness", "NF"))
+        for number, usage in enumerate(usages):
+            happy = number % 2 == 0
+            pixels = RANDOM.integers(150 if happy else 0, 250 if happy else 100, 48 * 48)
+            data.writerow((3 if happy else 4, " ".join(map(str, pixels)), usage))
+            votes.writerow((usage, f"fer{number:07}.png", 4, 6 if happy else 0, 1, 0 if happy else 3, 0))
+    return folder
+
+
+def test_csv_of_kaggle_is_read_with_the_votes_of_ferplus(tmp_path):
+    fer2013_csv(tmp_path)
+    for data in (tmp_path, tmp_path / "fer2013.csv"):
+        samples = read_split(data, "test", View(48, "grey"))
+        assert samples.labels == ("happy", "sad")
+        assert len(samples) == 10
+        assert all((samples.pixels[samples.classes == 0] >= 150).ravel())
+        assert samples.votes.majority.tolist() == [0 if name.startswith("happy") else -1 for name in samples.names]
+        assert samples.votes.shares[samples.classes == 1].tolist() == [[0.0, 1.0]] * 5
+    assert len(read_split(tmp_path, "train", View(48, "grey"))) == 40
+
+
+def test_csv_with_a_broken_row_or_other_columns(tmp_path):
+    (tmp_path / "fer2013.csv").write_text("emotion,pixels,Usage\n3,1 2 3,Training\n")
+    with pytest.raises(DatasetError, match="row 2"):
+        read_split(tmp_path, "train", View(48, "grey"))
+    (tmp_path / "fer2013.csv").write_text("label,pixels\n3,1 2 3\n")
+    with pytest.raises(DatasetError, match="emotion"):
+        read_split(tmp_path, "train", View(48, "grey"))
+
+
+def folders(root, splits):
+    for split, count in splits.items():
+        for label in ("happy", "sad"):
+            (root / split / label).mkdir(parents=True)
+            for number in range(count):
+                cv2.imwrite(str(root / split / label / f"{number:02}.png"), scene())
+    return root
+
+
+def test_folders_without_val_hold_a_part_of_train_out(tmp_path, capsys):
+    data = folders(tmp_path, {"train": 20, "test": 2})
+    train, val = (read_split(data, split, View(48, "grey")) for split in ("train", "val"))
+    assert (len(train), len(val)) == (36, 4)
+    assert not {*train.names} & {*val.names}
+    assert set(val.classes) == {0, 1}
+    assert "no val split" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("names", [("train", "val", "test"), ("Training", "PublicTest", "PrivateTest")])
+def test_zip_of_folders_is_read_like_the_folders(tmp_path, names):
+    data = folders(tmp_path / "data", dict(zip(names, (3, 2, 1), strict=True)))
+    shutil.make_archive(str(tmp_path / "all"), "zip", tmp_path, "data")
+    for name in ("train", "val", "test"):
+        inside, outside = (read_split(each, name, View(48, "rgb")) for each in (tmp_path / "all.zip", data))
+        assert inside.names == outside.names
+        assert np.array_equal(inside.pixels, outside.pixels)
+
+
+def test_every_corrupt_picture_is_named(tmp_path):
+    data = folders(tmp_path, {"train": 3, "val": 2})
+    for name in ("happy/00.png", "sad/02.png"):
+        (data / "train" / name).write_bytes(b"x")
+    with pytest.raises(DatasetError, match=r"2 pictures cannot be read.*happy/00\.png, sad/02\.png"):
+        read_split(data, "train", View(48, "grey"))
+
+
+def test_zip_that_is_broken(tmp_path):
+    (tmp_path / "train.zip").write_bytes(b"PK nothing")
+    with pytest.raises(DatasetError, match="expected a zip file"):
+        read_split(tmp_path, "train", View(48, "grey"))
+
+
+def test_class_that_a_split_lacks_is_named(tmp_path):
+    data = folders(tmp_path, {"train": 3, "val": 2})
+    (data / "train" / "calm").mkdir()
+    cv2.imwrite(str(data / "train" / "calm" / "0.png"), scene())
+    with pytest.raises(DatasetError, match="none of calm"):
+        train(data, tmp_path / "run", TrainConfig(pretrained="none", arch="tiny"))
+
+
+def test_one_class_only(tmp_path):
+    data = folders(tmp_path, {"train": 3, "val": 2})
+    shutil.rmtree(data / "train" / "sad")
+    with pytest.raises(DatasetError, match="only 'happy'"):
+        train(data, tmp_path / "run", TrainConfig(pretrained="none", arch="tiny"))
+
+
+def test_regions_are_cropped_as_at_run_time(tmp_path, portrait):
+    for label in ("happy", "sad"):
+        (tmp_path / "train" / label).mkdir(parents=True)
+        cv2.imwrite(str(tmp_path / "train" / label / "0.png"), portrait)
+    about = Contract(("happy", "sad"), size=64, color="rgb", mean=(0, 0, 0), std=(1, 1, 1), margin=0.1, shift=-0.05)
+    samples = read_split(tmp_path, "train", View(64, "rgb", "face", 0.1, -0.05))
+    face = FACE_DETECTORS["mediapipe"](None).detect(portrait, 0.5, 24)[0]
+    crop = region_crop(portrait, "face", face, (), about.margin, about.shift)
+    expected = to_input([crop], 64, "rgb", about.mean, about.std)[0] * 255
+    assert np.abs(samples.pixels[0] - expected).max() < 0.01
+    whole = read_split(tmp_path, "train", View(64, "rgb", "frame")).pixels[0]
+    assert np.abs(whole - to_input([portrait], 64, "rgb", about.mean, about.std)[0] * 255).max() < 0.01
+
+
+def test_pictures_without_a_person_are_named(tmp_path, portrait, capsys):
+    for label in ("happy", "sad"):
+        (tmp_path / "test" / label).mkdir(parents=True)
+        for number in range(2):
+            cv2.imwrite(str(tmp_path / "test" / label / f"{number}.png"), portrait)
+    cv2.imwrite(str(tmp_path / "test" / "sad" / "wall.png"), np.full_like(portrait, 90))
+    assert len(read_split(tmp_path, "test", View(64, "grey"))) == 4
+    assert "sad/wall.png" in capsys.readouterr().out
+    for label in ("happy", "sad"):
+        for number in range(2):
+            cv2.imwrite(str(tmp_path / "test" / label / f"{number}.png"), np.full_like(portrait, 90))
+    with pytest.raises(DatasetError, match="found no face"):
+        read_split(tmp_path, "test", View(64, "grey"))

@@ -3,6 +3,7 @@ import hashlib
 import http.server
 import threading
 from itertools import islice
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -85,11 +86,30 @@ def test_empty_folder(tmp_path):
         list(frames(str(tmp_path)))
 
 
+class RangeHandler(http.server.SimpleHTTPRequestHandler):
+    """Serves files, and the rest of a file where that is asked for."""
+
+    asked: list[str | None] = []
+
+    def do_GET(self):
+        wanted = self.headers.get("Range")
+        self.asked.append(wanted)
+        path = Path(self.translate_path(self.path))
+        if wanted is None or not path.is_file():
+            return super().do_GET()
+        content, begin = path.read_bytes(), int(wanted.removeprefix("bytes=").removesuffix("-"))
+        self.send_response(206 if begin < len(content) else 416)
+        self.send_header("Content-Length", str(max(len(content) - begin, 0)))
+        self.end_headers()
+        self.wfile.write(content[begin:])
+        return None
+
+
 @pytest.fixture
 def server(tmp_path):
     """A real HTTP server on this machine; its folder and its address."""
     (tmp_path / "www").mkdir()
-    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(tmp_path / "www"))
+    handler = functools.partial(RangeHandler, directory=str(tmp_path / "www"))
     running = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
     threading.Thread(target=running.serve_forever, daemon=True).start()
     yield tmp_path / "www", f"http://127.0.0.1:{running.server_port}"
@@ -107,14 +127,34 @@ def test_model_is_fetched_and_checked(server, tmp_path):
     assert path.read_bytes() == b"weights"
     with pytest.raises(ModelError, match="expected sha256"):
         fetch(entry(address, b"others"), tmp_path / "others")
-    assert not (tmp_path / "others").exists()
+    assert not list((tmp_path / "others").iterdir())
+
+
+@pytest.mark.parametrize("have", [3, 7])
+def test_interrupted_download_goes_on(have, server, tmp_path):
+    folder, address = server
+    (folder / "m.onnx").write_bytes(b"weights")
+    (tmp_path / "m.onnx.partial").write_bytes(b"weights"[:have])
+    RangeHandler.asked.clear()
+    assert fetch(entry(address, b"weights"), tmp_path).read_bytes() == b"weights"
+    assert RangeHandler.asked == [f"bytes={have}-"]
+
+
+def test_downloaded_models_are_verified(tmp_path, monkeypatch, command_line):
+    monkeypatch.setenv("EMOTION_ROS_MODELS", str(tmp_path))
+    assert command_line("models", "verify").returncode == 0
+    (tmp_path / "face_detection_yunet_2026may.onnx").write_bytes(b"half of it")
+    result = command_line("models", "verify")
+    assert result.returncode == 1
+    assert "models fetch yunet_2026may" in result.stdout
+    assert "yunet_2026may" in command_line("models", "list").stdout
 
 
 def test_model_that_cannot_be_fetched_or_kept(server, tmp_path):
     folder, address = server
-    with pytest.raises(ModelError, match="by hand"):
+    with pytest.raises(ModelError, match="curl -L"):
         fetch(entry(address, b""), tmp_path)
-    with pytest.raises(ModelError, match="by hand"):
+    with pytest.raises(ModelError, match="curl -L"):
         fetch(entry("http://127.0.0.1:9", b""), tmp_path)
     (folder / "m.onnx").write_bytes(b"weights")
     (tmp_path / "file").touch()

@@ -8,6 +8,7 @@ import time
 
 import cv2
 import numpy as np
+import onnx
 import onnxruntime as ort
 import pytest
 import torch
@@ -148,7 +149,7 @@ def test_start_takes_other_labels_and_colours_but_no_other_architecture(tmp_path
 
 
 def test_checkpoint_of_another_architecture(trained):
-    with pytest.raises(ModelError, match="expected a checkpoint of tiny"):
+    with pytest.raises(ModelError, match="expected weights of tiny"):
         start_from(ARCHITECTURES["tiny"](2, 1, 32), str(trained / "best.ckpt"), "tiny", torch.rand(2, 1, 32, 32))
 
 
@@ -211,3 +212,55 @@ def test_crop_is_measured_on_labelled_faces(tmp_path, portrait, command_line):
     (tmp_path / "val" / "sad").rename(tmp_path / "val" / "sleepy")
     with pytest.raises(DatasetError, match="sleepy"):
         measure_crop(default_model(), tmp_path, "val", ["mediapipe"], 6)
+
+
+def test_teacher_is_learned_from(data, trained, small, tmp_path):
+    """A teacher that mixes the classes up teaches just that where it has all the weight."""
+    export(trained / "best.ckpt", tmp_path / "teacher.onnx")
+    file = onnx.load(tmp_path / "teacher.onnx")
+    weights = next(each for each in file.graph.initializer if list(each.dims) == [2, 256])
+    weights.CopyFrom(onnx.numpy_helper.from_array(-onnx.numpy_helper.to_array(weights), weights.name))
+    onnx.save(file, tmp_path / "teacher.onnx")
+    config = TrainConfig(**{**small.__dict__, "teacher": str(tmp_path / "teacher.onnx"), "teacher_weight": 1.0})
+    assert train(data, tmp_path, config).val_accuracy <= 0.5
+    with pytest.raises(ModelError, match="expected the labels bright, dark"):
+        train(data, tmp_path, TrainConfig(**{**small.__dict__, "teacher": str(default_model())}))
+
+
+def hub_folder(folder, channels=3, layers=(2, 2, 2, 2)):
+    """A model in the hub's format, as `hf download` would leave it."""
+    from transformers import ResNetConfig, ResNetForImageClassification
+
+    torch.manual_seed(1)
+    shape = {"embedding_size": 64, "hidden_sizes": [64, 128, 256, 512], "depths": list(layers), "layer_type": "basic"}
+    model = ResNetForImageClassification(ResNetConfig(num_channels=channels, num_labels=1000, **shape))
+    model.save_pretrained(folder)
+    return model
+
+
+def test_hub_model_in_a_folder_is_started_from(tmp_path):
+    theirs = hub_folder(tmp_path / "resnet-18")
+    for channels in (3, 1):
+        network = ARCHITECTURES["resnet18"](3, channels, 48)
+        said = start_from(network, str(tmp_path / "resnet-18"), "resnet18", torch.rand(1, channels, 48, 48))
+        assert "new: last layer" in said
+        first = network.network.resnet.embedder.embedder.convolution.weight
+        expected = theirs.resnet.embedder.embedder.convolution.weight
+        assert torch.allclose(first, expected if channels == 3 else expected.sum(1, keepdim=True), atol=1e-6)
+
+
+def test_hub_that_cannot_be_reached(tmp_path, command_line, data, monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("HF_HOME", str(tmp_path))
+    result = command_line("train", data, "--model-dir", tmp_path / "run", "--pretrained", "imagenet", "--size", "32")
+    assert result.returncode == 1
+    assert "hf download microsoft/resnet-18" in result.stderr.splitlines()[-1]
+    assert "Traceback" not in result.stderr
+
+
+def test_imagenet_weights_of_another_architecture(tmp_path):
+    with pytest.raises(ModelError, match="known for resnet18, vit_b16"):
+        start_from(ARCHITECTURES["tiny"](3, 3, 48), "imagenet", "tiny", torch.rand(1, 3, 48, 48))
+    hub_folder(tmp_path, layers=(1, 1, 1, 1))
+    with pytest.raises(ModelError, match="expected weights of resnet18"):
+        start_from(ARCHITECTURES["resnet18"](3, 3, 48), str(tmp_path), "resnet18", torch.rand(1, 3, 48, 48))

@@ -20,6 +20,7 @@ import torch.nn.functional as F
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint, TQDMProgressBar, WeightAveraging
 from lightning.pytorch.loggers import Logger, TensorBoardLogger, WandbLogger
 from lightning.pytorch.plugins.io import TorchCheckpointIO
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 from torch.utils.data import BatchSampler, DataLoader, Dataset, DistributedSampler, SequentialSampler
@@ -33,6 +34,7 @@ from emotion_ros.training.datasets import Samples, check_classes, read_split
 from emotion_ros.training.plots import History, save_batch
 from emotion_ros.training.pretrained import start_from
 from emotion_ros.training.regions import View
+from emotion_ros.training.teacher import taught
 
 EMA_EVERY = 5
 """Steps between updates of the averaged weights: copying 11 million numbers at each step costs time, not accuracy."""
@@ -135,10 +137,9 @@ class Classifier(L.LightningModule):
 
 
 class _Batches(Dataset[Any]):
-    """Samples as tensors, fetched a batch of indices at a time."""
+    """Pixels, targets, votes and classes as tensors, fetched a batch of indices at a time."""
 
-    def __init__(self, samples: Samples, vote_weight: float) -> None:
-        parts = samples.pixels, samples.targets(vote_weight), samples.votes.shares, samples.classes
+    def __init__(self, *parts: NDArray[Any]) -> None:
         self.parts = tuple(torch.from_numpy(part) for part in parts)
 
     def __len__(self) -> int:
@@ -208,7 +209,6 @@ def view(config: TrainConfig) -> View:
 
 def _read(data: Path, config: TrainConfig) -> tuple[Samples, Samples]:
     samples, held_out = read_split(data, "train", view(config)), read_split(data, "val", view(config))
-    check_classes(f"{data}, train", samples.labels, held_out.labels, all_of=True)
     check_classes(f"{data}, val", held_out.labels, samples.labels, all_of=True)
     return samples.only(~samples.votes.repeated), held_out
 
@@ -245,7 +245,9 @@ def load(checkpoint: Path) -> Classifier:
 
 
 def _loaders(samples: Samples, held_out: Samples, config: TrainConfig) -> tuple[DataLoader[Any], DataLoader[Any]]:
-    seen, unseen = _Batches(samples, config.vote_weight), _Batches(held_out, 0.0)
+    targets, votes = taught(samples, config)
+    seen = _Batches(samples.pixels, targets, votes, samples.classes)
+    unseen = _Batches(held_out.pixels, held_out.targets(0.0), held_out.votes.shares, held_out.classes)
     ahead: dict[str, Any] = {"batch_size": None, "num_workers": config.workers}
     return (
         DataLoader(seen, sampler=_EpochBatches(seen, config), **ahead),
