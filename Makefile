@@ -5,7 +5,7 @@ SOURCE ?= sample
 OUT ?= out
 VENV := .venv
 BIN := $(CURDIR)/$(VENV)/bin
-SOURCES := $(shell find emotion_ros msg launch config models interfaces cmake scripts -type f -not -name '*.pyc') CMakeLists.txt package.xml
+SOURCES := $(shell find emotion_ros msg srv launch config models interfaces cmake scripts -type f -not -name '*.pyc') CMakeLists.txt package.xml
 
 # A sourced ROS would mix with the one in the virtual environment.
 ROS_FREE := env -u AMENT_PREFIX_PATH -u CMAKE_PREFIX_PATH -u COLCON_PREFIX_PATH -u PYTHONPATH -u LD_LIBRARY_PATH -u ROS_DISTRO
@@ -37,7 +37,7 @@ $(VENV)/test.done: $(VENV)/run.done requirements/test.txt requirements/tinyml.tx
 # CMake refuses to export a package whose source folder holds what it builds against: it is built from links beside .venv.
 install/built: $(VENV)/run.done $(SOURCES)
 	@echo "Building messages and installing the package into install/ ..."
-	@mkdir -p build/src/emotion_ros && ln -sfn $(addprefix $(CURDIR)/,CMakeLists.txt package.xml LICENSE cmake config emotion_ros launch models msg scripts) build/src/emotion_ros/
+	@mkdir -p build/src/emotion_ros && ln -sfn $(addprefix $(CURDIR)/,CMakeLists.txt package.xml LICENSE cmake config emotion_ros launch models msg srv scripts) build/src/emotion_ros/
 	@AMENT_PREFIX_PATH=$(CURDIR)/$(VENV) CMAKE_PREFIX_PATH=$(CURDIR)/$(VENV) LD_LIBRARY_PATH=$(CURDIR)/$(VENV)/lib PYTHONPATH= \
 	  PATH=$(BIN):$$PATH colcon --log-base build/log build --merge-install --base-paths build/src/emotion_ros interfaces/vision_msgs \
 	  --event-handlers console_cohesion- --cmake-args -DPython3_EXECUTABLE=$(BIN)/python -DBUILD_TESTING=OFF \

@@ -24,7 +24,14 @@ setup(
     ],
     extras_require={
         "train": ["imagehash", "lightning>=2.6", "matplotlib", "onnx", "tensorboard", "torch", "transformers"],
-        "tinyml": ["ai-edge-litert", "ai-edge-quantizer", "jax<0.7", "jaxlib<0.7", "litert-torch", "tflite-micro>=0.dev0"],
+        "tinyml": [
+            "ai-edge-litert",
+            "ai-edge-quantizer",
+            "jax<0.7",
+            "jaxlib<0.7",
+            "litert-torch",
+            "tflite-micro>=0.dev0",
+        ],
     },
     entry_points={"console_scripts": ["emotion-ros=emotion_ros.cli:main"]},
 )

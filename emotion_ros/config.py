@@ -154,6 +154,16 @@ class RecorderConfig:
 
 
 @dataclass(frozen=True)
+class CaptureConfig:
+    """How the capture node stores pictures."""
+
+    out: str = option("", "folder of the data set; gets a folder per label")
+    every: float = option(0.3, "seconds between two pictures", minimum=0.0, maximum=3600.0)
+    require: str = option("", "refuse pictures that are not: sharp,face,hand")
+    reliability: str = option("best_effort", "QoS of the image subscription", choices=("best_effort", "reliable"))
+
+
+@dataclass(frozen=True)
 class TrainConfig:
     """How a classifier is trained."""
 

@@ -229,11 +229,11 @@ def test_csv_with_a_broken_row_or_other_columns(tmp_path):
 
 
 def folders(root, splits):
-    for split, count in splits.items():
+    for name, count in splits.items():
         for label in ("happy", "sad"):
-            (root / split / label).mkdir(parents=True)
+            (root / name / label).mkdir(parents=True)
             for number in range(count):
-                cv2.imwrite(str(root / split / label / f"{number:02}.png"), scene())
+                cv2.imwrite(str(root / name / label / f"{number:02}.png"), scene())
     return root
 
 

@@ -89,7 +89,7 @@ def test_empty_folder(tmp_path):
 class RangeHandler(http.server.SimpleHTTPRequestHandler):
     """Serves files, and the rest of a file where that is asked for."""
 
-    asked: list[str | None] = []
+    asked = []  # noqa: RUF012
 
     def do_GET(self):
         wanted = self.headers.get("Range")

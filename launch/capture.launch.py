@@ -1,0 +1,43 @@
+"""Bring up the capture node and, where a source is named, the image source beside it. Nothing is stored until
+``ros2 service call /capture/start emotion_ros/srv/StartCapture "{label: happy, count: 30}"``."""
+
+from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
+from launch.substitutions import LaunchConfiguration
+from launch_ros.actions import Node
+
+from emotion_ros.nodes.graph import environment
+from launch import LaunchDescription
+
+ARGUMENTS = {
+    "out": (None, "folder of the data set; gets a folder per label"),
+    "image": ("image_raw", "topic of the images"),
+    "source": ("", "also play this: sample, camera index or device, video, picture or folder"),
+    "every": ("0.3", "seconds between two pictures"),
+    "require": ("", "refuse pictures that are not: sharp,face,hand"),
+    "namespace": ("", "namespace of all nodes and topics"),
+}
+"""Name to default (None: must be given) and description."""
+
+
+def _nodes(context):
+    value = {name: LaunchConfiguration(name).perform(context) for name in ARGUMENTS}
+    common = {
+        "package": "emotion_ros",
+        "namespace": value["namespace"],
+        "remappings": [("image_raw", value["image"])],
+        "output": "screen",
+    }
+    settings = {"out": value["out"], "every": float(value["every"]), "require": value["require"]}
+    yield Node(executable="capture", name="capture", parameters=[settings], **common)
+    if value["source"]:
+        yield Node(executable="image_source", name="image_source", parameters=[{"source": value["source"]}], **common)
+
+
+def generate_launch_description():
+    """What ``ros2 launch emotion_ros capture.launch.py`` brings up."""
+    declared = [
+        DeclareLaunchArgument(name, default_value=default, description=about)
+        for name, (default, about) in ARGUMENTS.items()
+    ]
+    settings = [SetEnvironmentVariable(name, value) for name, value in environment().items()]
+    return LaunchDescription([*declared, *settings, OpaqueFunction(function=lambda context: list(_nodes(context)))])
