@@ -15,6 +15,7 @@ from emotion_ros.config import TrainConfig
 from emotion_ros.detection import FACE_DETECTORS
 from emotion_ros.errors import ConfigError, DatasetError, OutputError
 from emotion_ros.training.datasets import read_split
+from emotion_ros.training.draw import draw, parse_classes
 from emotion_ros.training.regions import View
 from emotion_ros.training.split import SPLITS, parse_shares, split
 from emotion_ros.training.train import train
@@ -312,3 +313,28 @@ def test_pictures_without_a_person_are_named(tmp_path, portrait, capsys):
             cv2.imwrite(str(tmp_path / "test" / label / f"{number}.png"), np.full_like(portrait, 90))
     with pytest.raises(DatasetError, match="found no face"):
         read_split(tmp_path, "test", View(64, "grey"))
+
+
+def test_drawn_pictures_have_the_new_names_and_depend_on_the_seed(tmp_path):
+    data = folders(tmp_path / "data", {"test": 9})
+    classes = parse_classes("joy=happy,grief=sad")
+    assert draw(data, "test", classes, 7, tmp_path / "a", 1) == {"joy": 4, "grief": 3}
+    for name, seed in (("b", 1), ("c", 2)):
+        draw(data, "test", classes, 7, tmp_path / name, seed)
+    a, b, c = ({path.relative_to(tmp_path / each) for path in (tmp_path / each).glob("*/*")} for each in "abc")
+    assert a == b != c
+    with pytest.raises(OutputError, match="expected an empty folder"):
+        draw(data, "test", classes, 7, tmp_path / "a", 1)
+    with pytest.raises(DatasetError, match="expected 10 pictures of happy, found 9"):
+        draw(data, "test", classes, 20, tmp_path / "d", 1)
+    for wrong in ("", "a=b=c", "a=happy,b=happy"):
+        with pytest.raises(ConfigError, match="classes: expected"):
+            parse_classes(wrong)
+
+
+def test_naive_split_tears_scenes_apart(pictures, tmp_path):
+    split(pictures, tmp_path / "out", "50/25/25", seed=1, naive=True)
+    sided = sides(tmp_path / "out")
+    assert len({sided[f"happy/b00_{moment}.png"] for moment in range(3)} | {sided["happy/b01_0.png"]}) > 1
+    torn = [file for file in sided if file.endswith("_0.png") and sided[file] != sided[file.replace("_0", "_1")]]
+    assert torn

@@ -30,11 +30,22 @@ def _add_data_commands(commands: Any) -> None:
     capture.add_argument("--every", type=float, default=0.3, help="seconds between them (default: 0.3)")
     capture.add_argument("--require", default="", help="refuse pictures that are not: sharp,face,hand")
 
+    draw = add_command(commands, "draw", _draw, "draw a small data set out of a large one")
+    draw.add_argument("data", type=Path, metavar="DATA")
+    draw.add_argument("--out", type=Path, required=True, help="a new folder; gets a folder per class")
+    draw.add_argument("--split", default="train", choices=("train", "val", "test"), help="where from (default: train)")
+    draw.add_argument("--classes", required=True, help="such as happiness=happy,sadness=sad,peace=neutral")
+    draw.add_argument("--count", type=int, default=90, help="pictures of all classes together (default: 90)")
+    draw.add_argument("--seed", type=int, default=1, help="the same seed draws the same pictures")
+
     split = add_command(commands, "split", _split, "divide pictures into train, val and test")
     split.add_argument("source", type=Path, help="a folder of pictures per class")
     split.add_argument("--out", type=Path, help="where the split goes (default: SOURCE-split)")
     split.add_argument("--ratios", default="80/10/10", help="percent, or pictures in all, of train/val/test")
     split.add_argument("--seed", type=int, default=1, help="the same seed gives the same split")
+    split.add_argument(
+        "--naive", action="store_true", help="as if no two pictures were alike: to see how much that flatters a model"
+    )
 
 
 def _add_model_commands(commands: Any) -> None:
@@ -98,11 +109,19 @@ def _capture(parsed: argparse.Namespace) -> int:
     return int(taken == 0)
 
 
+def _draw(parsed: argparse.Namespace) -> int:
+    from emotion_ros.training.draw import draw, parse_classes
+
+    counts = draw(parsed.data, parsed.split, parse_classes(parsed.classes), parsed.count, parsed.out, parsed.seed)
+    print(f"{parsed.out}: " + ", ".join(f"{label} {count}" for label, count in sorted(counts.items())))
+    return 0
+
+
 def _split(parsed: argparse.Namespace) -> int:
     from emotion_ros.training.split import split
 
     out = parsed.out or parsed.source.with_name(f"{parsed.source.name}-split")
-    done = split(parsed.source, out, parsed.ratios, parsed.seed)
+    done = split(parsed.source, out, parsed.ratios, parsed.seed, parsed.naive)
     for name, counts in done.counts.items():
         classes = ", ".join(f"{label} {count}" for label, count in sorted(counts.items()))
         print(f"{name:6} {counts.total():6}  {classes}")

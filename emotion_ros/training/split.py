@@ -63,7 +63,7 @@ def parse_shares(text: str, pictures: int) -> tuple[float, ...]:
     return values
 
 
-def split(source: Path, out: Path, ratios: str, seed: int) -> Divided:
+def split(source: Path, out: Path, ratios: str, seed: int, naive: bool = False) -> Divided:
     """Copy the pictures of ``source``, a folder per class, to ``out/train``, ``val`` and ``test``; write labels.txt.
 
     Args:
@@ -71,6 +71,7 @@ def split(source: Path, out: Path, ratios: str, seed: int) -> Divided:
         out: must not hold a split yet.
         ratios: see :func:`parse_shares`.
         seed: the same seed gives the same split.
+        naive: as if no two pictures were alike, as most tools split; the test then measures memory too.
 
     Raises:
         ConfigError: the ratios cannot be met.
@@ -80,8 +81,8 @@ def split(source: Path, out: Path, ratios: str, seed: int) -> Divided:
     files = _files(source)
     shares = parse_shares(ratios, len(files))
     hashes = _hashes(source, files)
-    bursts = _bursts(source)
-    near = list(_near(hashes))
+    bursts = {} if naive else _bursts(source)
+    near = [] if naive else list(_near(hashes))
     groups = _groups(files, bursts, near)
     sides = _assign(files, groups, shares, seed)
     counts = {name: Counter(_label(file) for file, side in sides.items() if side == name) for name in SPLITS}
