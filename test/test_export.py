@@ -203,6 +203,14 @@ def test_report_shows_classes_groups_and_pictures(data, model, tmp_path, command
         assert cv2.imread(str(tmp_path / "report" / name)).shape[0] > 200
 
 
+def test_models_are_compared_side_by_side(data, model, lite, command_line):
+    result = command_line("compare", data, model, lite, "--split", "test")
+    assert result.returncode == 0, result.stderr
+    head, _, *rows = result.stdout.splitlines()
+    assert head.startswith("| model | accuracy")
+    assert [row.split("@")[0] for row in rows] == ["| model", "| tiny"]
+
+
 def test_gap_between_groups_is_that_of_the_largest_and_the_smallest(data, model, tmp_path, monkeypatch):
     monkeypatch.setattr("emotion_ros.training.evaluate.SMALLEST_GROUP", 4)
     for split in ("test",):

@@ -87,6 +87,13 @@ def _add_model_commands(commands: Any) -> None:
     evaluate.add_argument("--json", action="store_true", help="machine-readable")
     _add_crop(evaluate)
 
+    compare = add_command(commands, "compare", _compare, "models side by side on the same pictures, as a table")
+    compare.add_argument("data", type=Path, metavar="DATA")
+    compare.add_argument("models", type=Path, nargs="+", metavar="MODEL", help="ONNX or TFLite files")
+    compare.add_argument("--split", default="val", choices=("train", "val", "test"))
+    compare.add_argument("--json", action="store_true", help="machine-readable")
+    _add_crop(compare)
+
     crop = add_command(commands, "measure-crop", _measure_crop, "which crop margin and shift suit a model best")
     crop.add_argument("model", type=Path)
     crop.add_argument("data", type=Path, metavar="DATA")
@@ -178,6 +185,15 @@ def _evaluate(parsed: argparse.Namespace) -> int:
     if parsed.out:
         write_report(figures, parsed.out)
     print(json.dumps(figures) if parsed.json else markdown(figures, pictures=parsed.out is not None))
+    return 0
+
+
+def _compare(parsed: argparse.Namespace) -> int:
+    from emotion_ros.training.evaluate import evaluate
+    from emotion_ros.training.report import comparison
+
+    rows = [evaluate(model, parsed.data, parsed.split, crop=parsed.crop) for model in parsed.models]
+    print(json.dumps(rows) if parsed.json else comparison(rows))
     return 0
 
 

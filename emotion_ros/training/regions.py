@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from types import TracebackType
 
 from emotion_ros.classification.preprocess import region_crop
 from emotion_ros.config import PipelineConfig
-from emotion_ros.detection import FACE_DETECTORS, HAND_DETECTORS
+from emotion_ros.detection import FACE_DETECTORS, HAND_DETECTORS, FaceDetector, HandDetector
 from emotion_ros.fusion import attach_hands
 from emotion_ros.types import Image
 
@@ -39,27 +40,33 @@ class RegionCrop:
     def __init__(self, view: View) -> None:
         self._view = view
         self._config = PipelineConfig()
-        self._faces = FACE_DETECTORS[self._config.face_detector](None) if view.region != "frame" else None
-        wanted = view.region == "face_hands"
-        self._hands = HAND_DETECTORS["mediapipe"](self._config.hand_confidence, 2) if wanted else None
 
     def __enter__(self) -> RegionCrop:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        for detector in (self._faces, self._hands):
-            if detector:
-                detector.close()
+        for name in ("_faces", "_hands"):
+            if name in vars(self):
+                vars(self)[name].close()
+
+    @cached_property
+    def _faces(self) -> FaceDetector:
+        return FACE_DETECTORS[self._config.face_detector](None)
+
+    @cached_property
+    def _hands(self) -> HandDetector:
+        return HAND_DETECTORS["mediapipe"](self._config.hand_confidence, 2)
 
     def __call__(self, image: Image) -> Image | None:
         """The region of a picture (BGR, h × w × 3); None where nobody is found."""
         view = self._view
         whole = view.crop == "no" or (view.crop == "auto" and max(image.shape[:2]) <= CROPPED)
-        if whole or self._faces is None:
+        if whole or view.region == "frame":
             return image
         faces = self._faces.detect(image, self._config.face_confidence, self._config.min_face_size)
         if not faces:
             return None
-        owned, _ = attach_hands(faces, self._hands.detect(image) if self._hands else ())
+        hands = self._hands.detect(image) if view.region == "face_hands" else ()
+        owned, _ = attach_hands(faces, hands)
         largest = max(range(len(faces)), key=lambda index: faces[index].box.width * faces[index].box.height)
         return region_crop(image, view.region, faces[largest], owned[largest], view.margin, view.shift)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +38,7 @@ def markdown(figures: Mapping[str, Any], pictures: bool = True) -> str:
     lines = [
         f"# {figures['model']} on {figures['split']}",
         "",
-        f"{figures['size'] / 1e6:.2f} MB; one takes {latency['p50']:.1f} ms, 95 % within {latency['p95']:.1f} ms.",
+        f"{figures['size'] / 1e6:.2f} MB. One takes {latency['p50']:.1f} ms, 95 % of them {latency['p95']:.1f} ms.",
         "",
         *_section("By the class of the folder", figures, ""),
     ]
@@ -47,6 +47,22 @@ def markdown(figures: Mapping[str, Any], pictures: bool = True) -> str:
     for kind, found in figures.get("groups", {}).items():
         lines += _groups(kind, found)
     return "\n".join(line for line in lines if pictures or not line.startswith("!["))
+
+
+def comparison(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Evaluations of several models on the same pictures as one table."""
+    lines = [
+        "| model | accuracy | 95 % interval | by votes | MB | ms a picture |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for each in rows:
+        low, high = each["interval"]
+        votes = f"{each['votes']['accuracy']:.3f}" if "votes" in each else ""
+        lines.append(
+            f"| {each['model']} | {each['accuracy']:.3f} | {low:.3f} to {high:.3f} | {votes} "
+            f"| {each['size'] / 1e6:.2f} | {each['latency_ms']['p50']:.2f} |"
+        )
+    return "\n".join(lines)
 
 
 def _section(title: str, figures: Mapping[str, Any], prefix: str) -> list[str]:
