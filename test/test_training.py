@@ -1,6 +1,7 @@
 import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -191,7 +192,7 @@ def test_data_that_is_not_there_or_broken(tmp_path):
 
 
 def test_votes_count_for_their_weight_and_only_where_there_are_some():
-    votes = Votes(np.array([[0, 1], [0, 0]], np.float32), np.array([1, -1]), np.zeros(2, bool))
+    votes = Votes(np.array([[0, 1], [0, 0]], np.float32), np.array([1, -1]))
     targets = votes.mixed_into(np.array([[1, 0], [1, 0]], np.float32), 0.25)
     assert targets.tolist() == [[0.75, 0.25], [1.0, 0.0]]
 
@@ -264,3 +265,14 @@ def test_imagenet_weights_of_another_architecture(tmp_path):
     hub_folder(tmp_path, layers=(1, 1, 1, 1))
     with pytest.raises(ModelError, match="expected weights of resnet18"):
         start_from(ARCHITECTURES["resnet18"](3, 3, 48), str(tmp_path), "resnet18", torch.rand(1, 3, 48, 48))
+
+
+def test_training_leaves_copies_of_val_and_test_out(data, small, tmp_path, capsys):
+    for split in ("val", "test"):
+        (tmp_path / split).symlink_to(data / split)
+    shutil.copytree(data / "train", tmp_path / "train")
+    for split in ("val", "test"):
+        shutil.copy(data / split / "dark" / "0.png", tmp_path / "train" / "dark" / f"{split}.png")
+    result = train(tmp_path, tmp_path / "run", TrainConfig(**{**small.__dict__, "epochs": 1}))
+    assert result.train == 48
+    assert "left out 2 pictures" in capsys.readouterr().out

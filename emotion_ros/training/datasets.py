@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from emotion_ros.classification.preprocess import resize
 from emotion_ros.errors import DatasetError
-from emotion_ros.training.readers import HELD_OUT, check_spelling, lacks_val, pictures, some
+from emotion_ros.training.readers import HELD_OUT, check_spelling, has, pictures, some
 from emotion_ros.training.regions import RegionCrop, View
 from emotion_ros.training.votes import Votes, read_votes
 
@@ -69,7 +69,7 @@ def read_split(data: Path, split: str, view: View) -> Samples:
     classes = np.array([labels.index(_label(name)) for name in names])
     votes = read_votes(data, split, names, labels) or Votes.none(len(names), len(labels))
     samples = Samples(labels, np.stack(pixels).transpose(0, 3, 1, 2).copy(), classes, votes, tuple(names))
-    if split == "train" and lacks_val(data):
+    if split == "train" and not has(data, "val"):
         return samples.only(np.arange(len(samples)) % HELD_OUT != 0)
     return samples
 

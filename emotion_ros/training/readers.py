@@ -73,10 +73,11 @@ def _contents(data: Path, split: str) -> Iterator[tuple[str, bytes | Image]]:
     table = fer2013_csv(data)
     if table:
         return _from_csv(table, split)
-    found = _in_zip(data, split) if data.is_file() else _in_folder(data, split)
+    find = _in_zip if data.is_file() else _in_folder
+    found = find(data, split)
     if found is not None:
         return found
-    train = _in_zip(data, "train") if data.is_file() else _in_folder(data, "train")
+    train = find(data, "train")
     if split != "val" or train is None:
         raise DatasetError(
             f"{data}: expected a folder {split}/ or a file {split}.zip, found neither; emotion-ros split makes them"
@@ -85,11 +86,11 @@ def _contents(data: Path, split: str) -> Iterator[tuple[str, bytes | Image]]:
     return (each for number, each in enumerate(train) if number % HELD_OUT == 0)
 
 
-def lacks_val(data: Path) -> bool:
-    """Whether a part of train stands in for val."""
+def has(data: Path, split: str) -> bool:
+    """Whether the data have a split of their own."""
     if fer2013_csv(data):
-        return False
-    return (_in_zip(data, "val") if data.is_file() else _in_folder(data, "val")) is None
+        return True
+    return (_in_zip(data, split) if data.is_file() else _in_folder(data, split)) is not None
 
 
 def _in_folder(data: Path, split: str) -> Iterator[tuple[str, bytes]] | None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
+import numpy as np
 import torch
 import torch.nn.functional as F
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint, TQDMProgressBar, WeightAveraging
@@ -33,6 +34,7 @@ from emotion_ros.training.augment import augment
 from emotion_ros.training.datasets import Samples, check_classes, read_split
 from emotion_ros.training.plots import History, save_batch
 from emotion_ros.training.pretrained import start_from
+from emotion_ros.training.readers import has
 from emotion_ros.training.regions import View
 from emotion_ros.training.teacher import taught
 
@@ -210,7 +212,17 @@ def view(config: TrainConfig) -> View:
 def _read(data: Path, config: TrainConfig) -> tuple[Samples, Samples]:
     samples, held_out = read_split(data, "train", view(config)), read_split(data, "val", view(config))
     check_classes(f"{data}, val", held_out.labels, samples.labels, all_of=True)
-    return samples.only(~samples.votes.repeated), held_out
+    return _without_copies(data, config, samples, held_out), held_out
+
+
+def _without_copies(data: Path, config: TrainConfig, samples: Samples, held_out: Samples) -> Samples:
+    """The training pictures that are no copies of one in val or test: that would test what was learned by heart."""
+    others = [held_out, *([read_split(data, "test", view(config))] if has(data, "test") else [])]
+    known = {pixels.tobytes() for each in others for pixels in each.pixels}
+    fresh = np.array([pixels.tobytes() not in known for pixels in samples.pixels])
+    if not fresh.all():
+        print(f"{data}: left out {int((~fresh).sum())} pictures of train that are copies of some in val or test")
+    return samples.only(fresh)
 
 
 def _model(samples: Samples, config: TrainConfig, last: Path | None) -> Classifier:

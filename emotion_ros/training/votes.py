@@ -2,8 +2,7 @@
 
 Two files are read: FER+'s own ``fer2013new.csv`` beside FER2013's CSV, and ``labels.csv`` with the columns ``split``,
 ``file`` and one per FER+ category with the number of the ten annotators who chose it (Barsoum et al., "Training Deep
-Networks for Facial Expression Recognition with Crowd-Sourced Label Distribution", 2016). An optional column
-``train_copy_of_eval_image`` marks training pictures that also stand in another split.
+Networks for Facial Expression Recognition with Crowd-Sourced Label Distribution", 2016).
 """
 
 from __future__ import annotations
@@ -32,22 +31,23 @@ CATEGORIES = (*EMOTIONS, "unknown", "not_face")
 
 @dataclass(frozen=True)
 class Votes:
-    """Per picture: share of the votes per label (n × labels, a zero row where nobody voted for any); the label that
-    more than half of the votes chose (n, index, −1 where there is none); whether it is known to stand
-    in another split too (n). A single vote for a category counts as a slip and is left out, as FER+'s authors do."""
+    """Per picture: share of the votes per label (n × labels, a zero row where nobody voted for any), and the label that
+    more than half of the votes chose (n, index, −1 where there is none).
+
+    A single vote for a category counts as a slip and is left out, as FER+'s authors do.
+    """
 
     shares: NDArray[np.float32]
     majority: NDArray[np.int64]
-    repeated: NDArray[np.bool_]
 
     @staticmethod
     def none(count: int, labels: int) -> Votes:
-        """No votes at all, for data without a ``labels.csv``."""
-        return Votes(np.zeros((count, labels), np.float32), np.full(count, -1), np.zeros(count, bool))
+        """No votes at all, for data without."""
+        return Votes(np.zeros((count, labels), np.float32), np.full(count, -1))
 
     def only(self, keep: NDArray[np.bool_]) -> Votes:
         """Those of the pictures where ``keep`` is true."""
-        return Votes(self.shares[keep], self.majority[keep], self.repeated[keep])
+        return Votes(self.shares[keep], self.majority[keep])
 
     def mixed_into(self, targets: NDArray[np.float32], weight: float) -> NDArray[np.float32]:
         """Targets (n × labels) in which the votes count for ``weight``; rows without votes stay as they are."""
@@ -82,8 +82,7 @@ def read_votes(data: Path, split: str, names: Sequence[str], labels: Sequence[st
     counts[counts < 2] = 0
     ours = [columns.index(_column_of(label)) for label in labels]
     shares = counts[:, ours] / np.maximum(counts[:, ours].sum(1, keepdims=True), 1)
-    repeated = np.array([rows[name].get("train_copy_of_eval_image") == "1" for name in names])
-    return Votes(shares, _majority(counts, ours), repeated)
+    return Votes(shares, _majority(counts, ours))
 
 
 def _majority(counts: NDArray[np.float32], ours: Sequence[int]) -> NDArray[np.int64]:
