@@ -1,12 +1,9 @@
 """Bring up the capture node and, where a source is named, the image source beside it. Nothing is stored until
 ``ros2 service call /capture/start emotion_ros/srv/StartCapture "{label: happy, count: 30}"``."""
 
-from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
-from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
-from emotion_ros.nodes.graph import environment
-from launch import LaunchDescription
+from emotion_ros.nodes.launching import describe
 
 ARGUMENTS = {
     "out": (None, "folder of the data set; gets a folder per label"),
@@ -19,8 +16,7 @@ ARGUMENTS = {
 """Name to default (None: must be given) and description."""
 
 
-def _nodes(context):
-    value = {name: LaunchConfiguration(name).perform(context) for name in ARGUMENTS}
+def _nodes(value):
     common = {
         "package": "emotion_ros",
         "namespace": value["namespace"],
@@ -35,9 +31,4 @@ def _nodes(context):
 
 def generate_launch_description():
     """What ``ros2 launch emotion_ros capture.launch.py`` brings up."""
-    declared = [
-        DeclareLaunchArgument(name, default_value=default, description=about)
-        for name, (default, about) in ARGUMENTS.items()
-    ]
-    settings = [SetEnvironmentVariable(name, value) for name, value in environment().items()]
-    return LaunchDescription([*declared, *settings, OpaqueFunction(function=lambda context: list(_nodes(context)))])
+    return describe(ARGUMENTS, _nodes)

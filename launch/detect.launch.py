@@ -1,11 +1,9 @@
 """Bring up the detector and, where a source is named, the image source beside it."""
 
-from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
-from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
-from emotion_ros.nodes.graph import environment, share
-from launch import LaunchDescription
+from emotion_ros.nodes.graph import share
+from emotion_ros.nodes.launching import describe
 
 ARGUMENTS = {
     "image": ("image_raw", "topic of the images"),
@@ -21,8 +19,7 @@ ARGUMENTS = {
 """Name to default and description."""
 
 
-def _nodes(context):
-    value = {name: LaunchConfiguration(name).perform(context) for name in ARGUMENTS}
+def _nodes(value):
     common = {
         "namespace": value["namespace"],
         "output": "screen",
@@ -59,9 +56,4 @@ def _nodes(context):
 
 def generate_launch_description():
     """What ``ros2 launch emotion_ros detect.launch.py`` brings up."""
-    declared = [
-        DeclareLaunchArgument(name, default_value=default, description=about)
-        for name, (default, about) in ARGUMENTS.items()
-    ]
-    settings = [SetEnvironmentVariable(name, value) for name, value in environment().items()]
-    return LaunchDescription([*declared, *settings, OpaqueFunction(function=lambda context: list(_nodes(context)))])
+    return describe(ARGUMENTS, _nodes)

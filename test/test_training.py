@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -13,6 +14,7 @@ import onnx
 import onnxruntime as ort
 import pytest
 import torch
+from ament_index_python.packages import get_package_prefix
 
 from emotion_ros.catalog import default_model
 from emotion_ros.config import TrainConfig
@@ -98,12 +100,11 @@ def test_interrupted_and_resumed_run_ends_as_an_uninterrupted_one(data, trained,
 
 def test_two_processes_train_one_model(data, tmp_path):
     """What torchrun does on several GPUs or machines, with two processes on this CPU."""
-    code = "import sys; from emotion_ros.cli import main; sys.exit(main())"
-    (tmp_path / "program.py").write_text(code)
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--no-python", "--nproc-per-node", "2"]
+    program = Path(get_package_prefix("emotion_ros")) / "lib" / "emotion_ros" / "emotion-ros"
     flags = {"arch": "tiny", "epochs": 2, "batch-size": 8, "precision": "32-true", "size": 32, "pretrained": "none"}
     options = [part for name, value in flags.items() for part in (f"--{name}", value)]
-    arguments = [tmp_path / "program.py", "train", data, "--model-dir", tmp_path / "run", *options]
+    arguments = [program, "train", data, "--model-dir", tmp_path / "run", *options]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     result = subprocess.run(
         [*command, *map(str, arguments)], capture_output=True, text=True, env=environment, timeout=110, check=False

@@ -11,10 +11,33 @@ import cv2
 import lightning as L
 import matplotlib as mpl
 import numpy as np
-from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.callbacks import Callback, TQDMProgressBar
 from torch import Tensor
 
 COLUMNS = ("epoch", "train_loss", "val_loss", "train_accuracy", "val_accuracy", "lr", "seconds")
+
+
+class Progress(TQDMProgressBar):
+    """A bar per epoch with loss and accuracies, and the minutes that are left of the whole training."""
+
+    def __init__(self) -> None:
+        super().__init__(refresh_rate=20)
+        self._begin, self._first = 0.0, 0
+
+    def on_train_start(self, *arguments: Any) -> None:
+        """Start the clock."""
+        super().on_train_start(*arguments)
+        self._begin, self._first = time.monotonic(), self.trainer.global_step
+
+    def get_metrics(self, trainer: L.Trainer, pl_module: L.LightningModule) -> dict[str, Any]:
+        """What stands behind the bar."""
+        items: dict[str, Any] = super().get_metrics(trainer, pl_module)
+        items.pop("v_num", None)
+        done = trainer.global_step - self._first
+        if done:
+            each = (time.monotonic() - self._begin) / done
+            items["left"] = f"{each * (float(trainer.estimated_stepping_batches) - trainer.global_step) / 60:.1f} min"
+        return items
 
 
 class History(Callback):

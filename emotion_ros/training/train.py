@@ -18,7 +18,7 @@ import lightning as L
 import numpy as np
 import torch
 import torch.nn.functional as F
-from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint, TQDMProgressBar, WeightAveraging
+from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint, WeightAveraging
 from lightning.pytorch.loggers import Logger, TensorBoardLogger, WandbLogger
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 from numpy.typing import NDArray
@@ -32,7 +32,7 @@ from emotion_ros.errors import ConfigError, DatasetError, ModelError, OutputErro
 from emotion_ros.training.architectures import ARCHITECTURES
 from emotion_ros.training.augment import augment
 from emotion_ros.training.datasets import Samples, check_classes, read_split
-from emotion_ros.training.plots import History, save_batch
+from emotion_ros.training.plots import History, Progress, save_batch
 from emotion_ros.training.pretrained import start_from
 from emotion_ros.training.readers import has
 from emotion_ros.training.regions import View
@@ -327,7 +327,7 @@ def _trainer(model_dir: Path, config: TrainConfig) -> L.Trainer:
     averaging.should_update = (  # type: ignore[method-assign]
         lambda step_idx=None, epoch_idx=None: step_idx is not None and step_idx % EMA_EVERY == 0
     )
-    callbacks: list[Callback] = [keep, averaging, TQDMProgressBar(refresh_rate=20), History(model_dir)]
+    callbacks: list[Callback] = [keep, averaging, Progress(), History(model_dir)]
     if config.patience:
         callbacks.append(EarlyStopping("val_accuracy", mode="max", patience=config.patience))
     world, local = int(os.environ.get("WORLD_SIZE", 1)), int(os.environ.get("LOCAL_WORLD_SIZE", 1))
@@ -343,6 +343,7 @@ def _trainer(model_dir: Path, config: TrainConfig) -> L.Trainer:
         plugins=[_AtomicFiles()],
         logger=_loggers(model_dir, config),
         enable_model_summary=False,
+        num_sanity_val_steps=0,
         log_every_n_steps=1,
     )
 
