@@ -1,4 +1,5 @@
 import csv
+import dataclasses
 import json
 import os
 import shutil
@@ -112,6 +113,12 @@ def test_two_processes_train_one_model(data, tmp_path):
     assert result.returncode == 0, result.stderr[-3000:]
     assert len(rows_of(tmp_path / "run")) == 2
     assert load(tmp_path / "run" / "best.ckpt").labels == ("bright", "dark")
+
+
+def test_last_checkpoint_is_that_of_the_last_epoch_though_an_earlier_one_was_better(data, tmp_path, small):
+    train(data, tmp_path, dataclasses.replace(small, epochs=3, lr=0.0))
+    epochs = {name: torch.load(tmp_path / f"{name}.ckpt", weights_only=True)["epoch"] for name in ("best", "last")}
+    assert epochs == {"best": 0, "last": 2}
 
 
 def test_early_stopping_ends_a_run_that_gets_no_better(data, tmp_path, small):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ import torch.nn.functional as F
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint, WeightAveraging
 from lightning.pytorch.loggers import Logger, TensorBoardLogger, WandbLogger
 from lightning.pytorch.plugins.io import TorchCheckpointIO
+from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.optim.swa_utils import get_ema_multi_avg_fn
@@ -187,7 +189,8 @@ def train(data: Path, model_dir: Path, config: TrainConfig, resume: bool = False
     L.seed_everything(config.seed, verbose=False)
     samples, held_out = _read(data, config)
     model = _model(samples, config, last)
-    save_batch(augment(torch.from_numpy(samples.pixels[:64]).float(), config), _writable(model_dir) / "batch.png")
+    first = augment(torch.from_numpy(samples.pixels[:64]).float(), config)
+    rank_zero_only(save_batch)(first, _writable(model_dir) / "batch.png")
     if config.compile:
         model.network.compile(dynamic=False)
     trainer = _trainer(model_dir, config)
@@ -278,8 +281,7 @@ def _statistics(samples: Samples) -> tuple[list[float], list[float]]:
 def _writable(model_dir: Path) -> Path:
     try:
         model_dir.mkdir(parents=True, exist_ok=True)
-        (model_dir / ".probe").touch()
-        (model_dir / ".probe").unlink()
+        tempfile.TemporaryFile(dir=model_dir).close()
     except OSError as error:
         raise OutputError(f"{model_dir}: expected a folder that can be written to: {error}") from error
     return model_dir
@@ -314,20 +316,14 @@ class _AtomicFiles(TorchCheckpointIO):
 
 def _trainer(model_dir: Path, config: TrainConfig) -> L.Trainer:
     """Under ``torchrun`` all its processes train together; alone, one GPU or the CPU does."""
-    keep = ModelCheckpoint(
-        model_dir,
-        filename="best",
-        monitor="val_accuracy",
-        mode="max",
-        save_last=True,
-        save_on_train_epoch_end=True,
-        enable_version_counter=False,
-    )
+    kept: dict[str, Any] = {"save_on_train_epoch_end": True, "enable_version_counter": False}
+    best = ModelCheckpoint(model_dir, filename="best", monitor="val_accuracy", mode="max", **kept)
+    last = ModelCheckpoint(model_dir, filename="last", **kept)
     averaging = WeightAveraging(multi_avg_fn=get_ema_multi_avg_fn(config.ema**EMA_EVERY))  # type: ignore[no-untyped-call]
     averaging.should_update = (  # type: ignore[method-assign]
         lambda step_idx=None, epoch_idx=None: step_idx is not None and step_idx % EMA_EVERY == 0
     )
-    callbacks: list[Callback] = [keep, averaging, Progress(), History(model_dir)]
+    callbacks: list[Callback] = [best, last, averaging, Progress(), History(model_dir)]
     if config.patience:
         callbacks.append(EarlyStopping("val_accuracy", mode="max", patience=config.patience))
     world, local = int(os.environ.get("WORLD_SIZE", 1)), int(os.environ.get("LOCAL_WORLD_SIZE", 1))
