@@ -25,17 +25,22 @@ TIMEOUT = 30
 
 @dataclass(frozen=True)
 class Entry:
-    """A model that can be downloaded: ``file`` is its name on disk, ``sha256`` of its content in hex."""
+    """A model: ``file`` is its name on disk, ``sha256`` of its content in hex, ``url`` empty where it comes with the
+    package."""
 
     name: str
     file: str
-    url: str
     sha256: str
     licence: str
+    url: str = ""
 
     def path(self) -> Path:
-        """Where :func:`fetch` puts it."""
-        return download_folder() / self.file
+        """Where it is, or where :func:`fetch` puts it.
+
+        Raises:
+            ModelError: it should have come with the package and is not there.
+        """
+        return download_folder() / self.file if self.url else _find_file(self.file)
 
 
 def models_folders() -> Iterator[Path]:
@@ -72,7 +77,7 @@ def find_model(name: str) -> Path:
         return Path(name)
     entry = catalog().get(name)
     if entry is None:
-        raise ModelError(f"{name}: expected a model file, or one of {', '.join(catalog())}")
+        raise ModelError(f"{name}: found no such file; expected a model file, or one of {', '.join(catalog())}")
     try:
         return _find_file(entry.file)
     except ModelError:
@@ -80,13 +85,13 @@ def find_model(name: str) -> Path:
 
 
 def catalog() -> dict[str, Entry]:
-    """All models that can be downloaded, by name."""
+    """All models that come with the package or can be downloaded, by name."""
     with _find_file("catalog.yaml").open() as file:
         return {name: Entry(name, **values) for name, values in yaml.safe_load(file).items()}
 
 
 def fetch(entry: Entry, folder: Path) -> Path:
-    """Download a model and check its content; what is wrong is not kept.
+    """Download a model, unless it comes with the package, and check its content; what is wrong is not kept.
 
     Shows progress where standard error is a terminal. What an interrupted download has got is kept and gone on with.
 
@@ -94,6 +99,8 @@ def fetch(entry: Entry, folder: Path) -> Path:
         ModelError: the host does not answer, or the content is not what the catalog says.
         OutputError: the folder cannot be written.
     """
+    if not entry.url:
+        return entry.path()
     target, partial = folder / entry.file, folder / f"{entry.file}.partial"
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -145,10 +152,8 @@ def verify(entry: Entry) -> tuple[bool, str]:
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     if digest == entry.sha256:
         return True, f"{entry.name}: {path} is what the catalog says"
-    return False, (
-        f"{entry.name}: {path} is broken or changed, expected sha256 {entry.sha256}, got {digest}; "
-        f"get it anew with: emotion-ros models fetch {entry.name}"
-    )
+    cure = f"get it anew with: emotion-ros models fetch {entry.name}" if entry.url else "build the package again"
+    return False, f"{entry.name}: {path} is broken or changed, expected sha256 {entry.sha256}, got {digest}; {cure}"
 
 
 def _find_file(name: str) -> Path:

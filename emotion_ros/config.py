@@ -109,7 +109,7 @@ class PipelineConfig:
     hands: bool = option(True, "look for hands")
     hand_confidence: float = option(0.3, "hands below this are not reported", minimum=0.0, maximum=1.0)
     max_hands: int = option(4, "most hands that are looked for in an image", minimum=1, maximum=32)
-    model: str = option("", "ONNX or TFLite file of the emotion classifier; empty: the one of this package")
+    model: str = option("", "classifier: an ONNX or TFLite file, or its name in the catalog; empty: emotion_resnet18")
     labels: str = option("", "labels.txt of a model without a contract; empty: the one beside the model")
     provider: str = option("auto", "what runs the classifier", choices=("auto", "tensorrt", "cuda", "cpu"))
     threads: int = option(

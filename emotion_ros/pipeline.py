@@ -43,7 +43,7 @@ class Pipeline:
         self.config = config
         self._faces = FACE_DETECTORS[config.face_detector](find_model(config.face_model) if config.face_model else None)
         self._hands = HAND_DETECTORS["mediapipe"](config.hand_confidence, config.max_hands) if config.hands else None
-        model = Path(config.model) if config.model else default_model()
+        model = find_model(config.model) if config.model else default_model()
         labels = Path(config.labels) if config.labels else None
         self.classifier = EmotionClassifier(model, config.provider, config.threads, labels=labels)
         self._tracker = Tracker()

@@ -42,7 +42,7 @@ def test_detect_writes_csv_of_a_video_and_an_annotated_copy(tmp_path, portrait, 
 @pytest.mark.parametrize(
     ("arguments", "code", "text"),
     [
-        (["detect", "x.jpg", "--model", "none.onnx"], 1, "cannot read it"),
+        (["detect", "x.jpg", "--model", "none.onnx"], 1, "found no such file"),
         (["detect", "x.jpg", "--provider", "cuda"], 1, "not in this ONNX Runtime"),
         (["detect", "x.jpg", "--confidence-floor", "7"], 2, "confidence_floor"),
         (["detect", "x.jpg", "--out", "/proc/none"], 1, "can be written to"),
@@ -57,7 +57,7 @@ def test_detect_writes_csv_of_a_video_and_an_annotated_copy(tmp_path, portrait, 
         (["draw", "none", "--out", "none/out", "--classes", "a"], 1, "expected a folder train/"),
         (["export", "none.ckpt", "none.onnx"], 1, "expected a checkpoint"),
         (["capture", "--label", "a/b", "--out", "none"], 2, "expected a name that can be a folder"),
-        (["models", "show", "none.tflite"], 1, "cannot read it"),
+        (["models", "show", "none.tflite"], 1, "found no such file"),
     ],
 )
 def test_wrong_use_is_one_clear_line(arguments, code, text, command_line):

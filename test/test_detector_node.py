@@ -158,7 +158,7 @@ def test_parameters_are_described(listener, start):
 @pytest.mark.parametrize(
     ("parameters", "text"),
     [
-        ({"model": "/none.onnx"}, "cannot read it"),
+        ({"model": "/none.onnx"}, "found no such file"),
         ({"provider": "cuda"}, "not in this ONNX Runtime"),
         ({"face_detector": "yunet"}, "models fetch"),
     ],

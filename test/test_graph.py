@@ -96,7 +96,7 @@ def test_full_disk_is_said_once_and_at_the_end(tmp_path, command_line):
         (["--source", "none.mp4"], 1, "found nothing there"),
         (["--source", "/dev/video77"], 1, "found nothing there"),
         (["--out", "/proc/none"], 1, "can be written to"),
-        (["--model", "none.onnx"], 1, "cannot read it"),
+        (["--model", "none.onnx"], 1, "found no such file"),
         (["--provider", "tensorrt"], 1, "not in this ONNX Runtime"),
         (["--face-confidence", "2"], 2, "face_confidence"),
     ],

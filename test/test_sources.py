@@ -117,7 +117,7 @@ def server(tmp_path):
 
 
 def entry(address, content):
-    return Entry("m", "m.onnx", f"{address}/m.onnx", hashlib.sha256(content).hexdigest(), "MIT")
+    return Entry("m", "m.onnx", hashlib.sha256(content).hexdigest(), "MIT", f"{address}/m.onnx")
 
 
 def test_model_is_fetched_and_checked(server, tmp_path):
@@ -142,12 +142,16 @@ def test_interrupted_download_goes_on(have, server, tmp_path):
 
 def test_downloaded_models_are_verified(tmp_path, monkeypatch, command_line):
     monkeypatch.setenv("EMOTION_ROS_MODELS", str(tmp_path))
-    assert command_line("models", "verify").returncode == 0
+    result = command_line("models", "verify")
+    assert result.returncode == 0, result.stdout
+    assert result.stdout.count("is what the catalog says") == 1  # those that come with the package
     (tmp_path / "face_detection_yunet_2026may.onnx").write_bytes(b"half of it")
     result = command_line("models", "verify")
     assert result.returncode == 1
     assert "models fetch yunet_2026may" in result.stdout
-    assert "yunet_2026may" in command_line("models", "list").stdout
+    listed = command_line("models", "list").stdout
+    assert "not downloaded: https" in listed
+    assert "emotion_resnet18 (Apache-2.0)\n  here:" in listed
 
 
 def test_model_that_cannot_be_fetched_or_kept(server, tmp_path):

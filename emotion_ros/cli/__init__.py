@@ -59,7 +59,7 @@ def _parser() -> argparse.ArgumentParser:
 
     models = add_command(commands, "models", _models, "list, show, fetch or verify models")
     models.add_argument("action", choices=("list", "show", "fetch", "verify"))
-    models.add_argument("name", nargs="?", help="a model file (show) or a name of the catalog (fetch, verify)")
+    models.add_argument("name", nargs="?", help="of the catalog; for show also a file")
     models.add_argument("--labels", type=Path, help="labels.txt of a model without a contract (show)")
 
     benchmark = add_command(commands, "benchmark", _benchmark, "measure the pipeline and the ROS graph on this machine")
@@ -93,13 +93,13 @@ def _models(parsed: argparse.Namespace) -> int:
     entries = catalog.catalog()
     if parsed.action == "list":
         for entry in entries.values():
-            there = "here" if entry.path().is_file() else "not downloaded"
-            print(f"{entry.name}: {entry.file} ({entry.licence}), {there}\n  {entry.url}\n  sha256 {entry.sha256}")
+            here = f"here: {entry.path()}" if entry.path().is_file() else f"not downloaded: {entry.url}"
+            print(f"{entry.name} ({entry.licence})\n  {here}\n  sha256 {entry.sha256}")
         return 0
     if parsed.action == "show":
         from emotion_ros.classification.classifier import EmotionClassifier
 
-        path = Path(parsed.name) if parsed.name else catalog.default_model()
+        path = catalog.find_model(parsed.name) if parsed.name else catalog.default_model()
         classifier = EmotionClassifier(path, "cpu", labels=parsed.labels)
         print(json.dumps({"name": classifier.name, **dataclasses.asdict(classifier.contract)}, indent=2))
         return 0

@@ -151,6 +151,8 @@ def _layers(path: Path) -> Iterator[tuple[Tensor, Tensor | None]]:
     for node in graph.node:
         if node.op_type in ("Conv", "Gemm"):
             _, weight, *bias = node.input
+            if weight not in values:
+                raise ModelError(f"{path}: expected a model in float32 to start from; this one is quantized")
             yield values[weight], values[bias[0]] if bias else None
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from tqdm import tqdm
 
 from emotion_ros.classification.classifier import EmotionClassifier
 from emotion_ros.config import TrainConfig
@@ -24,11 +26,11 @@ def taught(samples: Samples, config: TrainConfig) -> tuple[NDArray[np.float32], 
         return targets, votes
     teachers = [_load(Path(name), samples.labels) for name in config.teacher.split(",")]
     share = np.float32(config.teacher_weight)
-    with_votes = votes.any(1, keepdims=True)
-    return (
-        (1 - share) * targets + share * _opinion(teachers, samples, "folder"),
-        np.where(with_votes, (1 - share) * votes + share * _opinion(teachers, samples, "votes"), votes),
-    )
+    targets = (1 - share) * targets + share * _opinion(teachers, samples, "folder")
+    if config.vote_head:
+        there = votes.any(1, keepdims=True)
+        votes = np.where(there, (1 - share) * votes + share * _opinion(teachers, samples, "votes"), votes)
+    return targets, votes
 
 
 def _load(path: Path, labels: tuple[str, ...]) -> EmotionClassifier:
@@ -44,10 +46,9 @@ def _opinion(teachers: list[EmotionClassifier], samples: Samples, taught_by: str
     """Mean probabilities over teachers, each of a picture and its mirror image."""
     pictures = samples.pixels.transpose(0, 2, 3, 1)
     bgr = np.repeat(pictures, 3, 3) if pictures.shape[3] == 1 else pictures[..., ::-1]
+    runs = list(itertools.product(teachers, (1, -1), range(0, len(bgr), 64)))
     parts = [
         teacher.classify(list(np.ascontiguousarray(bgr[start : start + 64, :, ::step])), taught_by)
-        for teacher in teachers
-        for step in (1, -1)
-        for start in range(0, len(bgr), 64)
+        for teacher, step, start in tqdm(runs, desc="asking the teachers", leave=False, disable=None)
     ]
     return np.asarray(np.concatenate(parts).reshape(2 * len(teachers), len(bgr), -1).mean(0), np.float32)

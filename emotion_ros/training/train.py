@@ -347,7 +347,10 @@ def _trainer(model_dir: Path, config: TrainConfig) -> L.Trainer:
 def _precision(wanted: str) -> str:
     if wanted != "auto":
         return wanted
-    fast = torch.cuda.is_bf16_supported() if torch.cuda.is_available() else torch.cpu._is_amx_tile_supported()
+    if torch.cuda.is_available():
+        fast = torch.cuda.is_bf16_supported()
+    else:
+        fast = torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
     return "bf16-mixed" if fast else "32-true"
 
 
