@@ -17,7 +17,7 @@ from emotion_ros.classification.preprocess import region_crop
 from emotion_ros.config import PipelineConfig
 from emotion_ros.detection import FACE_DETECTORS, HAND_DETECTORS
 from emotion_ros.errors import ImageError
-from emotion_ros.fusion import attach_hands, valence_arousal
+from emotion_ros.fusion import attach_hands, not_hands, valence_arousal
 from emotion_ros.tracking import Tracker
 from emotion_ros.types import Box, Emotion, Face, Hand, Image, Perception
 
@@ -65,9 +65,14 @@ class Pipeline:
         hands_matter = self.classifier.contract.region == "face_hands"
         if not hands_matter:
             probabilities = _timed(timings, "classify", self._classify, image, faces, [()] * len(faces))
-        owned, loose = attach_hands(faces, pending.result())
+        hands = pending.result()
+        real = not_hands(faces, hands)
+        faces = [faces[index] for index in real]
+        owned, loose = attach_hands(faces, hands)
         if hands_matter:
             probabilities = _timed(timings, "classify", self._classify, image, faces, owned)
+        else:
+            probabilities = probabilities[real]
         ids = self._tracker.update([face.box for face in faces], stamp)
         people = tuple(map(self._person, ids, probabilities, faces, owned))
         timings["total"] = 1000 * (time.perf_counter() - begin)

@@ -47,11 +47,15 @@ class Box:
         bottom = min(max(self.y + self.height, top), height)
         return Box(left, top, right - left, bottom - top)
 
-    def overlap(self, other: Box) -> float:
-        """Intersection over union with another box, 0…1."""
+    def shared(self, other: Box) -> float:
+        """Square pixels that both boxes cover."""
         width = min(self.x + self.width, other.x + other.width) - max(self.x, other.x)
         height = min(self.y + self.height, other.y + other.height) - max(self.y, other.y)
-        shared = max(width, 0.0) * max(height, 0.0)
+        return max(width, 0.0) * max(height, 0.0)
+
+    def overlap(self, other: Box) -> float:
+        """Intersection over union with another box, 0…1."""
+        shared = self.shared(other)
         union = self.area + other.area - shared
         return shared / union if union > 0 else 0.0
 

@@ -8,14 +8,14 @@ from emotion_ros.classification.preprocess import crop_square, normalise, resize
 from emotion_ros.config import DetectorConfig, PipelineConfig, build, options, parameters_yaml
 from emotion_ros.drawing import draw
 from emotion_ros.errors import ConfigError, ImageError
-from emotion_ros.fusion import attach_hands, valence_arousal
+from emotion_ros.fusion import attach_hands, not_hands, valence_arousal
 from emotion_ros.pipeline import Pipeline
 from emotion_ros.tracking import Tracker
 from emotion_ros.types import Box, Face, Hand
 
 
-def face(x, y, side=50.0):
-    return Face(Box(x, y, side, side), 0.9, np.zeros((6, 2), np.float32))
+def face(x, y, side=50.0, confidence=0.9):
+    return Face(Box(x, y, side, side), confidence, np.zeros((6, 2), np.float32))
 
 
 def hand(x, y):
@@ -68,6 +68,16 @@ def test_hand_goes_to_the_nearest_face_in_reach():
     owned, loose = attach_hands([face(0, 0), face(300, 0)], [hand(40, 80), hand(320, 90), hand(1000, 1000)])
     assert [len(each) for each in owned] == [1, 1]
     assert len(loose) == 1
+
+
+def test_hand_that_was_taken_for_a_face_is_none_but_a_face_behind_a_hand_is():
+    on_hand = face(301, 1, side=18.0, confidence=0.6)
+    assert not_hands([face(0, 0), on_hand], [hand(300, 0)]) == [0]
+    assert not_hands([face(0, 0), on_hand], []) == [0, 1]
+    assert not_hands([on_hand], [hand(300, 0)]) == [0]
+    assert not_hands([face(0, 0, confidence=0.7), on_hand], [hand(300, 0)]) == [0, 1]
+    assert not_hands([face(0, 0), face(295, 0, confidence=0.6)], [hand(300, 0)]) == [0, 1]
+    assert not_hands([], [hand(0, 0)]) == []
 
 
 def test_id_stays_with_a_moving_face_and_a_new_face_gets_a_new_one():

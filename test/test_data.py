@@ -78,6 +78,15 @@ def test_counts_of_pictures_leave_the_rest_out(pictures, tmp_path):
     assert {name: counts.total() for name, counts in done.counts.items()} == {"train": 24, "val": 12, "test": 12}
 
 
+def test_percent_leave_no_picture_out(tmp_path):
+    for label in ("happy", "sad"):
+        (tmp_path / "mine" / label).mkdir(parents=True)
+        for number in range(29):
+            cv2.imwrite(str(tmp_path / "mine" / label / f"{number:02}.png"), scene())
+    done = split(tmp_path / "mine", tmp_path / "out", "80/10/10", seed=1)  # 46.4 + 5.8 + 5.8 is less than 58 in floats
+    assert sum(counts.total() for counts in done.counts.values()) == 58
+
+
 def test_burst_stays_together_even_where_its_pictures_differ(tmp_path):
     for label in ("happy", "sad"):
         (tmp_path / "mine" / label).mkdir(parents=True)

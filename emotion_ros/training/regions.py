@@ -9,7 +9,7 @@ from types import TracebackType
 from emotion_ros.classification.preprocess import region_crop
 from emotion_ros.config import PipelineConfig
 from emotion_ros.detection import FACE_DETECTORS, HAND_DETECTORS, FaceDetector, HandDetector
-from emotion_ros.fusion import attach_hands
+from emotion_ros.fusion import attach_hands, not_hands
 from emotion_ros.types import Image
 
 CROPPED = 128
@@ -67,6 +67,7 @@ class RegionCrop:
         if not faces:
             return None
         hands = self._hands.detect(image) if view.region == "face_hands" else ()
+        faces = [faces[index] for index in not_hands(faces, hands)]
         owned, _ = attach_hands(faces, hands)
         largest = max(range(len(faces)), key=lambda index: faces[index].box.width * faces[index].box.height)
         return region_crop(image, view.region, faces[largest], owned[largest], view.margin, view.shift)

@@ -175,7 +175,7 @@ def _assign(
         for side, share in zip(SPLITS, shares, strict=True)
         for label, count in labels.items()
     }
-    left_over = sum(shares) < len(files)
+    left_over = round(sum(shares)) < len(files)
     order = np.random.default_rng(seed).permutation(len(groups))
     sides: dict[str, str] = {}
     for index in sorted(order.tolist(), key=lambda index: -len(groups[index])):

@@ -5,8 +5,8 @@ from __future__ import annotations
 from torch import nn
 
 WIDTHS = (32, 64, 192, 448)
-"""Channels of the four pairs of convolutions; each pair ends in a max-pooling that halves the map. The large maps have few
-channels, as they cost most time."""
+"""Channels of the four pairs of convolutions; each pair ends in a max-pooling that halves the map. The large maps have
+few channels, as they cost most time."""
 
 DENSE = 1024
 """Width of the first dense layer, which holds most weights: 30 MB in all at 48 × 48."""
