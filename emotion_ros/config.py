@@ -196,7 +196,7 @@ class TrainConfig:
     vote_weight: float = option(
         0.5, "share of annotators' votes in the targets, where there are votes", minimum=0.0, maximum=1.0
     )
-    teacher: str = option("", "models (ONNX, with commas) whose mean opinion of each picture is learned too")
+    teacher: str = option("", "models (files or names, with commas) whose mean opinion of each picture is learned too")
     teacher_weight: float = option(0.5, "share of the teachers in the targets", minimum=0.0, maximum=1.0)
     vote_head: bool = option(False, "learn votes and class in two outputs; the robot uses that of the votes")
     ema: float = option(0.995, "decay of the averaged weights per step", minimum=0.0, maximum=0.99999)

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from emotion_ros.catalog import find_model
 from emotion_ros.cli.options import add_command, add_options
 from emotion_ros.config import TrainConfig, build
 
@@ -78,7 +79,7 @@ def _add_model_commands(commands: Any) -> None:
     _add_crop(quantize)
 
     evaluate = add_command(commands, "evaluate", _evaluate, "how right a model is on labelled pictures")
-    evaluate.add_argument("model", type=Path, help="ONNX or TFLite file")
+    evaluate.add_argument("model", help="ONNX or TFLite file, or a name of the catalog")
     evaluate.add_argument("data", type=Path, metavar="DATA")
     evaluate.add_argument("--split", default="val", choices=("train", "val", "test"))
     evaluate.add_argument("--groups", type=Path, help="CSV with a column file and one per kind of group")
@@ -89,7 +90,7 @@ def _add_model_commands(commands: Any) -> None:
 
     compare = add_command(commands, "compare", _compare, "models side by side on the same pictures, as a table")
     compare.add_argument("data", type=Path, metavar="DATA")
-    compare.add_argument("models", type=Path, nargs="+", metavar="MODEL", help="ONNX or TFLite files")
+    compare.add_argument("models", nargs="+", metavar="MODEL", help="ONNX or TFLite files, or names of the catalog")
     compare.add_argument("--split", default="val", choices=("train", "val", "test"))
     compare.add_argument("--json", action="store_true", help="machine-readable")
     _add_crop(compare)
@@ -181,7 +182,7 @@ def _evaluate(parsed: argparse.Namespace) -> int:
     from emotion_ros.training.evaluate import evaluate
     from emotion_ros.training.report import markdown, write_report
 
-    figures = evaluate(parsed.model, parsed.data, parsed.split, parsed.groups, parsed.crop, parsed.labels)
+    figures = evaluate(find_model(parsed.model), parsed.data, parsed.split, parsed.groups, parsed.crop, parsed.labels)
     if parsed.out:
         write_report(figures, parsed.out)
     print(json.dumps(figures) if parsed.json else markdown(figures, pictures=parsed.out is not None))
@@ -192,7 +193,7 @@ def _compare(parsed: argparse.Namespace) -> int:
     from emotion_ros.training.evaluate import evaluate
     from emotion_ros.training.report import comparison
 
-    rows = [evaluate(model, parsed.data, parsed.split, crop=parsed.crop) for model in parsed.models]
+    rows = [evaluate(find_model(model), parsed.data, parsed.split, crop=parsed.crop) for model in parsed.models]
     print(json.dumps(rows) if parsed.json else comparison(rows))
     return 0
 

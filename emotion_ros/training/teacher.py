@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import itertools
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from emotion_ros.catalog import find_model
 from emotion_ros.classification.classifier import EmotionClassifier
 from emotion_ros.config import TrainConfig
 from emotion_ros.errors import ModelError
@@ -24,7 +24,7 @@ def taught(samples: Samples, config: TrainConfig) -> tuple[NDArray[np.float32], 
     targets, votes = samples.targets(config.vote_weight), samples.votes.shares
     if not config.teacher:
         return targets, votes
-    teachers = [_load(Path(name), samples.labels) for name in config.teacher.split(",")]
+    teachers = [_load(name, samples.labels) for name in config.teacher.split(",")]
     share = np.float32(config.teacher_weight)
     targets = (1 - share) * targets + share * _opinion(teachers, samples, "folder")
     if config.vote_head:
@@ -33,11 +33,11 @@ def taught(samples: Samples, config: TrainConfig) -> tuple[NDArray[np.float32], 
     return targets, votes
 
 
-def _load(path: Path, labels: tuple[str, ...]) -> EmotionClassifier:
-    teacher = EmotionClassifier(path, "cpu")
+def _load(name: str, labels: tuple[str, ...]) -> EmotionClassifier:
+    teacher = EmotionClassifier(find_model(name), "cpu")
     if teacher.contract.labels != labels:
         raise ModelError(
-            f"teacher {path}: expected the labels {', '.join(labels)}, it knows {', '.join(teacher.contract.labels)}"
+            f"teacher {name}: expected the labels {', '.join(labels)}, it knows {', '.join(teacher.contract.labels)}"
         )
     return teacher
 
