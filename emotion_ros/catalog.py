@@ -81,6 +81,8 @@ def find_model(name: str) -> Path:
     try:
         return _find_file(entry.file)
     except ModelError:
+        if not entry.url:
+            raise
         raise ModelError(f"{name}: not downloaded yet; get it with: emotion-ros models fetch {name}") from None
 
 

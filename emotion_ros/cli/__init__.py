@@ -69,15 +69,18 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(parsed: argparse.Namespace) -> int:
-    from emotion_ros.nodes import graph
+    try:
+        from emotion_ros.nodes import graph
 
-    source, detector = build(SourceConfig, vars(parsed)), build(PipelineConfig, vars(parsed))
-    if detector != PipelineConfig():
-        from emotion_ros.pipeline import Pipeline
+        source, detector = build(SourceConfig, vars(parsed)), build(PipelineConfig, vars(parsed))
+        if detector != PipelineConfig():
+            from emotion_ros.pipeline import Pipeline
 
-        Pipeline(detector).close()  # what cannot be used is one clear error here, not a graph that waits
-    configs = (source, detector, build(RecorderConfig, vars(parsed)))
-    return graph.run(*(dataclasses.asdict(config) for config in configs))
+            Pipeline(detector).close()  # what cannot be used is one clear error here, not a graph that waits
+        configs = (source, detector, build(RecorderConfig, vars(parsed)))
+        return graph.run(*(dataclasses.asdict(config) for config in configs))
+    except KeyboardInterrupt:  # a graph ends by Ctrl-C, also one that does not stand yet
+        return 0
 
 
 def _detect(parsed: argparse.Namespace) -> int:
