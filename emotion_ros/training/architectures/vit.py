@@ -7,9 +7,11 @@ from transformers import ViTConfig, ViTForImageClassification
 
 
 class _VisionTransformer(nn.Module):
+    """Attention is computed step by step: torch's fused one costs twice the time on a CPU in bf16."""
+
     def __init__(self, config: ViTConfig) -> None:
         super().__init__()
-        self.network = ViTForImageClassification(config)
+        self.network = ViTForImageClassification._from_config(config, attn_implementation="eager")
 
     def forward(self, pixels: Tensor) -> Tensor:
         logits: Tensor = self.network(pixel_values=pixels).logits
@@ -17,11 +19,18 @@ class _VisionTransformer(nn.Module):
 
 
 def build(labels: int, channels: int, size: int) -> nn.Module:
-    """A small one, 2.7 million parameters: patches a sixth of the side wide, 6 layers of width 192."""
-    shape = {"hidden_size": 192, "intermediate_size": 768, "num_hidden_layers": 6, "num_attention_heads": 3}
-    return _VisionTransformer(
-        ViTConfig(image_size=size, patch_size=size // 6, num_channels=channels, num_labels=labels, **shape)
-    )
+    """A small one, 1.2 million parameters: 6 layers of width 128 on patches of 8 × 8 pixels.
+
+    Two convolutions look at the picture first, without which it does not begin to learn from some ten thousand pictures
+    (Xiao et al., "Early Convolutions Help Transformers See Better", 2021).
+    """
+    stem = [
+        *(nn.Conv2d(channels, 32, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(32), nn.ReLU()),
+        *(nn.Conv2d(32, 64, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(64), nn.ReLU()),
+    ]
+    shape = {"hidden_size": 128, "intermediate_size": 512, "num_hidden_layers": 6, "num_attention_heads": 4}
+    config = ViTConfig(image_size=-(-size // 4), patch_size=2, num_channels=64, num_labels=labels, **shape)
+    return nn.Sequential(*stem, _VisionTransformer(config))
 
 
 def build_b16(labels: int, channels: int, size: int) -> nn.Module:
