@@ -3,6 +3,7 @@
 PYTHON ?= $(shell for v in 3.12 3.11 3.10; do python$$v -c '' 2>/dev/null && echo python$$v && break; done)
 SOURCE ?= sample
 OUT ?= out
+MINUTES ?= 30
 VENV := .venv
 BIN := $(CURDIR)/$(VENV)/bin
 SOURCES := $(shell find emotion_ros msg srv launch config models interfaces cmake scripts -type f -not -name '*.pyc') CMakeLists.txt package.xml
@@ -12,7 +13,7 @@ ROS_FREE := env -u AMENT_PREFIX_PATH -u CMAKE_PREFIX_PATH -u COLCON_PREFIX_PATH 
 PIP := $(ROS_FREE) $(BIN)/python -m pip --quiet --disable-pip-version-check install
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint bench lock clean check
+.PHONY: help setup run test lint bench soak lock clean check
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' $(MAKEFILE_LIST)
@@ -39,7 +40,7 @@ install/built: $(VENV)/run.done $(SOURCES)
 	@echo "Building messages and installing the package into install/ ..."
 	@mkdir -p build/src/emotion_ros && ln -sfn $(addprefix $(CURDIR)/,CMakeLists.txt package.xml LICENSE cmake config emotion_ros launch models msg srv scripts) build/src/emotion_ros/
 	@AMENT_PREFIX_PATH=$(CURDIR)/$(VENV) CMAKE_PREFIX_PATH=$(CURDIR)/$(VENV) LD_LIBRARY_PATH=$(CURDIR)/$(VENV)/lib PYTHONPATH= \
-	  PATH=$(BIN):$$PATH colcon --log-base build/log build --merge-install --base-paths build/src/emotion_ros interfaces/vision_msgs \
+	  PATH=$(BIN):$$PATH colcon --log-base build/log build --merge-install --base-paths build/src/emotion_ros interfaces/hri_msgs interfaces/vision_msgs \
 	  --event-handlers console_cohesion- --cmake-args -DPython3_EXECUTABLE=$(BIN)/python -DBUILD_TESTING=OFF \
 	  >build/colcon.log 2>&1 || { cat build/colcon.log; exit 1; }
 	@touch $@
@@ -53,13 +54,16 @@ test: install/built $(VENV)/test.done ## run all tests
 	@scripts/in-workspace python -m pytest test $(TESTS)
 
 lint: install/built $(VENV)/test.done ## ruff, mypy, and which room may import which
-	@$(BIN)/ruff check emotion_ros test launch setup.py
-	@$(BIN)/ruff format --check emotion_ros test launch setup.py
+	@$(BIN)/ruff check emotion_ros test launch examples scripts setup.py
+	@$(BIN)/ruff format --check emotion_ros test launch examples scripts setup.py
 	@scripts/in-workspace python -m mypy
 	@scripts/in-workspace lint-imports
 
 bench: install/built ## measure, print and save the figures to out/bench.json
 	@$(BIN)/emotion-ros benchmark --source $(SOURCE) --out $(OUT)/bench.json
+
+soak: install/built ## see whether the detector leaks, for MINUTES (30)
+	@scripts/in-workspace python scripts/soak.py $(MINUTES)
 
 lock: ## choose versions anew: requirements/*.in to requirements/*.txt
 	@$(PIP) uv

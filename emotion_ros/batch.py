@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 from tqdm import tqdm
@@ -14,9 +15,12 @@ from emotion_ros.config import PipelineConfig
 from emotion_ros.drawing import draw
 from emotion_ros.errors import OutputError, SourceError
 from emotion_ros.pipeline import Pipeline
-from emotion_ros.sources import PICTURES, Frame, frames
-from emotion_ros.types import Image, Perception
+from emotion_ros.sources import PICTURES, Frame, frames, is_bag
+from emotion_ros.types import Perception
 from emotion_ros.video import VideoFile
+
+if TYPE_CHECKING:
+    from emotion_ros.bags import BagWithEmotions
 
 CSV_HEADER = "source,frame,time,id,label,confidence,x,y,width,height"
 
@@ -33,13 +37,14 @@ class _Copies:
         except OSError as error:
             raise OutputError(f"{folder}: expected a folder that can be written to: {error.strerror}") from error
 
-    def add(self, frame: Frame, picture: Image) -> None:
+    def add(self, frame: Frame, perception: Perception) -> None:
         """Write one annotated frame.
 
         Raises:
             OutputError: it cannot be written.
         """
-        source = Path(frame.source)
+        assert frame.image is not None
+        picture, source = draw(frame.image, perception), Path(frame.source)
         if source.suffix.lower() in PICTURES:
             target = self._file or self._folder / source.name
             if not cv2.imwrite(str(target), picture):
@@ -71,14 +76,17 @@ def detect(sources: Sequence[str], config: PipelineConfig, out: Path | None, for
         OutputError: ``out`` cannot be written.
         ModelError: a model cannot be used.
     """
-    copies = _Copies(out) if out else None
+    copies = _Copies(out) if out and not all(is_bag(Path(source)) for source in sources) else None
     pipeline = Pipeline(config)
     unreadable = 0
     if form == "csv":
         print(CSV_HEADER)
     try:
         for source in sources:
-            unreadable += _detect_source(source, pipeline, copies, form)
+            if out and is_bag(Path(source)):
+                unreadable += _detect_bag(Path(source), pipeline, out, form)
+            else:
+                unreadable += _detect_source(source, pipeline, copies, form)
     finally:
         pipeline.close()
         if copies:
@@ -88,7 +96,19 @@ def detect(sources: Sequence[str], config: PipelineConfig, out: Path | None, for
     return int(unreadable > 0)
 
 
-def _detect_source(source: str, pipeline: Pipeline, copies: _Copies | None, form: str) -> int:
+def _detect_bag(source: Path, pipeline: Pipeline, out: Path, form: str) -> int:
+    """A bag with emotions added instead of annotated copies; what was perceived until Ctrl-C is in it."""
+    from emotion_ros.bags import BagWithEmotions
+
+    bag = BagWithEmotions(source, out)
+    try:
+        return _detect_source(str(source), pipeline, bag, form)
+    finally:
+        bag.close()
+        print(f"written: {bag.path}", file=sys.stderr)
+
+
+def _detect_source(source: str, pipeline: Pipeline, copies: _Copies | BagWithEmotions | None, form: str) -> int:
     unreadable = 0
     try:
         for frame in tqdm(frames(source), desc=source, unit="frame", file=sys.stderr, disable=None):
@@ -96,10 +116,12 @@ def _detect_source(source: str, pipeline: Pipeline, copies: _Copies | None, form
                 print(f"emotion-ros: {frame.source}: not a picture that can be read; skipped", file=sys.stderr)
                 unreadable += 1
                 continue
-            perception = pipeline.perceive(frame.image, frame.time)
+            if Path(frame.source).suffix.lower() in PICTURES:  # they have nothing to do with each other
+                pipeline.forget()
+            perception = pipeline.perceive(frame.image, frame.time, frame.source)
             _print(frame, perception, form)
             if copies:
-                copies.add(frame, draw(frame.image, perception))
+                copies.add(frame, perception)
     except SourceError as error:
         print(f"emotion-ros: {error}; skipped", file=sys.stderr)
         unreadable += 1

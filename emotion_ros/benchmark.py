@@ -5,16 +5,21 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import cv2
 import numpy as np
 
+from emotion_ros.catalog import default_gestures
 from emotion_ros.config import PipelineConfig
 from emotion_ros.drawing import draw
 from emotion_ros.errors import SourceError
-from emotion_ros.pipeline import Pipeline
+from emotion_ros.fusion import with_gestures
+from emotion_ros.gestures import Seen, gesture, read_gestures
+from emotion_ros.pipeline import Pipeline, Shot
+from emotion_ros.quality import quality
 from emotion_ros.sources import frames
-from emotion_ros.types import Image
+from emotion_ros.types import Box, Face, Hand, Image
 
 ROUNDS = 60
 
@@ -46,7 +51,8 @@ def stages(source: str) -> dict[str, float]:
 
 
 def crowd(count: int) -> dict[str, float]:
-    """Faces found, milliseconds of the classifier and of the pipeline for ``count`` faces in a 640×480 image."""
+    """What ``count`` faces in a 640×480 image cost: milliseconds of the classifier, of what makes people of them
+    (tracking, quality, gestures, smoothing) and of the whole pipeline; and how many were found."""
     columns, rows = CROWDS[count]
     head = cv2.resize(_images("sample")[0][56:338, 267:455], (160, 240))
     image = np.full((480, 640, 3), 60, np.uint8)
@@ -59,7 +65,36 @@ def crowd(count: int) -> dict[str, float]:
     return {
         "found": len(seen[0].people),
         "classify_ms": statistics.median(one.timings["classify"] for one in seen),
+        "people_ms": statistics.median(one.timings["people"] for one in seen),
         "pipeline_ms": statistics.median(one.timings["total"] for one in seen),
+    }
+
+
+def cameras(count: int) -> dict[str, float]:
+    """Milliseconds for an image of each of ``count`` cameras that share a pipeline, and images per second of all."""
+    images = _images("sample")
+    pipeline = Pipeline(PipelineConfig())
+    spans = []
+    for number, image in enumerate(images):
+        shots = [Shot(image, number / 30, f"camera{index}") for index in range(count)]
+        spans.append(pipeline.perceive_all(shots)[0].timings["total"])
+    pipeline.close()
+    median = statistics.median(spans)
+    return {"round_ms": median, "images_per_second": 1000 * count / median}
+
+
+def gestures() -> dict[str, float]:
+    """Milliseconds to tell the gesture of a hand, to fuse it with a face, and to judge the quality of a face."""
+    image = _images("sample")[0]
+    known = read_gestures(default_gestures())
+    hand = Hand("left", Box(0, 0, 90, 90), 0.9, np.random.default_rng(0).random((21, 2), np.float32) * 90)
+    face = Face(Box(250, 90, 120, 120), 0.9, np.array([(280, 130), (330, 130), (305, 160), (305, 180)], np.float32))
+    told = replace(hand, gesture="thumb_up", gesture_confidence=1.0)
+    probabilities = np.full(7, 1 / 7, np.float32)
+    return {
+        "gesture_ms": median_ms(lambda: gesture(Seen(hand.landmarks), known)),
+        "fusion_ms": median_ms(lambda: with_gestures(probabilities, [told], {"thumb_up": 3}, 1.0)),
+        "quality_ms": median_ms(lambda: quality(image, face)),
     }
 
 

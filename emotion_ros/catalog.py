@@ -16,7 +16,7 @@ from pathlib import Path
 import yaml
 from tqdm import tqdm
 
-from emotion_ros.errors import ModelError, OutputError
+from emotion_ros.errors import ConfigError, ModelError, OutputError
 
 DEFAULT_MODEL = "emotion_resnet18.onnx"
 TIMEOUT = 30
@@ -46,10 +46,29 @@ class Entry:
 def models_folders() -> Iterator[Path]:
     """Where model files are looked for: what the user downloaded, the installed package, the source tree."""
     yield download_folder()
-    for prefix in os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep):
-        yield Path(prefix) / "share" / "emotion_ros" / "models"
-    yield Path(sys.prefix) / "share" / "emotion_ros" / "models"
-    yield Path(__file__).resolve().parent.parent / "models"
+    yield from (folder / "models" for folder in package_folders())
+
+
+def package_folders() -> Iterator[Path]:
+    """Where config/ and models/ of this package may be: the installed package, the source tree."""
+    for prefix in (*os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep), sys.prefix):
+        yield Path(prefix) / "share" / "emotion_ros"
+    yield Path(__file__).resolve().parent.parent
+
+
+def default_gestures() -> Path:
+    """``config/gestures.yaml`` of this package.
+
+    Raises:
+        ConfigError: it is not installed.
+    """
+    places = [folder / "config" / "gestures.yaml" for folder in package_folders()]
+    found = next((path for path in places if path.is_file()), None)
+    if found is None:
+        raise ConfigError(
+            f"gestures.yaml: not found in {', '.join(str(path.parent) for path in places)}; install it again"
+        )
+    return found
 
 
 def download_folder() -> Path:

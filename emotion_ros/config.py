@@ -13,7 +13,7 @@ from typing import Any, TypeVar, get_args, get_type_hints
 
 from emotion_ros.errors import ConfigError
 
-Value = bool | int | float | str
+Value = bool | int | float | str | tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,8 @@ class Option:
         """
         if self.type is float and isinstance(value, int) and not isinstance(value, bool):
             value = float(value)
+        if self.type is tuple and isinstance(value, list | tuple) and all(isinstance(each, str) for each in value):
+            value = tuple(value)
         if type(value) is not self.type:
             raise ConfigError(f"{self.name}: expected {self.type.__name__}, got {value!r}")
         if self.choices and value not in self.choices:
@@ -79,8 +81,9 @@ def options(config: type[Any]) -> Iterator[Option]:
 def _option_of(item: Field[Any], annotation: Any) -> Option:
     if item.default is MISSING:
         raise TypeError(f"{item.name} has no default")
-    assert not get_args(annotation), f"{item.name}: an option has a plain type"
-    return Option(item.name, annotation, item.default, **item.metadata)
+    kind = tuple if annotation == tuple[str, ...] else annotation
+    assert not get_args(kind), f"{item.name}: an option has a plain type, or is a tuple of texts"
+    return Option(item.name, kind, item.default, **item.metadata)
 
 
 C = TypeVar("C")
@@ -118,12 +121,41 @@ class PipelineConfig:
     confidence_floor: float = option(
         0.3, "people whose best emotion is below this are unknown", minimum=0.0, maximum=1.0, live=True
     )
+    label_map: str = option(
+        "", "merges and renames classes, in YAML: {happiness: [happy], sadness: [sad, fear]}; others keep their names"
+    )
+    smoothing: float = option(
+        0.25, "seconds over which probabilities are averaged; 0: each image alone", minimum=0.0, maximum=10.0, live=True
+    )
+    label_margin: float = option(
+        0.1, "by how much another emotion must lead before the label changes", minimum=0.0, maximum=1.0, live=True
+    )
+    track_memory: float = option(
+        1.0, "seconds after which a face that was away is somebody new", minimum=0.0, maximum=60.0, live=True
+    )
+    deterministic_ids: bool = option(False, "people are f00000, f00001, …; else five random letters")
+    gestures: str = option("", "YAML file with gestures; empty: gestures.yaml of this package")
+    gesture_weight: float = option(
+        0.0,
+        "how far gestures speak for emotions, as the logarithm of the odds; 0: the face alone",
+        minimum=0.0,
+        maximum=5.0,
+        live=True,
+    )
+    gesture_emotions: str = option(
+        "{thumb_up: happy, waving: happy, thumb_down: angry, fist: angry}",
+        "which emotion a gesture speaks for, in YAML; classes that the model does not have are an error once "
+        "gesture_weight is above 0",
+    )
 
 
 @dataclass(frozen=True)
 class DetectorConfig:
     """How the detector node meets its topics."""
 
+    image_topics: tuple[str, ...] = option(
+        ("image_raw",), "topics of the images; of several cameras, each has its own emotions beside its images"
+    )
     image_transport: str = option("raw", "which image topic is read", choices=("raw", "compressed"))
     reliability: str = option(
         "best_effort",
@@ -131,6 +163,10 @@ class DetectorConfig:
         choices=("best_effort", "reliable"),
     )
     autostart: bool = option(True, "configure and activate without being asked to")
+    humans: bool = option(True, "also tell of people under /humans, as REP-155 has it")
+    minimum_rate: float = option(
+        0.0, "diagnostics warn below so many images per second; 0: never", minimum=0.0, maximum=1000.0, live=True
+    )
     jpeg_quality: int = option(80, "quality of annotated/compressed", minimum=1, maximum=100, live=True)
 
 
@@ -247,4 +283,6 @@ def _limits(each: Option) -> str:
 
 
 def _yaml(value: Value) -> str:
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(_yaml, value))}]"
     return f'"{value}"' if isinstance(value, str) else str(value).lower() if isinstance(value, bool) else str(value)

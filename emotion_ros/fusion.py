@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from emotion_ros.errors import ConfigError
 from emotion_ros.types import Box, Face, Hand
 
 REACH = 4.0
@@ -29,6 +30,15 @@ CIRCUMPLEX: Mapping[str, tuple[float, float]] = {
 }
 """Pleasure and arousal of emotion words, −1…1 (Russell and Mehrabian, "Evidence for a Three-Factor Theory of Emotions",
 1977); neutral is the origin by definition."""
+
+ALSO_CALLED = {
+    "anger": "angry",
+    "happiness": "happy",
+    "sadness": "sad",
+    "surprised": "surprise",
+    "disgusted": "disgust",
+}
+"""Other words for the same."""
 
 
 def not_hands(faces: Sequence[Face], hands: Sequence[Hand]) -> list[int]:
@@ -62,8 +72,49 @@ def _distance(face: Box, hand: Box) -> float:
     return float(np.hypot(x2 - x1, y2 - y1)) / max(face.height, 1.0)
 
 
+def with_gestures(
+    probabilities: NDArray[np.float32], hands: Sequence[Hand], speaks: Mapping[str, int], weight: float
+) -> NDArray[np.float32]:
+    """Probabilities of a face in which its owner's gestures count too.
+
+    A gesture that speaks for a class multiplies that class by e to the ``weight``, less where it is not surely that
+    gesture: a weight of 1 decides between two classes that the face leaves open, and moves a class that the face puts
+    at 0.03 to no more than 0.08.
+
+    Args:
+        probabilities: of the face, one per class.
+        hands: those of the same person.
+        speaks: gesture to the index of the class it speaks for.
+        weight: 0 leaves the face alone.
+    """
+    evidence = np.zeros(len(probabilities))
+    for hand in hands:
+        if hand.gesture in speaks:
+            evidence[speaks[hand.gesture]] += weight * hand.gesture_confidence
+    raised = probabilities * np.exp(np.minimum(evidence, weight))
+    return np.asarray(raised / raised.sum(), np.float32)
+
+
+def gesture_classes(table: Mapping[object, object], gestures: Sequence[str], labels: Sequence[str]) -> dict[str, int]:
+    """Gesture to the index of the class it speaks for.
+
+    Raises:
+        ConfigError: a gesture or a class is unknown.
+    """
+    speaks = {}
+    for gesture, label in table.items():
+        if gesture not in gestures or label not in labels:
+            raise ConfigError(
+                f"gesture_emotions: expected one of {', '.join(gestures)} with one of {', '.join(labels)}, "
+                f"got {gesture}: {label}"
+            )
+        speaks[str(gesture)] = list(labels).index(str(label))
+    return speaks
+
+
 def valence_arousal(labels: Sequence[str], probabilities: NDArray[np.float32]) -> tuple[float, float]:
     """Expected valence and arousal, −1…1 each, over the labels that have coordinates; NaN where none has."""
+    labels = [ALSO_CALLED.get(label, label) for label in labels]
     known = [index for index, label in enumerate(labels) if label in CIRCUMPLEX]
     weight = float(probabilities[known].sum()) if known else 0.0
     if weight <= 0:

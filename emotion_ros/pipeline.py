@@ -1,24 +1,29 @@
-"""The whole flow, read from top to bottom: an image goes in, what was perceived comes out."""
+"""The whole flow, read from top to bottom: images go in, what was perceived comes out."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from emotion_ros.catalog import default_model, find_model
+from emotion_ros.catalog import default_gestures, default_model, find_model
 from emotion_ros.classification.classifier import EmotionClassifier
 from emotion_ros.classification.preprocess import region_crop
 from emotion_ros.config import PipelineConfig
 from emotion_ros.detection import FACE_DETECTORS, HAND_DETECTORS
 from emotion_ros.errors import ImageError
-from emotion_ros.fusion import attach_hands, not_hands, valence_arousal
-from emotion_ros.tracking import Tracker
+from emotion_ros.fusion import attach_hands, gesture_classes, not_hands, valence_arousal, with_gestures
+from emotion_ros.geometry import Lens, position
+from emotion_ros.gestures import GestureReader, read_gestures
+from emotion_ros.labels import LabelMap, read_mapping
+from emotion_ros.quality import quality
+from emotion_ros.tracking import Names, Smoother, Tracker
 from emotion_ros.types import Box, Emotion, Face, Hand, Image, Perception
 
 R = TypeVar("R")
@@ -27,57 +32,101 @@ UNKNOWN = "unknown"
 """Label of a person whose best probability is below the confidence floor."""
 
 
+@dataclass(frozen=True)
+class Shot:
+    """An image (BGR, uint8, h × w × 3) that a camera took at ``stamp`` seconds, through a lens where that is known."""
+
+    image: Image
+    stamp: float
+    camera: str = ""
+    lens: Lens | None = None
+
+
+RELOADED = frozenset({"model", "labels", "provider", "threads", "label_map", "gestures", "gesture_emotions"})
+"""Settings that :meth:`Pipeline.reload` changes while images come."""
+
+
+@dataclass
+class _Seen:
+    """What is in one shot: faces, the probabilities of each (n × classes), its hands, and the hands of nobody."""
+
+    faces: Sequence[Face]
+    owned: Sequence[tuple[Hand, ...]]
+    loose: tuple[Hand, ...]
+    probabilities: NDArray[np.float32]
+
+
 class Pipeline:
-    """Detectors, classifier and tracker, loaded and warm. Not for two threads at once.
+    """Detectors and classifier, loaded and warm, and what each camera has seen of late. Not for two threads at once.
 
     Hands take the longest: they are looked for in a thread beside faces and their classification.
 
     ``config`` may be replaced between two images; of a replaced one only the live settings count.
 
     Raises:
+        ConfigError: the label map, the gestures or what they speak for cannot be used with this model.
         ModelError: a model is missing or cannot be used.
         ProviderError: the execution provider is not available.
     """
 
     def __init__(self, config: PipelineConfig) -> None:
         self.config = config
+        self._judge = _Judge(config)
         self._faces = FACE_DETECTORS[config.face_detector](find_model(config.face_model) if config.face_model else None)
         self._hands = HAND_DETECTORS["mediapipe"](config.hand_confidence, config.max_hands) if config.hands else None
-        model = find_model(config.model) if config.model else default_model()
-        labels = Path(config.labels) if config.labels else None
-        self.classifier = EmotionClassifier(model, config.provider, config.threads, labels=labels)
-        self._tracker = Tracker()
         self._beside = ThreadPoolExecutor(1, "hands")
+        self._names = Names(config.deterministic_ids)
+        self._memories: dict[str, _Memory] = {}
         self.perceive(np.zeros((480, 640, 3), np.uint8), 0.0)
+        self.forget()
 
-    def perceive(self, image: Image, stamp: float) -> Perception:
-        """All people and hands in an image (BGR, uint8, h × w × 3) that was taken at ``stamp`` seconds.
+    @property
+    def classifier(self) -> EmotionClassifier:
+        """The one that runs now."""
+        return self._judge.classifier
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Of the probabilities that come out."""
+        return self._judge.label_map.labels
+
+    def reload(self, config: PipelineConfig) -> None:
+        """Use the settings :data:`RELOADED` of ``config`` from the next image on, which another thread may be at.
 
         Raises:
-            ImageError: the array is no such image.
+            EmotionRosError: as at the beginning; what ran before goes on.
+        """
+        judge = _Judge(config)
+        faces = np.zeros((judge.classifier.contract.size,) * 2 + (3,), np.uint8)
+        judge.classifier.classify([faces])
+        self._judge = judge
+
+    def perceive(self, image: Image, stamp: float, camera: str = "") -> Perception:
+        """All people and hands in one image; see :meth:`perceive_all`."""
+        return self.perceive_all([Shot(image, stamp, camera)])[0]
+
+    def perceive_all(self, shots: Sequence[Shot]) -> list[Perception]:
+        """All people and hands in images of different cameras, their faces classified in one run.
+
+        Raises:
+            ImageError: one of them is no image as :class:`Shot` says.
             ModelError: the classifier's outputs are no finite numbers.
         """
-        _check(image)
+        for shot in shots:
+            _check(shot.image)
         timings: dict[str, float] = {}
         begin = time.perf_counter()
-        pending = self._beside.submit(_timed, timings, "hands", self._find_hands, image)
-        faces = _timed(timings, "faces", self._find_faces, image)
-        hands_matter = self.classifier.contract.region == "face_hands"
-        if not hands_matter:
-            probabilities = _timed(timings, "classify", self._classify, image, faces, [()] * len(faces))
-        hands = pending.result()
-        real = not_hands(faces, hands)
-        faces = [faces[index] for index in real]
-        owned, loose = attach_hands(faces, hands)
-        if hands_matter:
-            probabilities = _timed(timings, "classify", self._classify, image, faces, owned)
-        else:
-            probabilities = probabilities[real]
-        ids = self._tracker.update([face.box for face in faces], stamp)
-        people = tuple(map(self._person, ids, probabilities, faces, owned))
+        judge = self._judge
+        seen = self._look(shots, judge, timings)
+        perceptions = [
+            _timed(timings, "people", self._remember, *pair, judge, timings) for pair in zip(shots, seen, strict=True)
+        ]
         timings["total"] = 1000 * (time.perf_counter() - begin)
-        height, width = image.shape[:2]
-        return Perception(width, height, self.classifier.name, self.classifier.contract.labels, people, loose, timings)
+        return perceptions
+
+    def forget(self) -> None:
+        """Whoever is seen next is somebody new: the next image has nothing to do with those before."""
+        self._memories = {}
 
     def close(self) -> None:
         """Free the detectors."""
@@ -86,38 +135,136 @@ class Pipeline:
         if self._hands:
             self._hands.close()
 
-    def _find_faces(self, image: Image) -> Sequence[Face]:
-        if self.classifier.contract.region == "frame":  # the model judges the image as a whole, whoever is in it
-            height, width = image.shape[:2]
-            return [Face(Box(0.0, 0.0, width, height), 1.0, np.zeros((0, 2), np.float32))]
-        return self._faces.detect(image, self.config.face_confidence, self.config.min_face_size)
+    def _look(self, shots: Sequence[Shot], judge: _Judge, timings: dict[str, float]) -> list[_Seen]:
+        """What is in each shot by itself."""
+        images = [shot.image for shot in shots]
+        about = judge.classifier.contract
+        pending = self._beside.submit(_timed, timings, "hands", self._find_hands, images)
+        faces = _timed(timings, "faces", self._find_faces, images, about.region)
+        hands_matter = about.region == "face_hands"
+        if not hands_matter:
+            nobodys = [[()] * len(each) for each in faces]
+            probabilities = _timed(timings, "classify", judge.classify, images, faces, nobodys)
+        hands = pending.result()
+        real = [not_hands(*pair) for pair in zip(faces, hands, strict=True)]
+        faces = [[each[index] for index in kept] for each, kept in zip(faces, real, strict=True)]
+        owners = [attach_hands(*pair) for pair in zip(faces, hands, strict=True)]
+        if hands_matter:
+            probabilities = _timed(timings, "classify", judge.classify, images, faces, [owned for owned, _ in owners])
+        else:
+            probabilities = [each[kept] for each, kept in zip(probabilities, real, strict=True)]
+        return [_Seen(each, *owner, judged) for each, owner, judged in zip(faces, owners, probabilities, strict=True)]
 
-    def _find_hands(self, image: Image) -> Sequence[Hand]:
-        return self._hands.detect(image) if self._hands else ()
+    def _find_faces(self, images: Sequence[Image], region: str) -> list[Sequence[Face]]:
+        if region == "frame":  # the model judges the image as a whole, whoever is in it
+            return [[_whole(image)] for image in images]
+        return [self._faces.detect(image, self.config.face_confidence, self.config.min_face_size) for image in images]
 
-    def _classify(self, image: Image, faces: Sequence[Face], owned: Sequence[tuple[Hand, ...]]) -> NDArray[np.float32]:
+    def _find_hands(self, images: Sequence[Image]) -> list[Sequence[Hand]]:
+        return [self._hands.detect(image) if self._hands else () for image in images]
+
+    def _remember(self, shot: Shot, seen: _Seen, judge: _Judge, timings: dict[str, float]) -> Perception:
+        """What is in a shot, in the light of what its camera saw before."""
+        memory = self._memories.setdefault(shot.camera, _Memory(Tracker(self._names), judge))
+        memory.heed(judge)
+        memory.tracker.memory = self.config.track_memory
+        ids = memory.tracker.update([face.box for face in seen.faces], shot.stamp)
+        memory.smoother.keep(memory.tracker.ids)
+        memory.gestures.forget(shot.stamp)
+        each = zip(ids, seen.probabilities, seen.faces, seen.owned, strict=True)
+        people = tuple(self._person(shot, memory, *one) for one in each)
+        loose = memory.gestures.read("", None, seen.loose, shot.stamp)
+        height, width = shot.image.shape[:2]
+        return Perception(width, height, judge.classifier.name, judge.label_map.labels, people, loose, timings)
+
+    def _person(
+        self,
+        shot: Shot,
+        memory: _Memory,
+        id: str,
+        probabilities: NDArray[np.float32],
+        face: Face,
+        hands: tuple[Hand, ...],
+    ) -> Emotion:
+        config, judge = self.config, memory.judge
+        about, labels = judge.classifier.contract, judge.label_map.labels
+        hands = memory.gestures.read(id, face.box, hands, shot.stamp)
+        if config.gesture_weight and about.region == "face":  # where hands are in the crop, the model itself decides
+            probabilities = with_gestures(probabilities, hands, judge.speaks, config.gesture_weight)
+        seen_well = 1.0 if about.region == "frame" else quality(shot.image, face)
+        shown = memory.smoother.smooth(id, probabilities, seen_well, shot.stamp, config.smoothing)
+        valence, arousal = valence_arousal(about.labels, shown)
+        merged = judge.label_map(shown)
+        label = memory.smoother.label(id, labels, merged, config.confidence_floor, config.label_margin)
+        confidence = float(merged[labels.index(label)] if label else merged.max())
+        height, width = shot.image.shape[:2]
+        place = position(face, shot.lens, width, height)
+        return Emotion(id, label or UNKNOWN, confidence, merged, valence, arousal, face, hands, seen_well, place)
+
+
+class _Judge:
+    """The classifier and what is made of its answer."""
+
+    def __init__(self, config: PipelineConfig) -> None:
+        model = find_model(config.model) if config.model else default_model()
+        labels = Path(config.labels) if config.labels else None
+        self.classifier = EmotionClassifier(model, config.provider, config.threads, labels=labels)
+        classes = self.classifier.contract.labels
+        self.label_map = LabelMap(config.label_map, classes)
+        self.gestures = read_gestures(Path(config.gestures) if config.gestures else default_gestures())
+        self.speaks = _what_gestures_say(config.gesture_emotions, tuple(self.gestures), classes)
+
+    def classify(
+        self,
+        images: Sequence[Image],
+        faces: Sequence[Sequence[Face]],
+        owned: Sequence[Sequence[tuple[Hand, ...]]],
+    ) -> list[NDArray[np.float32]]:
+        """Probabilities of the faces of each image, all classified together."""
         about = self.classifier.contract
         crops = [
             region_crop(image, about.region, face, hands, about.margin, about.shift)
-            for face, hands in zip(faces, owned, strict=True)
+            for image, some, theirs in zip(images, faces, owned, strict=True)
+            for face, hands in zip(some, theirs, strict=True)
         ]
-        return self.classifier.classify(crops)
+        counts = np.cumsum([len(each) for each in faces])
+        return np.split(self.classifier.classify(crops), counts[:-1])
 
-    def _person(self, id: str, probabilities: NDArray[np.float32], face: Face, hands: tuple[Hand, ...]) -> Emotion:
-        labels = self.classifier.contract.labels
-        best = int(probabilities.argmax())
-        confidence = float(probabilities[best])
-        label = labels[best] if confidence >= self.config.confidence_floor else UNKNOWN
-        valence, arousal = valence_arousal(labels, probabilities)
-        return Emotion(id, label, confidence, probabilities, valence, arousal, face, hands)
+
+class _Memory:
+    """What one camera has seen of late, as one judge sees it; people keep their ids when the judge changes."""
+
+    def __init__(self, tracker: Tracker, judge: _Judge) -> None:
+        self.tracker = tracker
+        self._begin(judge)
+
+    def heed(self, judge: _Judge) -> None:
+        if judge is not self.judge:
+            self._begin(judge)
+
+    def _begin(self, judge: _Judge) -> None:
+        self.judge, self.smoother, self.gestures = judge, Smoother(), GestureReader(judge.gestures)
+
+
+def _what_gestures_say(text: str, gestures: Sequence[str], classes: Sequence[str]) -> dict[str, int]:
+    """Of the table that comes with the package, what this model and these gestures know; of the user's, all."""
+    table = read_mapping("gesture_emotions", text)
+    if text == PipelineConfig.gesture_emotions:
+        table = {gesture: label for gesture, label in table.items() if gesture in gestures and label in classes}
+    return gesture_classes(table, gestures, classes)
 
 
 def _timed(timings: dict[str, float], stage: str, work: Callable[..., R], *arguments: Any) -> R:
-    """What the work returns; its milliseconds go into the timings."""
+    """What the work returns; its milliseconds are added to the timings."""
     begin = time.perf_counter()
     result = work(*arguments)
-    timings[stage] = 1000 * (time.perf_counter() - begin)
+    timings[stage] = timings.get(stage, 0.0) + 1000 * (time.perf_counter() - begin)
     return result
+
+
+def _whole(image: Image) -> Face:
+    height, width = image.shape[:2]
+    return Face(Box(0.0, 0.0, width, height), 1.0, np.zeros((0, 2), np.float32))
 
 
 def _check(image: Image) -> None:

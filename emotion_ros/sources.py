@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,6 +15,9 @@ from emotion_ros.errors import SourceError
 from emotion_ros.types import Image
 
 PICTURES = (".bmp", ".jpeg", ".jpg", ".png", ".webp")
+BAGS = (".mcap", ".db3")
+"""Endings of a recording's file."""
+
 SAMPLE_RATE = 15.0
 SAMPLE_FRAMES = 90
 SAMPLE_FACE = (246, 110)
@@ -39,9 +43,25 @@ class Frame:
     image: Image | None
 
 
+def place_of(topic: str, alone: bool) -> str:
+    """Prefix of the topics about a camera: none where it is the only one; else where its images are.
+
+    ``left/image_raw`` gives ``left/``, ``left_camera`` gives ``left_camera/``.
+    """
+    if alone:
+        return ""
+    folder, name = posixpath.split(topic)
+    return f"{folder or name}/" if name.startswith("image") else f"{topic}/"
+
+
 def is_camera(source: str) -> bool:
     """Whether a source is a camera: an index, or a device file."""
     return source.isdigit() or source.startswith("/dev/")
+
+
+def is_bag(path: Path) -> bool:
+    """Whether a path is a recording of ROS: a folder that rosbag2 wrote, or a file of one."""
+    return path.suffix in BAGS or (path / "metadata.yaml").is_file()
 
 
 def check_source(source: str) -> None:
@@ -58,7 +78,7 @@ def frames(source: str, rate: float = 0.0, size: tuple[int, int] = (640, 480)) -
     """All frames of a source, as fast as they can be read; a camera never ends.
 
     Args:
-        source: ``sample``, camera index or device, video, picture or folder of pictures.
+        source: ``sample``, camera index or device, video, picture, folder of pictures, or bag.
         rate: images per second that ``time`` follows; 0: the source's own.
         size: width and height asked of a camera, or of the sample.
 
@@ -67,6 +87,10 @@ def frames(source: str, rate: float = 0.0, size: tuple[int, int] = (640, 480)) -
     """
     check_source(source)
     path = Path(source)
+    if is_bag(path):
+        from emotion_ros.bags import bag_frames
+
+        return bag_frames(path)
     if source == "sample":
         return _sample(rate or SAMPLE_RATE, size)
     if is_camera(source):

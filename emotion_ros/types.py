@@ -21,6 +21,10 @@ Points: TypeAlias = NDArray[np.float32]
 """n × 2, x and y in pixels."""
 
 
+Position: TypeAlias = tuple[float, float, float]
+"""Metres from the camera: x to the right, y down, z forward."""
+
+
 @dataclass(frozen=True)
 class Box:
     """An upright rectangle in pixels: left edge x, top edge y, width, height."""
@@ -98,8 +102,10 @@ class Hand:
 class Emotion:
     """One person: a face, what it seems to express, and the hands that belong to it.
 
-    ``probabilities`` has one value per label of the model and sums to 1. ``label`` is ``unknown`` where the best of
-    them is below the confidence floor. ``valence`` and ``arousal`` lie in −1…1 (NaN if the labels have no coordinates).
+    ``probabilities`` has one value per label and sums to 1. ``label`` is ``unknown`` where the best of them is below
+    the confidence floor; ``confidence`` is the probability of the label, or the best where it is unknown. ``valence``
+    and ``arousal`` lie in −1…1 (NaN if the labels have no coordinates). ``quality``, 0…1, says how well this image
+    shows the face. ``position`` of the point between the eyes; None where the camera's lens is not known.
     """
 
     id: str
@@ -110,6 +116,8 @@ class Emotion:
     arousal: float
     face: Face
     hands: tuple[Hand, ...] = ()
+    quality: float = 1.0
+    position: Position | None = None
 
 
 @dataclass(frozen=True)
@@ -149,6 +157,8 @@ def _person_as_dict(person: Emotion, labels: tuple[str, ...]) -> dict[str, Any]:
         "arousal": _number(person.arousal),
         "face": list(person.face.box.rounded()),
         "face_confidence": round(person.face.confidence, 4),
+        "quality": round(person.quality, 4),
+        "position": None if person.position is None else [round(each, 3) for each in person.position],
         "hands": [_hand_as_dict(hand) for hand in person.hands],
     }
 

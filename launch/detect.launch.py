@@ -1,5 +1,7 @@
 """Bring up the detector and, where a source is named, the image source beside it."""
 
+import posixpath
+
 from launch_ros.actions import Node
 
 from emotion_ros.nodes.graph import share
@@ -26,6 +28,7 @@ def _nodes(value):
         "arguments": ["--ros-args", "--log-level", value["log_level"]],
     }
     chosen = {name: value[name] for name in ("model", "provider") if value[name] != ARGUMENTS[name][0]}
+    info = posixpath.join(posixpath.dirname(value["image"]), "camera_info")
     topics = [
         ("image_raw", value["image"]),
         ("image_raw/compressed", f"{value['image']}/compressed"),
@@ -46,7 +49,7 @@ def _nodes(value):
             executable="image_source",
             name="image_source",
             parameters=[value["params_file"], {"source": value["source"]}],
-            remappings=topics[:1],
+            remappings=[topics[0], ("camera_info", info)],
             **common,
         )
     if value["rviz"].lower() in ("true", "1"):

@@ -1,4 +1,5 @@
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -14,7 +15,12 @@ from emotion_ros.classification.classifier import EmotionClassifier
 from emotion_ros.nodes.graph import Process, environment
 from emotion_ros.sources import frames
 
+sys.path.insert(0, str(Path(__file__).parent))  # for the modules that tests share
+
 SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+# A shell that runs us in the background has us ignore Ctrl-C, and with us the processes that tests start and interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 os.environ["ROS_DOMAIN_ID"] = str(20 + os.getpid() % 70)
 os.environ.update(environment())

@@ -8,9 +8,8 @@ from emotion_ros.classification.preprocess import crop_square, normalise, resize
 from emotion_ros.config import DetectorConfig, PipelineConfig, build, options, parameters_yaml
 from emotion_ros.drawing import draw
 from emotion_ros.errors import ConfigError, ImageError
-from emotion_ros.fusion import attach_hands, not_hands, valence_arousal
+from emotion_ros.fusion import attach_hands, not_hands
 from emotion_ros.pipeline import Pipeline
-from emotion_ros.tracking import Tracker
 from emotion_ros.types import Box, Face, Hand
 
 
@@ -78,28 +77,6 @@ def test_hand_that_was_taken_for_a_face_is_none_but_a_face_behind_a_hand_is():
     assert not_hands([face(0, 0, confidence=0.7), on_hand], [hand(300, 0)]) == [0, 1]
     assert not_hands([face(0, 0), face(295, 0, confidence=0.6)], [hand(300, 0)]) == [0, 1]
     assert not_hands([], [hand(0, 0)]) == []
-
-
-def test_id_stays_with_a_moving_face_and_a_new_face_gets_a_new_one():
-    tracker = Tracker()
-    first = tracker.update([Box(0, 0, 50, 50), Box(200, 0, 50, 50)], 0.0)
-    second = tracker.update([Box(210, 0, 50, 50), Box(8, 0, 50, 50)], 0.1)
-    assert second == first[::-1]
-    assert tracker.update([Box(400, 300, 50, 50)], 0.2)[0] not in first
-
-
-def test_id_survives_a_missed_detection_but_not_a_long_absence():
-    tracker = Tracker(memory=1.0)
-    (first,) = tracker.update([Box(0, 0, 50, 50)], 0.0)
-    tracker.update([], 0.5)
-    assert tracker.update([Box(2, 0, 50, 50)], 0.8) == [first]
-    assert tracker.update([Box(2, 0, 50, 50)], 3.0) != [first]
-
-
-def test_happy_is_pleasant_and_unknown_labels_have_no_coordinates():
-    valence, arousal = valence_arousal(("happy", "sad"), np.array([1, 0], np.float32))
-    assert (valence, arousal) == pytest.approx((0.81, 0.51))
-    assert np.isnan(valence_arousal(("like", "dislike"), np.array([1, 0], np.float32))).all()
 
 
 @pytest.mark.parametrize(

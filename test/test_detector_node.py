@@ -1,9 +1,13 @@
 """The real detector node in a process of its own, seen from another."""
 
+import itertools
+import os
 import signal
 import time
 from array import array
+from pathlib import Path
 
+import numpy as np
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from emotion_ros.msg import EmotionArray
@@ -11,12 +15,18 @@ from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState, GetState
 from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
 from rcl_interfaces.srv import DescribeParameters, SetParameters
-from sensor_msgs.msg import CompressedImage, Image
+from rclpy.qos import DurabilityPolicy, QoSProfile
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
-from vision_msgs.msg import Detection2DArray
+from std_srvs.srv import SetBool
+from vision_msgs.msg import Detection2DArray, LabelInfo, VisionInfo
 
 from emotion_ros.catalog import default_model
-from emotion_ros.nodes.images import decode, to_jpeg, to_message
+from emotion_ros.encodings import decode
+from emotion_ros.nodes.images import to_jpeg, to_message
+
+MATCHED = 0.5
+"""Seconds after which the other side knows of a connection too; what is sent before that, best effort, may be lost."""
 
 
 @pytest.fixture
@@ -25,7 +35,9 @@ def camera(listener):
     publisher = listener.node.create_publisher(Image, "image_raw", 5)
 
     def publish(message):
-        assert listener.until(publisher.get_subscription_count), "the detector did not come up"
+        if not publisher.get_subscription_count():
+            assert listener.until(publisher.get_subscription_count), "the detector did not come up"
+            time.sleep(MATCHED)
         publisher.publish(message)
 
     return publish
@@ -118,6 +130,7 @@ def test_truncated_jpeg_costs_only_itself(listener, start, portrait):
     publisher = listener.node.create_publisher(CompressedImage, "image_raw/compressed", 5)
     heard = listener.hear(EmotionArray, "emotions")
     assert listener.until(publisher.get_subscription_count)
+    time.sleep(MATCHED)
     good = to_jpeg(portrait, header(), 90)
     publisher.publish(CompressedImage(header=header(), format=good.format, data=good.data[:5000]))
     time.sleep(0.3)
@@ -136,7 +149,7 @@ def test_parameters_change_at_run_time_or_say_why_not(listener, camera, start, p
     refused = set_parameter(listener, "face_confidence", 1.5)
     assert not refused.successful
     assert refused.reason
-    refused = set_parameter(listener, "model", "other.onnx")
+    refused = set_parameter(listener, "face_detector", "yunet")
     assert not refused.successful
     assert "unconfigured" in refused.reason
     assert set_parameter(listener, "confidence_floor", 1.0).successful
@@ -144,6 +157,131 @@ def test_parameters_change_at_run_time_or_say_why_not(listener, camera, start, p
     camera(to_message(portrait, header()))
     assert listener.until(lambda: heard)
     assert [each.label for each in heard[0].emotions] == ["unknown"]
+
+
+def test_model_is_reloaded_while_images_come_and_a_bad_one_leaves_the_old_one(listener, start, tmp_path):
+    start("detector", hands=False)
+    start("image_source", source="sample", loop=True, rate=10.0)
+    heard = listener.hear(EmotionArray, "emotions", depth=500)
+    assert listener.until(lambda: len(heard) > 5)
+    before = heard[-1]
+    (tmp_path / "bad.onnx").write_bytes(b"no model")
+    refused = set_parameter(listener, "model", str(tmp_path / "bad.onnx"))
+    assert not refused.successful
+    assert "bad.onnx" in refused.reason
+    assert set_parameter(listener, "model", "emotion_resnet18_int8").successful
+    assert set_parameter(listener, "label_map", "{joy: [happy]}").successful
+    assert listener.until(lambda: "joy" in heard[-1].labels and heard[-1].emotions)
+    assert listener.until(lambda: heard[-1].emotions[0].label == "joy")
+    assert before.model.startswith("emotion_resnet18@")
+    assert heard[-1].model.startswith("emotion_resnet18_int8@")
+    assert len({person.id for each in heard for person in each.emotions}) == 1
+    stamps = [each.header.stamp.sec + each.header.stamp.nanosec * 1e-9 for each in heard]
+    assert max(later - earlier for earlier, later in itertools.pairwise(stamps)) < 1.5
+
+
+def test_node_is_switched_off_and_on(listener, camera, start, portrait):
+    start("detector", hands=False)
+    heard = listener.hear(EmotionArray, "emotions")
+    camera(to_message(portrait, header()))
+    assert listener.until(lambda: heard)
+    answer = listener.call(SetBool, "detector/enable", SetBool.Request(data=False))
+    assert (answer.success, answer.message) == (True, "not taking images")
+    assert listener.until(lambda: listener.node.count_subscribers("image_raw") == 0)
+    assert listener.call(SetBool, "detector/enable", SetBool.Request(data=True)).success
+    heard.clear()
+    camera(to_message(portrait, header(8)))
+    assert listener.until(lambda: heard)
+    assert change_state(listener, Transition.TRANSITION_DEACTIVATE)
+    answer = listener.call(SetBool, "detector/enable", SetBool.Request(data=True))
+    assert not answer.success
+    assert "inactive" in answer.message
+
+
+def values_of(status):
+    return {each.key: each.value for each in status.values}
+
+
+def test_diagnostics_tell_state_rates_times_and_people(listener, start):
+    start("detector", hands=False, minimum_rate=500.0)
+    start("image_source", source="sample", loop=True, rate=10.0)
+    heard = listener.hear(DiagnosticArray, "/diagnostics")
+    assert listener.until(lambda: heard and "minimum_rate" in heard[-1].status[0].message, 30)
+    status = heard[-1].status[0]
+    values = values_of(status)
+    assert (status.name, status.level) == ("/social_perception/faces/emotion_ros", DiagnosticStatus.WARN)
+    assert (values["Module name"], values["Current lifecycle state"]) == ("detector", "active")
+    assert values["model"].startswith("emotion_resnet18@")
+    assert (values["provider"], values["people"], values["failed"]) == ("cpu", "1", "0")
+    assert float(values["input rate Hz"]) > 0 < float(values["output rate Hz"])
+    assert float(values["latency p95 ms"]) >= float(values["latency p50 ms"]) > 0
+    assert all(float(values[f"{stage} ms"]) > 0 for stage in ("faces", "classify", "people", "total"))
+
+
+def test_diagnostics_are_an_error_while_frames_keep_failing_and_warn_when_none_come(listener, camera, start, portrait):
+    start("detector", hands=False)
+    heard = listener.hear(DiagnosticArray, "/diagnostics")
+    bad = to_message(portrait, header())
+    bad.encoding = "hologram"
+    for _ in range(8):
+        camera(bad)
+        listener.until(lambda: False, 0.1)
+    assert listener.until(lambda: any(each.status[0].level == DiagnosticStatus.ERROR for each in heard))
+    assert any("frames failed" in each.status[0].message and "hologram" in each.status[0].message for each in heard)
+    camera(to_message(portrait, header()))
+    assert listener.until(lambda: heard[-1].status[0].level != DiagnosticStatus.ERROR)
+    assert listener.until(lambda: heard[-1].status[0].message == "no image on /image_raw (1 publisher)")
+
+
+def test_one_node_serves_several_cameras_and_none_starves(listener, start, portrait):
+    start("detector", hands=False, image_topics=["left/image_raw", "right_eye"])
+    left = listener.node.create_publisher(Image, "left/image_raw", 5)
+    right = listener.node.create_publisher(Image, "right_eye", 5)
+    of_left, of_right = listener.hear(EmotionArray, "left/emotions"), listener.hear(EmotionArray, "right_eye/emotions")
+    assert listener.until(lambda: left.get_subscription_count() and right.get_subscription_count())
+    time.sleep(MATCHED)
+    for step in range(60):  # one camera is ten times as fast as the other
+        left.publish(to_message(portrait, header(step)))
+        if step % 10 == 0:
+            right.publish(to_message(portrait[:, ::-1].copy(), header(100 + step)))
+        listener.until(lambda: False, 0.03)
+    assert listener.until(lambda: len(of_right) == 6)
+    assert [each.header.stamp.sec for each in of_right] == [100, 110, 120, 130, 140, 150]
+    assert of_left[-1].header.stamp.sec < 100
+    ids = [{person.id for each in heard for person in each.emotions} for heard in (of_left, of_right)]
+    assert ids[0]
+    assert ids[1]
+    assert not ids[0] & ids[1]
+
+
+def test_camera_info_gives_positions_in_metres(listener, camera, start, portrait):
+    start("detector", hands=False)
+    infos = listener.node.create_publisher(CameraInfo, "camera_info", 5)
+    heard = listener.hear(EmotionArray, "emotions")
+    camera(to_message(portrait, header()))
+    assert listener.until(lambda: heard)
+    assert np.isnan(heard[-1].emotions[0].position.z)
+    info = CameraInfo(width=640, height=480, k=[500.0, 0.0, 320.0, 0.0, 500.0, 240.0, 0.0, 0.0, 1.0])
+    infos.publish(info)
+    listener.until(lambda: False, 0.3)
+    camera(to_message(portrait, header(8)))
+    assert listener.until(lambda: len(heard) > 1)
+    person = heard[-1].emotions[0]
+    middle = person.face.x_offset + person.face.width / 2
+    assert 0.2 < person.position.z < 2
+    assert person.position.x / person.position.z == pytest.approx((middle - 320) / 500, abs=0.05)
+
+
+def test_classes_and_model_reach_whoever_comes_later(listener, start):
+    start("detector", hands=False, label_map="{joy: [happy]}")
+    late = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+    labels, method = listener.hear(LabelInfo, "label_info", late), listener.hear(VisionInfo, "vision_info", late)
+    assert listener.until(lambda: labels and method)
+    assert [each.class_id for each in labels[0].class_map] == list(range(7))
+    assert "joy" in [each.class_name for each in labels[0].class_map]
+    assert labels[0].threshold == pytest.approx(0.3)
+    assert method[0].method.startswith("emotion_resnet18@")
+    assert method[0].database_location == "/label_info"
 
 
 def test_parameters_are_described(listener, start):
@@ -195,6 +333,33 @@ def test_lifecycle_goes_round(listener, camera, start, portrait):
         assert change_state(listener, Transition.TRANSITION_DEACTIVATE)
         assert change_state(listener, Transition.TRANSITION_CLEANUP)
     assert state(listener) == "unconfigured"
+
+
+def resident(process):
+    """MiB."""
+    return int(Path(f"/proc/{process.pid}/statm").read_text().split()[1]) * 4096 / 2**20
+
+
+def processor(process):
+    """Seconds that a process has used, as user and as system."""
+    user, system = Path(f"/proc/{process.pid}/stat").read_text().split()[13:15]
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
+
+def test_deactivated_node_idles_and_a_cleaned_up_one_gives_memory_back(listener, camera, start, portrait):
+    detector = start("detector", autostart=False)
+    heard = listener.hear(EmotionArray, "emotions")
+    assert change_state(listener, Transition.TRANSITION_CONFIGURE)
+    assert change_state(listener, Transition.TRANSITION_ACTIVATE)
+    camera(to_message(portrait, header()))
+    assert listener.until(lambda: heard)
+    active = resident(detector)
+    assert change_state(listener, Transition.TRANSITION_DEACTIVATE)
+    before = processor(detector)
+    time.sleep(3)
+    assert (processor(detector) - before) / 3 < 0.05
+    assert change_state(listener, Transition.TRANSITION_CLEANUP)
+    assert resident(detector) < active - 50
 
 
 @pytest.mark.parametrize(

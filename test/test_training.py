@@ -76,7 +76,7 @@ def test_interrupted_and_resumed_run_ends_as_an_uninterrupted_one(data, trained,
     options = [part for name, value in flags.items() for part in (f"--{name}", str(value))]
     code = (
         "import sys, time; from emotion_ros.training import train as t; step = t.Classifier.training_step\n"
-        "def slow(*a): time.sleep(0.1); return step(*a)\n"
+        "def slow(*a): time.sleep(0.3); return step(*a)\n"
         "t.Classifier.training_step = slow\nfrom emotion_ros.cli import main; sys.exit(main())"
     )
     command = ["train", data, "--model-dir", tmp_path, "--pretrained", "none", *options]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -47,13 +49,20 @@ def _parser() -> argparse.ArgumentParser:
     for config in (SourceConfig, PipelineConfig, RecorderConfig):
         add_options(run, config)
 
-    detect = add_command(commands, "detect", _detect, "perceive pictures, videos or a camera, without ROS")
+    detect = add_command(commands, "detect", _detect, "perceive pictures, videos, bags or a camera, without ROS")
     detect.add_argument("sources", nargs="+", metavar="SOURCE")
-    detect.add_argument("--out", type=Path, help="folder for annotated copies, or a file for one")
+    detect.add_argument(
+        "--out", type=Path, help="folder for annotated copies and for bags with emotions, or a file for one copy"
+    )
     form = detect.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="one JSON object per frame on standard output")
     form.add_argument("--csv", action="store_true", help="one line per person on standard output")
     add_options(detect, PipelineConfig)
+
+    report = add_command(commands, "report", _report, "what a recorded session shows: a timeline and a table of people")
+    report.add_argument("source", type=Path, help="emotions.jsonl, lines of detect --json, or a bag with emotions")
+    report.add_argument("--out", type=Path, default=Path("report"), help="folder for timeline.png and people.csv")
+    report.add_argument("--json", action="store_true", help="the table as JSON on standard output")
 
     toolkit.add_commands(commands)
 
@@ -69,18 +78,17 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(parsed: argparse.Namespace) -> int:
-    try:
-        from emotion_ros.nodes import graph
+    source, detector = build(SourceConfig, vars(parsed)), build(PipelineConfig, vars(parsed))
+    configs = (source, detector, build(RecorderConfig, vars(parsed)))
+    for number in (signal.SIGINT, signal.SIGTERM):  # a graph ends by Ctrl-C, also one that does not stand yet
+        signal.signal(number, lambda *_: os._exit(0))
+    from emotion_ros.nodes import graph
 
-        source, detector = build(SourceConfig, vars(parsed)), build(PipelineConfig, vars(parsed))
-        if detector != PipelineConfig():
-            from emotion_ros.pipeline import Pipeline
+    if detector != PipelineConfig():
+        from emotion_ros.pipeline import Pipeline
 
-            Pipeline(detector).close()  # what cannot be used is one clear error here, not a graph that waits
-        configs = (source, detector, build(RecorderConfig, vars(parsed)))
-        return graph.run(*(dataclasses.asdict(config) for config in configs))
-    except KeyboardInterrupt:  # a graph ends by Ctrl-C, also one that does not stand yet
-        return 0
+        Pipeline(detector).close()  # what cannot be used is one clear error here, not a graph that waits
+    return graph.run(*(dataclasses.asdict(config) for config in configs))
 
 
 def _detect(parsed: argparse.Namespace) -> int:
@@ -88,6 +96,21 @@ def _detect(parsed: argparse.Namespace) -> int:
 
     form = "json" if parsed.json else "csv" if parsed.csv else "text"
     return detect(parsed.sources, build(PipelineConfig, vars(parsed)), parsed.out, form)
+
+
+def _report(parsed: argparse.Namespace) -> int:
+    from emotion_ros import session
+
+    rows = session.table(session.report(parsed.source, parsed.out))
+    if parsed.json:
+        print(json.dumps(rows, indent=2))
+        return 0
+    columns = [*rows[0]]
+    print("| " + " | ".join(columns) + " |\n|" + " --- |" * len(columns))
+    for row in rows:
+        print("| " + " | ".join(str(row[column]) for column in columns) + " |")
+    print(f"written: {parsed.out / 'timeline.png'}, {parsed.out / 'people.csv'}")
+    return 0
 
 
 def _models(parsed: argparse.Namespace) -> int:
@@ -128,6 +151,8 @@ def _benchmark(parsed: argparse.Namespace) -> int:
         "decode 640×480": lambda: ros.decode(picture),
         f"pipeline on {parsed.source} at 640×480": lambda: benchmark.stages(parsed.source),
         **{f"{count} faces at 640×480": partial(benchmark.crowd, count) for count in benchmark.CROWDS},
+        **{f"{count} cameras at 640×480": partial(benchmark.cameras, count) for count in (1, 2, 3)},
+        "a hand and a face": benchmark.gestures,
         **{f"graph on {parsed.source}, {rate} Hz": partial(ros.graph, parsed.source, rate) for rate in (30, 60)},
         **{
             f"images of {width}×{height} at 30 Hz, {name}": partial(ros.transport, (width, height), cured)

@@ -19,6 +19,7 @@ from rclpy.qos import QoSProfile
 from sensor_msgs.msg import CameraInfo, CompressedImage
 from sensor_msgs.msg import Image as ImageMessage
 
+from emotion_ros import encodings
 from emotion_ros.benchmark import median_ms
 from emotion_ros.msg import EmotionArray
 from emotion_ros.nodes import images
@@ -50,7 +51,7 @@ def decode(image: Image) -> dict[str, float]:
     raw = [ImageMessage(encoding=e, height=height, width=width, step=3 * width, data=data) for e in ("bgr8", "rgb8")]
     jpeg = CompressedImage(format="jpeg", data=array("B", cv2.imencode(".jpg", image)[1].tobytes()))
     figures = {f"{message.encoding}_ms": median_ms(partial(images.to_bgr, message)) for message in raw}
-    return {**figures, "jpeg_ms": median_ms(partial(images.decode, jpeg))}
+    return {**figures, "jpeg_ms": median_ms(partial(encodings.decode, jpeg))}
 
 
 def graph(source: str, rate: float) -> dict[str, float]:

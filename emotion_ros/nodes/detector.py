@@ -2,64 +2,58 @@
 
 from __future__ import annotations
 
-import collections
+import ctypes
+import gc
 import threading
-import time
 import traceback
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import CompressedImage
-from sensor_msgs.msg import Image as ImageMessage
-from vision_msgs.msg import Detection2DArray
+from std_srvs.srv import SetBool
 
 from emotion_ros.config import DetectorConfig, PipelineConfig, options
-from emotion_ros.drawing import draw
-from emotion_ros.errors import ConfigError, EmotionRosError
-from emotion_ros.msg import EmotionArray
-from emotion_ros.nodes.images import decode, to_bgr, to_jpeg, to_message
+from emotion_ros.encodings import decode
+from emotion_ros.errors import EmotionRosError
+from emotion_ros.nodes.camera import Camera
+from emotion_ros.nodes.health import Health
+from emotion_ros.nodes.images import to_bgr
 from emotion_ros.nodes.main import spin_node, until_shutdown
-from emotion_ros.nodes.messages import to_detections, to_emotion_array
 from emotion_ros.nodes.newest import Newest
 from emotion_ros.nodes.parameters import changed, declare
-from emotion_ros.nodes.qos import PUBLISH, image_subscription
-from emotion_ros.pipeline import Pipeline
-from emotion_ros.types import Image, Perception
+from emotion_ros.pipeline import RELOADED, Pipeline, Shot
 
-NO_IMAGE_AFTER = 2.0
-"""Seconds without an image after which diagnostics warn."""
+if TYPE_CHECKING:
+    from emotion_ros.nodes.humans import Humans
 
 LOG_EVERY = 5.0
 """Seconds between two log lines about frames that fail."""
 
 FIXED = {each.name for config in (DetectorConfig, PipelineConfig) for each in options(config) if not each.live}
-"""Parameters that are read when the node is configured."""
+"""Parameters that are read when the node is configured; those of :data:`RELOADED` may change later too."""
 
 
 class Detector(LifecycleNode):
-    """Only plumbing: the callback stores the newest image, one worker runs the pipeline and publishes."""
+    """Only plumbing: callbacks store the newest image of each camera, one worker runs the pipeline and publishes."""
 
     def __init__(self) -> None:
         super().__init__("detector")
         self.config = declare(self, DetectorConfig, fixed=False)
         self._pipeline_config = declare(self, PipelineConfig, fixed=False)
         self._pipeline: Pipeline | None = None
+        self._cameras: dict[str, Camera] = {}
+        self._humans: Humans | None = None
         self._newest: Newest[Any] = Newest()
         self._worker: threading.Thread | None = None
-        self._subscription: Any = None
-        self._processed = self._failed = 0
-        self._last_error, self._last_image = "", time.monotonic()
-        self._latencies: collections.deque[float] = collections.deque(maxlen=100)
-        self._emotions = self.create_publisher(EmotionArray, "emotions", PUBLISH)
-        self._detections = self.create_publisher(Detection2DArray, "detections", PUBLISH)
-        self._annotated = self.create_publisher(ImageMessage, "annotated", PUBLISH)
-        self._jpeg = self.create_publisher(CompressedImage, "annotated/compressed", PUBLISH)
+        self._health = Health()
+        self._state, self._trouble = "unconfigured", ""
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         self.create_timer(1.0, self._diagnose)
+        self.create_service(SetBool, "~/enable", self._on_enable)
         self.add_on_set_parameters_callback(self._on_parameters)
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -67,30 +61,26 @@ class Detector(LifecycleNode):
         try:
             self._pipeline = Pipeline(self._pipeline_config)
         except EmotionRosError as error:
-            self._last_error = str(error)
+            self._trouble = str(error)
             self.get_logger().error(str(error))
             return TransitionCallbackReturn.FAILURE
-        self._last_error = ""
-        classifier = self._pipeline.classifier
-        self.get_logger().info(f"model {classifier.name} on {classifier.provider}")
+        topics = self.config.image_topics
+        self._cameras = {topic: Camera(self, topic, len(topics) == 1) for topic in topics}
+        self._humans = self._tell_of_humans() if self.config.humans else None
+        self._state, self._trouble = "inactive", ""
+        self._announce()
         return TransitionCallbackReturn.SUCCESS
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Begin to take images."""
-        self._newest = Newest()
-        self._last_image = time.monotonic()
-        self._worker = threading.Thread(target=self._work, args=(self._newest,), name="pipeline", daemon=True)
-        self._worker.start()
-        compressed = self.config.image_transport == "compressed"
-        kind, topic = (CompressedImage, "image_raw/compressed") if compressed else (ImageMessage, "image_raw")
-        qos = image_subscription(self.config.reliability)
-        self._subscription = self.create_subscription(kind, topic, self._on_image, qos)
-        self.get_logger().info(f"waiting for images on {self._subscription.topic_name} ({self.config.reliability})")
+        self._open()
+        self._state = "active"
         return super().on_activate(state)
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Stop taking images; the models stay loaded."""
-        self._stop()
+        self._shut()
+        self._state = "inactive"
         return super().on_deactivate(state)
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -100,8 +90,14 @@ class Detector(LifecycleNode):
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Stop and free everything."""
-        self._stop()
-        self._free()
+        self.stop()
+        self._state = "finalized"
+        return TransitionCallbackReturn.SUCCESS
+
+    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """A transition went wrong: free everything, to be configured anew."""
+        self._trouble = f"the transition from {state.label} went wrong; see the log, then configure again"
+        self.stop()
         return TransitionCallbackReturn.SUCCESS
 
     def start(self) -> None:
@@ -110,63 +106,112 @@ class Detector(LifecycleNode):
             self.trigger_activate()
 
     def stop(self) -> None:
-        """End the worker; called once before the node is destroyed."""
-        self._stop()
+        """End the worker and free everything; also called once before the node is destroyed."""
+        self._shut()
         self._free()
 
-    def _stop(self) -> None:
-        if self._subscription is not None:
-            self.destroy_subscription(self._subscription)
-            self._subscription = None
+    def _tell_of_humans(self) -> Humans | None:
+        try:
+            from emotion_ros.nodes.humans import Humans
+        except ImportError as error:
+            text = f"{error}: nothing is published under /humans; install hri_msgs, or set humans: false"
+            self.get_logger().warning(text)
+            return None
+        return Humans(self)
+
+    def _open(self) -> None:
+        """Take images: a worker, and a subscription per camera."""
+        self._newest = Newest()
+        self._health.watch([*self._cameras])
+        self._worker = threading.Thread(target=self._work, args=(self._newest,), name="pipeline", daemon=True)
+        self._worker.start()
+        topics = [camera.open(self.config, self._on_image) for camera in self._cameras.values()]
+        self.get_logger().info(f"waiting for images on {', '.join(topics)} ({self.config.reliability})")
+
+    def _shut(self) -> None:
+        for camera in self._cameras.values():
+            camera.shut()
         self._newest.close()
         if self._worker is not None:
             self._worker.join(timeout=2)
             self._worker = None
+        if self._humans is not None:
+            with until_shutdown():
+                self._humans.goodbye()
 
     def _free(self) -> None:
+        for camera in self._cameras.values():
+            camera.close()
+        self._cameras = {}
+        if self._humans is not None:
+            with until_shutdown():
+                self._humans.close()
+            self._humans = None
         if self._pipeline is not None:
             self._pipeline.close()
             self._pipeline = None
+            give_back_memory()
+        self._state = "unconfigured"
 
-    def _on_image(self, message: Any) -> None:
-        self._last_image = time.monotonic()
-        self._newest.put(message)
+    def _announce(self) -> None:
+        """Tell which model runs, in the log and to whoever asks for its labels."""
+        assert self._pipeline is not None
+        classifier = self._pipeline.classifier
+        self.get_logger().info(f"model {classifier.name} on {classifier.provider}")
+        for camera in self._cameras.values():
+            camera.say_labels(classifier.name, self._pipeline.labels, self._pipeline_config.confidence_floor)
+
+    def _on_enable(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
+        """``~/enable``: take images or not, while the node is active."""
+        response.success = self._state == "active"
+        if not response.success:
+            response.message = f"the node is {self._state}; activate it first"
+        elif request.data == (self._worker is not None):
+            response.message = "already so"
+        else:
+            self._open() if request.data else self._shut()
+            response.message = "taking images" if request.data else "not taking images"
+        return response
+
+    def _on_image(self, camera: str, message: Any) -> None:
+        self._health.arrived(camera)
+        self._newest.put(camera, message)
 
     def _work(self, newest: Newest[Any]) -> None:
-        while (message := newest.take()) is not None:
+        while (messages := newest.take()) is not None:
             try:
                 with until_shutdown():
-                    self._process(message)
+                    self._process(messages)
             except Exception as error:  # whatever a frame brings costs that frame, never the node
-                self._failed += 1
-                self._last_error = str(error)
-                text = str(error) if isinstance(error, EmotionRosError) else traceback.format_exc()
-                self.get_logger().error(text, throttle_duration_sec=LOG_EVERY)
+                self._fail(error)
 
-    def _process(self, message: Any) -> None:
+    def _process(self, messages: Mapping[str, Any]) -> None:
+        """The newest image of each camera, their faces classified together."""
         assert self._pipeline is not None
-        image = decode(message) if isinstance(message, CompressedImage) else to_bgr(message)
-        stamp = message.header.stamp.sec + message.header.stamp.nanosec * 1e-9
-        perception = self._pipeline.perceive(image, stamp)
-        self._publish(image, perception, message.header)
-        self._processed += 1
-        self._latencies.append(self.get_clock().now().nanoseconds * 1e-9 - stamp)
+        shots = []
+        for topic, message in messages.items():
+            try:
+                shots.append(_shot(self._cameras[topic], message))
+            except EmotionRosError as error:
+                self._fail(error)
+        if not shots:
+            return
+        for shot, perception in zip(shots, self._pipeline.perceive_all(shots), strict=True):
+            header = messages[shot.camera].header
+            self._cameras[shot.camera].publish(shot.image, perception, header, self.config.jpeg_quality)
+            if self._humans is not None:
+                memory = self._pipeline_config.track_memory
+                self._humans.publish(shot.camera, shot.image, perception, header, memory)
+            self._health.done(shot.camera, perception, self.get_clock().now().nanoseconds * 1e-9 - shot.stamp)
 
-    def _publish(self, image: Image, perception: Perception, header: Any) -> None:
-        self._emotions.publish(to_emotion_array(perception, header))
-        if self._detections.get_subscription_count():
-            self._detections.publish(to_detections(perception, header))
-        raw, jpeg = self._annotated.get_subscription_count(), self._jpeg.get_subscription_count()
-        if raw or jpeg:
-            picture = draw(image, perception)
-            if raw:
-                self._annotated.publish(to_message(picture, header))
-            if jpeg:
-                self._jpeg.publish(to_jpeg(picture, header, self.config.jpeg_quality))
+    def _fail(self, error: Exception) -> None:
+        self._health.failure(str(error))
+        text = str(error) if isinstance(error, EmotionRosError) else "".join(traceback.format_exception(error))
+        self.get_logger().error(text, throttle_duration_sec=LOG_EVERY)
 
     def _on_parameters(self, parameters: list[Parameter]) -> SetParametersResult:
         values = {each.name: each.value for each in parameters}
-        stuck = [name for name in values if name in FIXED] if self._pipeline is not None else []
+        stuck = [name for name in values if name in FIXED - RELOADED] if self._pipeline is not None else []
         if stuck:
             reason = (
                 f"{', '.join(stuck)}: can change only while the node is unconfigured; deactivate and clean up first"
@@ -174,41 +219,58 @@ class Detector(LifecycleNode):
             return SetParametersResult(successful=False, reason=reason)
         try:
             configs = changed(self.config, values), changed(self._pipeline_config, values)
-        except ConfigError as error:
+            if self._pipeline is not None and RELOADED & set(values):
+                self._pipeline.reload(configs[1])
+        except EmotionRosError as error:
             return SetParametersResult(successful=False, reason=str(error))
         self.config, self._pipeline_config = configs
         if self._pipeline is not None:
             self._pipeline.config = self._pipeline_config
+            if RELOADED & set(values):
+                self._announce()
         return SetParametersResult(successful=True)
 
     def _diagnose(self) -> None:
-        level, text = self._health()
-        latency = np.percentile([*self._latencies] or [0.0], [50, 95]) * 1000
-        values = {
-            "received": self._newest.received,
-            "processed": self._processed,
-            "dropped": self._newest.dropped,
-            "failed": self._failed,
-            "latency p50 ms": f"{latency[0]:.1f}",
-            "latency p95 ms": f"{latency[1]:.1f}",
-            "model": self._pipeline.classifier.name if self._pipeline else "",
-            "provider": self._pipeline.classifier.provider if self._pipeline else "",
-            "last error": self._last_error,
+        level, text = self._level()
+        place = self.get_namespace().rstrip("/")
+        status = DiagnosticStatus(level=level, name=f"/social_perception/faces/emotion_ros{place}", message=text)
+        classifier = self._pipeline.classifier if self._pipeline is not None else None
+        about = {
+            "Module name": self.get_name(),
+            "Current lifecycle state": self._state,
+            "model": classifier.name if classifier else "",
+            "provider": classifier.provider if classifier else "",
         }
-        status = DiagnosticStatus(level=level, name=f"{self.get_name()}: perception", message=text, hardware_id="")
-        status.values = [KeyValue(key=key, value=str(value)) for key, value in values.items()]
+        status.values = [KeyValue(key=key, value=value) for key, value in about.items()]
+        status.values += self._health.values(self._newest.received, self._newest.dropped)
         array = DiagnosticArray(status=[status])
         array.header.stamp = self.get_clock().now().to_msg()
         self._diagnostics.publish(array)
 
-    def _health(self) -> tuple[bytes, str]:
-        if self._subscription is None:
-            return (
-                (DiagnosticStatus.ERROR, self._last_error) if self._last_error else (DiagnosticStatus.OK, "not active")
-            )
-        if time.monotonic() - self._last_image > NO_IMAGE_AFTER:
-            return DiagnosticStatus.WARN, f"no image on {self._subscription.topic_name}"
-        return DiagnosticStatus.OK, "running"
+    def _level(self) -> tuple[bytes, str]:
+        if self._trouble:
+            return DiagnosticStatus.ERROR, self._trouble
+        if self._worker is None:
+            return DiagnosticStatus.OK, "not enabled" if self._state == "active" else self._state
+        level, text = self._health.level(self.config.minimum_rate)
+        silent = self._health.silent()
+        if silent and level != DiagnosticStatus.ERROR:
+            return DiagnosticStatus.WARN, f"no image on {', '.join(self._cameras[each].source for each in silent)}"
+        return level, text
+
+
+def give_back_memory() -> None:
+    """Return what was freed to the system, where the C library can: glibc keeps it else."""
+    gc.collect()
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
+
+
+def _shot(camera: Camera, message: Any) -> Shot:
+    image = decode(message) if isinstance(message, CompressedImage) else to_bgr(message)
+    stamp = message.header.stamp.sec + message.header.stamp.nanosec * 1e-9
+    return Shot(image, stamp, camera.topic, camera.lens)
 
 
 def main() -> int:

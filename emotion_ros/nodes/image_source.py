@@ -23,6 +23,10 @@ WAIT_FOR_SUBSCRIBER = 15.0
 """Seconds that a source which ends waits for somebody to look, before it plays to nobody."""
 
 
+MATCHED = 0.3
+"""Seconds after which a subscriber that we know knows us too; what is sent best effort before that may be lost."""
+
+
 class ImageSource(Node):
     """Reads in a thread of its own, so that a camera that blocks does not block the node."""
 
@@ -99,6 +103,8 @@ class ImageSource(Node):
         while not self._images.get_subscription_count() and time.monotonic() < deadline:
             if self._ending.wait(0.05):
                 return
+        if not is_camera(self.config.source):
+            self._ending.wait(MATCHED)
 
     def _wait_until_read(self) -> None:
         """The last image is still on its way: give it the time of a slow frame."""

@@ -1,8 +1,4 @@
-"""sensor_msgs/Image and CompressedImage to BGR and back.
-
-cv_bridge is used where it is installed; elsewhere the same pixels come from here, without a copy where the message
-already holds BGR.
-"""
+"""Images as messages and back, by cv_bridge where it is installed."""
 
 from __future__ import annotations
 
@@ -10,13 +6,11 @@ from array import array
 from typing import Any
 
 import cv2
-import numpy as np
-from numpy.typing import NDArray
 from sensor_msgs.msg import CompressedImage
 from sensor_msgs.msg import Image as ImageMessage
 from std_msgs.msg import Header
 
-from emotion_ros.errors import ImageError
+from emotion_ros import encodings
 from emotion_ros.types import Image
 
 try:
@@ -24,96 +18,14 @@ try:
 except ImportError:
     CvBridge = None
 
-ENCODINGS: dict[str, tuple[int, type[Any], int | None]] = {
-    "bgr8": (3, np.uint8, None),
-    "8UC3": (3, np.uint8, None),
-    "rgb8": (3, np.uint8, cv2.COLOR_RGB2BGR),
-    "bgra8": (4, np.uint8, cv2.COLOR_BGRA2BGR),
-    "rgba8": (4, np.uint8, cv2.COLOR_RGBA2BGR),
-    "mono8": (1, np.uint8, cv2.COLOR_GRAY2BGR),
-    "8UC1": (1, np.uint8, cv2.COLOR_GRAY2BGR),
-    "mono16": (1, np.uint16, cv2.COLOR_GRAY2BGR),
-    "yuv422": (2, np.uint8, cv2.COLOR_YUV2BGR_UYVY),
-    "uyvy": (2, np.uint8, cv2.COLOR_YUV2BGR_UYVY),
-    "yuv422_yuy2": (2, np.uint8, cv2.COLOR_YUV2BGR_YUY2),
-    "yuyv": (2, np.uint8, cv2.COLOR_YUV2BGR_YUY2),
-    "bayer_rggb8": (1, np.uint8, cv2.COLOR_BayerBG2BGR),
-    "bayer_bggr8": (1, np.uint8, cv2.COLOR_BayerRG2BGR),
-    "bayer_gbrg8": (1, np.uint8, cv2.COLOR_BayerGR2BGR),
-    "bayer_grbg8": (1, np.uint8, cv2.COLOR_BayerGB2BGR),
-}
-"""Encoding (sensor_msgs/image_encodings.hpp) to values per pixel, their type, and OpenCV's conversion to BGR.
-
-OpenCV names a Bayer pattern by its second row, so that ROS's RGGB is its BG.
-"""
-
-BRIDGED = tuple(name for name in ENCODINGS if name not in ("8UC1", "8UC3", "uyvy", "yuyv"))
-"""What cv_bridge turns into bgr8; the others have no colour for it, or are not known to every version."""
-
-NV12 = "nv12"
-"""Planes: height rows of brightness, then height / 2 rows of interleaved colour."""
-
 
 def to_bgr(message: ImageMessage) -> Image:
-    """The pixels of a message, height × width × 3, uint8; a view of its data where that is BGR already.
-
-    65535 of 16-bit grey becomes 255, as in cv_bridge.
-
-    Raises:
-        ImageError: the encoding is unknown, or size, step and data do not fit each other.
-    """
-    height, width, encoding = message.height, message.width, message.encoding
-    if height == 0 or width == 0:
-        raise ImageError(f"image: expected a size above zero, got {width} × {height}")
-    data = np.frombuffer(message.data, np.uint8)
-    if encoding == NV12:
-        planes = _rows(data, height * 3 // 2, width, message)
-        return cv2.cvtColor(np.ascontiguousarray(planes), cv2.COLOR_YUV2BGR_NV12)  # type: ignore[return-value]
-    if encoding not in ENCODINGS:
-        raise ImageError(f"image: encoding {encoding!r} is not known; expected one of {', '.join([*ENCODINGS, NV12])}")
-    values, kind, conversion = ENCODINGS[encoding]
-    size = np.dtype(kind).itemsize
-    rows = _rows(data, height, width * values * size, message)
-    if CvBridge is not None and encoding in BRIDGED and message.step % (values * size) == 0:
-        return CvBridge().imgmsg_to_cv2(message, "bgr8")  # type: ignore[no-any-return]
-    if kind is np.uint16:
-        words = np.ascontiguousarray(rows).view(">u2" if message.is_bigendian else "<u2")
-        rows = cv2.convertScaleAbs(words.astype(np.uint16, copy=False), alpha=255 / 65535)  # type: ignore[assignment]
-    pixels = np.ascontiguousarray(rows).reshape(height, width, values) if values > 1 else np.ascontiguousarray(rows)
-    if conversion is None:
-        return pixels
-    try:
-        return cv2.cvtColor(pixels, conversion)  # type: ignore[return-value]
-    except cv2.error as error:
-        raise ImageError(f"image: {width} × {height} in {encoding} cannot be converted: {error.err}") from error
+    """The pixels of a message; see :func:`emotion_ros.encodings.to_bgr`."""
+    return encodings.to_bgr(message, _bridge if CvBridge is not None else None)
 
 
-def _rows(data: NDArray[np.uint8], height: int, row: int, message: ImageMessage) -> NDArray[np.uint8]:
-    """height × row bytes, padding at the end of each row cut away."""
-    if message.step < row:
-        raise ImageError(
-            f"image: expected a step of at least {row} bytes for {message.width} pixels of {message.encoding}, "
-            f"got {message.step}"
-        )
-    needed = (height - 1) * message.step + row
-    if len(data) < needed:
-        raise ImageError(f"image: expected {height * message.step} bytes (height × step), got {len(data)}")
-    return np.lib.stride_tricks.as_strided(data, (height, row), (message.step, 1), writeable=False)
-
-
-def decode(message: CompressedImage) -> Image:
-    """The pixels of a compressed message (JPEG, PNG, …), height × width × 3, uint8.
-
-    Raises:
-        ImageError: the data is no such picture, or ends too early.
-    """
-    data = np.frombuffer(message.data, np.uint8)
-    if data[:2].tobytes() == b"\xff\xd8" and b"\xff\xd9" not in data[-64:].tobytes():
-        raise ImageError(f"compressed image: the JPEG of {len(data)} bytes ends too early")
-    image = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
-    if image is None:
-        raise ImageError(f"compressed image: {len(data)} bytes of {message.format!r} are no picture that can be read")
-    return image  # type: ignore[return-value]
+def _bridge(message: Any) -> Image:
+    return CvBridge().imgmsg_to_cv2(message, "bgr8")  # type: ignore[no-any-return]
 
 
 def to_message(image: Image, header: Header) -> ImageMessage:

@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 from array import array
+from collections.abc import Sequence
 
 import numpy as np
+from geometry_msgs.msg import Point
 from numpy.typing import NDArray
 from sensor_msgs.msg import RegionOfInterest
 from std_msgs.msg import Header
-from vision_msgs.msg import Detection2D, Detection2DArray, ObjectHypothesisWithPose
+from vision_msgs.msg import (
+    Detection2D,
+    Detection2DArray,
+    LabelInfo,
+    ObjectHypothesisWithPose,
+    VisionClass,
+    VisionInfo,
+)
 
 from emotion_ros.msg import Emotion as EmotionMessage
 from emotion_ros.msg import EmotionArray
 from emotion_ros.msg import Hand as HandMessage
-from emotion_ros.types import Box, Emotion, Hand, Perception
+from emotion_ros.types import Box, Emotion, Hand, Perception, Position
 
 
 def to_emotion_array(perception: Perception, header: Header) -> EmotionArray:
@@ -39,8 +48,19 @@ def to_detections(perception: Perception, header: Header) -> Detection2DArray:
         array_.detections.append(_detection(person.face.box, scores, person.id, header))
         hands.extend(person.hands)
     for hand in hands:
-        array_.detections.append(_detection(hand.box, [(hand.gesture or "hand", hand.confidence)], "", header))
+        array_.detections.append(_detection(hand.box, [("hand", hand.confidence)], "", header))
     return array_
+
+
+def to_label_info(labels: Sequence[str], floor: float, header: Header) -> LabelInfo:
+    """The classes in the order of ``EmotionArray.labels``, and the confidence floor; class ids are their names."""
+    classes = [VisionClass(class_id=index, class_name=label) for index, label in enumerate(labels)]
+    return LabelInfo(header=header, class_map=classes, threshold=floor)
+
+
+def to_vision_info(model: str, labels_topic: str, header: Header) -> VisionInfo:
+    """The model, and the topic where its classes are."""
+    return VisionInfo(header=header, method=model, database_location=labels_topic)
 
 
 def _emotion(person: Emotion) -> EmotionMessage:
@@ -53,8 +73,15 @@ def _emotion(person: Emotion) -> EmotionMessage:
         arousal=person.arousal,
         face=_region(person.face.box),
         face_confidence=person.face.confidence,
+        quality=person.quality,
+        position=_point(person.position),
         hands=[_hand(hand) for hand in person.hands],
     )
+
+
+def _point(place: Position | None) -> Point:
+    x, y, z = place or (float("nan"),) * 3
+    return Point(x=x, y=y, z=z)
 
 
 def _floats(values: NDArray[np.float32]) -> array[float]:

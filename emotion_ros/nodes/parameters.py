@@ -35,7 +35,8 @@ def declare(node: Node, config: type[C], fixed: bool = True) -> C:
         descriptor.read_only = fixed and not each.live
         descriptor.dynamic_typing = each.type is float
         try:
-            values[each.name] = node.declare_parameter(each.name, each.default, descriptor).value
+            default = list(each.default) if isinstance(each.default, tuple) else each.default
+            values[each.name] = node.declare_parameter(each.name, default, descriptor).value
         except (InvalidParameterTypeException, InvalidParameterValueException) as error:
             raise ConfigError(f"parameter {each.name}: expected {_description(each)}: {error}") from error
     return build(config, values)

@@ -95,15 +95,25 @@ def _person(message: Any, labels: list[str]) -> dict[str, Any]:
         "label": message.label,
         "confidence": round(message.confidence, 4),
         "probabilities": dict(zip(labels, probabilities, strict=True)),
+        "valence": _number(message.valence),
+        "arousal": _number(message.arousal),
+        "quality": round(message.quality, 4),
         "face": [face.x_offset, face.y_offset, face.width, face.height],
         "hands": [{"side": hand.side, "gesture": hand.gesture} for hand in message.hands],
     }
 
 
+def _number(value: float) -> float | None:
+    """JSON knows no NaN."""
+    return None if np.isnan(value) else round(value, 4)
+
+
 def _described(image: int, person: dict[str, Any]) -> str:
     x, y, width, height = person["face"]
     who = f"image {image:4}  {person['id']:10} {person['label']:9} {person['confidence']:.2f}"
-    return f"{who}  face {width}×{height} at {x},{y}" + "".join(f"  {hand['side']} hand" for hand in person["hands"])
+    return f"{who}  face {width}×{height} at {x},{y}" + "".join(
+        f"  {hand['side']} hand {hand['gesture']}" for hand in person["hands"]
+    )
 
 
 def main() -> int:

@@ -1,0 +1,109 @@
+"""Pixels of sensor_msgs/Image and CompressedImage as BGR, whatever library holds the messages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from emotion_ros.errors import ImageError
+from emotion_ros.types import Image
+
+ENCODINGS: dict[str, tuple[int, type[Any], int | None]] = {
+    "bgr8": (3, np.uint8, None),
+    "8UC3": (3, np.uint8, None),
+    "rgb8": (3, np.uint8, cv2.COLOR_RGB2BGR),
+    "bgra8": (4, np.uint8, cv2.COLOR_BGRA2BGR),
+    "rgba8": (4, np.uint8, cv2.COLOR_RGBA2BGR),
+    "mono8": (1, np.uint8, cv2.COLOR_GRAY2BGR),
+    "8UC1": (1, np.uint8, cv2.COLOR_GRAY2BGR),
+    "mono16": (1, np.uint16, cv2.COLOR_GRAY2BGR),
+    "yuv422": (2, np.uint8, cv2.COLOR_YUV2BGR_UYVY),
+    "uyvy": (2, np.uint8, cv2.COLOR_YUV2BGR_UYVY),
+    "yuv422_yuy2": (2, np.uint8, cv2.COLOR_YUV2BGR_YUY2),
+    "yuyv": (2, np.uint8, cv2.COLOR_YUV2BGR_YUY2),
+    "bayer_rggb8": (1, np.uint8, cv2.COLOR_BayerBG2BGR),
+    "bayer_bggr8": (1, np.uint8, cv2.COLOR_BayerRG2BGR),
+    "bayer_gbrg8": (1, np.uint8, cv2.COLOR_BayerGR2BGR),
+    "bayer_grbg8": (1, np.uint8, cv2.COLOR_BayerGB2BGR),
+}
+"""Encoding (sensor_msgs/image_encodings.hpp) to values per pixel, their type, and OpenCV's conversion to BGR.
+
+OpenCV names a Bayer pattern by its second row, so that ROS's RGGB is its BG.
+"""
+
+BRIDGED = tuple(name for name in ENCODINGS if name not in ("8UC1", "8UC3", "uyvy", "yuyv"))
+"""What cv_bridge turns into bgr8; the others have no colour for it, or are not known to every version."""
+
+NV12 = "nv12"
+"""Planes: height rows of brightness, then height / 2 rows of interleaved colour."""
+
+
+def to_bgr(message: Any, bridge: Callable[[Any], Image] | None = None) -> Image:
+    """The pixels of a message, height × width × 3, uint8; a view of its data where that is BGR already.
+
+    ``bridge``, cv_bridge where it is installed, converts the encodings :data:`BRIDGED` once size and step are right.
+
+    65535 of 16-bit grey becomes 255, as in cv_bridge.
+
+    Raises:
+        ImageError: the encoding is unknown, or size, step and data do not fit each other.
+    """
+    height, width, encoding = message.height, message.width, message.encoding
+    if height == 0 or width == 0:
+        raise ImageError(f"image: expected a size above zero, got {width} × {height}")
+    data = np.frombuffer(message.data, np.uint8)
+    if encoding == NV12:
+        planes = _rows(data, height * 3 // 2, width, message)
+        return _converted(np.ascontiguousarray(planes), cv2.COLOR_YUV2BGR_NV12, message)
+    if encoding not in ENCODINGS:
+        raise ImageError(f"image: encoding {encoding!r} is not known; expected one of {', '.join([*ENCODINGS, NV12])}")
+    values, kind, conversion = ENCODINGS[encoding]
+    size = np.dtype(kind).itemsize
+    rows = _rows(data, height, width * values * size, message)
+    if bridge is not None and encoding in BRIDGED and message.step % (values * size) == 0:
+        return bridge(message)
+    if kind is np.uint16:
+        words = np.ascontiguousarray(rows).view(">u2" if message.is_bigendian else "<u2")
+        rows = cv2.convertScaleAbs(words.astype(np.uint16, copy=False), alpha=255 / 65535)  # type: ignore[assignment]
+    pixels = np.ascontiguousarray(rows).reshape(height, width, values) if values > 1 else np.ascontiguousarray(rows)
+    return pixels if conversion is None else _converted(pixels, conversion, message)
+
+
+def _converted(pixels: NDArray[np.uint8], conversion: int, message: Any) -> Image:
+    try:
+        return cv2.cvtColor(pixels, conversion)  # type: ignore[return-value]
+    except cv2.error as error:
+        size = f"{message.width} × {message.height}"
+        raise ImageError(f"image: {size} in {message.encoding} cannot be converted: {error.err}") from error
+
+
+def _rows(data: NDArray[np.uint8], height: int, row: int, message: Any) -> NDArray[np.uint8]:
+    """height × row bytes, padding at the end of each row cut away."""
+    if message.step < row:
+        raise ImageError(
+            f"image: expected a step of at least {row} bytes for {message.width} pixels of {message.encoding}, "
+            f"got {message.step}"
+        )
+    needed = (height - 1) * message.step + row
+    if len(data) < needed:
+        raise ImageError(f"image: expected {height * message.step} bytes (height × step), got {len(data)}")
+    return np.lib.stride_tricks.as_strided(data, (height, row), (message.step, 1), writeable=False)
+
+
+def decode(message: Any) -> Image:
+    """The pixels of a compressed message (JPEG, PNG, …), height × width × 3, uint8.
+
+    Raises:
+        ImageError: the data is no such picture, or ends too early.
+    """
+    data = np.frombuffer(message.data, np.uint8)
+    if data[:2].tobytes() == b"\xff\xd8" and b"\xff\xd9" not in data[-64:].tobytes():
+        raise ImageError(f"compressed image: the JPEG of {len(data)} bytes ends too early")
+    image = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
+    if image is None:
+        raise ImageError(f"compressed image: {len(data)} bytes of {message.format!r} are no picture that can be read")
+    return image  # type: ignore[return-value]

@@ -1,0 +1,119 @@
+"""One camera of the detector node: where its images come from, and what is published about them."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Callable
+from typing import Any
+
+from rclpy.node import Node
+from sensor_msgs.msg import CameraInfo, CompressedImage
+from sensor_msgs.msg import Image as ImageMessage
+from std_msgs.msg import Header
+from vision_msgs.msg import Detection2DArray, LabelInfo, VisionInfo
+
+from emotion_ros.config import DetectorConfig
+from emotion_ros.drawing import draw
+from emotion_ros.geometry import Lens
+from emotion_ros.msg import EmotionArray
+from emotion_ros.nodes.images import to_jpeg, to_message
+from emotion_ros.nodes.messages import to_detections, to_emotion_array, to_label_info, to_vision_info
+from emotion_ros.nodes.qos import LATCHED, PUBLISH, image_subscription
+from emotion_ros.sources import place_of
+from emotion_ros.types import Image, Perception
+
+
+def info_of(topic: str) -> str:
+    """The camera_info that belongs to a resolved image topic: its neighbour, by the convention of image_transport."""
+    return posixpath.join(posixpath.dirname(topic.removesuffix("/compressed")), "camera_info")
+
+
+class Camera:
+    """Publishers from its creation to :meth:`close`; a subscription while it is opened.
+
+    Args:
+        node: gets publishers and subscription.
+        topic: of the raw images; compressed ones are at ``topic/compressed``.
+        alone: whether it is the node's only one.
+    """
+
+    def __init__(self, node: Node, topic: str, alone: bool) -> None:
+        self.topic = topic
+        self._node = node
+        self._subscriptions: list[Any] = []
+        self._info: CameraInfo | None = None
+        place = place_of(topic, alone)
+        make = node.create_publisher
+        self._emotions = make(EmotionArray, f"{place}emotions", PUBLISH)
+        self._detections = make(Detection2DArray, f"{place}detections", PUBLISH)
+        self._labels = make(LabelInfo, f"{place}label_info", LATCHED)
+        self._method = make(VisionInfo, f"{place}vision_info", LATCHED)
+        self._annotated = make(ImageMessage, f"{place}annotated", PUBLISH)
+        self._jpeg = make(CompressedImage, f"{place}annotated/compressed", PUBLISH)
+
+    def open(self, config: DetectorConfig, on_image: Callable[[str, Any], None]) -> str:
+        """Begin to take images, each handed to ``on_image`` with this camera's topic.
+
+        Returns:
+            The full name of the topic.
+        """
+        compressed = config.image_transport == "compressed"
+        kind, topic = (CompressedImage, f"{self.topic}/compressed") if compressed else (ImageMessage, self.topic)
+        qos = image_subscription(config.reliability)
+        images = self._node.create_subscription(kind, topic, lambda message: on_image(self.topic, message), qos)
+        infos = self._node.create_subscription(CameraInfo, info_of(images.topic_name), self._on_info, qos)
+        self._subscriptions = [images, infos]
+        return str(images.topic_name)
+
+    def shut(self) -> None:
+        """Take no more images."""
+        for subscription in self._subscriptions:
+            self._node.destroy_subscription(subscription)
+        self._subscriptions, self._info = [], None
+
+    @property
+    def source(self) -> str:
+        """Full name of the image topic and how many publish there, for whoever wonders why no image comes."""
+        name = str(self._subscriptions[0].topic_name) if self._subscriptions else self.topic
+        count = self._node.count_publishers(name)
+        return f"{name} ({count} publisher{'s' * (count != 1)})"
+
+    @property
+    def lens(self) -> Lens | None:
+        """What camera_info says of the lens; None before it came, or where it was not calibrated."""
+        info = self._info
+        if info is None or info.k[0] <= 0 or info.k[4] <= 0:
+            return None
+        return Lens(info.k[0], info.k[4], info.k[2], info.k[5], info.width, info.height)
+
+    def _on_info(self, message: CameraInfo) -> None:
+        self._info = message
+
+    def close(self) -> None:
+        """Take the topics away."""
+        self.shut()
+        for publisher in (
+            *(self._emotions, self._detections, self._labels, self._method),
+            *(self._annotated, self._jpeg),
+        ):
+            self._node.destroy_publisher(publisher)
+
+    def say_labels(self, model: str, labels: tuple[str, ...], floor: float) -> None:
+        """Publish the classes and the model for whoever comes later, too."""
+        header = Header()
+        header.stamp = self._node.get_clock().now().to_msg()
+        self._labels.publish(to_label_info(labels, floor, header))
+        self._method.publish(to_vision_info(model, self._labels.topic_name, header))
+
+    def publish(self, image: Image, perception: Perception, header: Header, jpeg_quality: int) -> None:
+        """What was perceived; detections and pictures only while somebody listens."""
+        self._emotions.publish(to_emotion_array(perception, header))
+        if self._detections.get_subscription_count():
+            self._detections.publish(to_detections(perception, header))
+        raw, jpeg = self._annotated.get_subscription_count(), self._jpeg.get_subscription_count()
+        if raw or jpeg:
+            picture = draw(image, perception)
+            if raw:
+                self._annotated.publish(to_message(picture, header))
+            if jpeg:
+                self._jpeg.publish(to_jpeg(picture, header, jpeg_quality))
