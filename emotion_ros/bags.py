@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,11 +14,12 @@ from rosbags.rosbag2 import StoragePlugin, Writer, WriterError
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 from rosbags.typesys.store import Typestore
 
-from emotion_ros.catalog import package_folders
+from emotion_ros.catalog import find_of_package
 from emotion_ros.encodings import decode, to_bgr
 from emotion_ros.errors import ImageError, OutputError, SourceError
+from emotion_ros.messages import Kinds, emotion_array, person_as_dict, seconds
 from emotion_ros.sources import Frame, place_of
-from emotion_ros.types import Box, Emotion, Hand, Image, Perception
+from emotion_ros.types import Image, Perception
 
 IMAGES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
 OURS = ("Hand", "Emotion", "EmotionArray")
@@ -40,7 +41,7 @@ def bag_frames(path: Path) -> Iterator[Frame]:
             message: Any = reader.deserialize(data, connection.msgtype)
             topic = _raw(connection.topic)
             numbers[topic] = numbers.get(topic, -1) + 1
-            yield Frame(topic, numbers[topic], _seconds(message.header), _pixels(message))
+            yield Frame(topic, numbers[topic], seconds(message.header), _pixels(message))
 
 
 class BagWithEmotions:
@@ -72,17 +73,19 @@ class BagWithEmotions:
         Raises:
             OutputError: it cannot be written.
         """
-        store = types()
         try:
             with _reader(self._bag) as reader, Writer(self.path, version=8, storage_plugin=_kind(self._bag)) as writer:
-                self._copy(reader, writer, store)
+                self._copy(reader, writer)
         except (OSError, WriterError) as error:
             raise OutputError(f"{self.path}: cannot be written: {error}") from error
 
-    def _copy(self, reader: AnyReader, writer: Writer, store: Typestore) -> None:
+    def _copy(self, reader: AnyReader, writer: Writer) -> None:
+        store = types()
         copies = {each.id: _same(writer, each, reader.typestore) for each in reader.connections}
         images = _images(reader, self._bag)
+        pictured = {each.id for each in images}
         topics = {_raw(each.topic) for each in images}
+        kinds = _kinds(store)
         added = {
             topic: writer.add_connection(
                 f"/{place_of(topic.lstrip('/'), len(topics) == 1)}emotions",
@@ -93,12 +96,12 @@ class BagWithEmotions:
         }
         for connection, time, data in reader.messages():
             writer.write(copies[connection.id], time, data)
-            if connection.id in {each.id for each in images}:
+            if connection.id in pictured:
                 message: Any = reader.deserialize(data, connection.msgtype)
                 topic = _raw(connection.topic)
-                perception = self._perceptions.get((topic, _seconds(message.header)))
+                perception = self._perceptions.get((topic, seconds(message.header)))
                 if perception is not None:
-                    emotions = _emotions(perception, message.header, store.types)
+                    emotions = emotion_array(perception, message.header, kinds)
                     writer.write(added[topic], time, store.serialize_cdr(emotions, "emotion_ros/msg/EmotionArray"))
 
 
@@ -115,19 +118,17 @@ def perceptions(path: Path) -> Iterator[dict[str, Any]]:
         for connection, _, data in reader.messages(ours):
             message: Any = reader.deserialize(data, connection.msgtype)
             yield {
-                "time": _seconds(message.header),
-                "people": [_person(each, message.labels) for each in message.emotions],
+                "time": seconds(message.header),
+                "people": [person_as_dict(each, message.labels) for each in message.emotions],
             }
 
 
 def types() -> Typestore:
     """The standard messages of ROS 2, and ours."""
     store = get_typestore(Stores.ROS2_HUMBLE)
-    folder = next((each / "msg" for each in package_folders() if (each / "msg" / "Emotion.msg").is_file()), None)
-    if folder is None:
-        raise SourceError("msg/Emotion.msg: not found beside this package; install it again")
     for name in OURS:
-        store.register(get_types_from_msg((folder / f"{name}.msg").read_text(), f"emotion_ros/msg/{name}"))
+        text = find_of_package(f"msg/{name}.msg").read_text()
+        store.register(get_types_from_msg(text, f"emotion_ros/msg/{name}"))
     return store
 
 
@@ -183,64 +184,12 @@ def _pixels(message: Any) -> Image | None:
         return None
 
 
-def _seconds(header: Any) -> float:
-    return float(header.stamp.sec + header.stamp.nanosec * 1e-9)
-
-
-def _emotions(perception: Perception, header: Any, kinds: Mapping[str, Any]) -> Any:
-    return kinds["emotion_ros/msg/EmotionArray"](
-        header=header,
-        model=perception.model,
-        labels=list(perception.labels),
-        width=perception.width,
-        height=perception.height,
-        emotions=[_emotion(person, kinds) for person in perception.people],
-        hands=[_hand(hand, kinds) for hand in perception.hands],
+def _kinds(store: Typestore) -> Kinds:
+    return Kinds(
+        store.types["emotion_ros/msg/EmotionArray"],
+        store.types["emotion_ros/msg/Emotion"],
+        store.types["emotion_ros/msg/Hand"],
+        store.types["sensor_msgs/msg/RegionOfInterest"],
+        store.types["geometry_msgs/msg/Point"],
+        np.asarray,
     )
-
-
-def _emotion(person: Emotion, kinds: Mapping[str, Any]) -> Any:
-    return kinds["emotion_ros/msg/Emotion"](
-        id=person.id,
-        label=person.label,
-        confidence=person.confidence,
-        probabilities=person.probabilities.astype(np.float32),
-        valence=person.valence,
-        arousal=person.arousal,
-        face=_region(person.face.box, kinds),
-        face_confidence=person.face.confidence,
-        quality=person.quality,
-        position=kinds["geometry_msgs/msg/Point"](*(person.position or (float("nan"),) * 3)),
-        hands=[_hand(hand, kinds) for hand in person.hands],
-    )
-
-
-def _hand(hand: Hand, kinds: Mapping[str, Any]) -> Any:
-    return kinds["emotion_ros/msg/Hand"](
-        side=hand.side,
-        gesture=hand.gesture,
-        gesture_confidence=hand.gesture_confidence,
-        box=_region(hand.box, kinds),
-        confidence=hand.confidence,
-        landmarks_x=np.ascontiguousarray(hand.landmarks[:, 0], np.float32),
-        landmarks_y=np.ascontiguousarray(hand.landmarks[:, 1], np.float32),
-    )
-
-
-def _region(box: Box, kinds: Mapping[str, Any]) -> Any:
-    x, y, width, height = box.rounded()
-    return kinds["sensor_msgs/msg/RegionOfInterest"](
-        x_offset=x, y_offset=y, width=width, height=height, do_rectify=False
-    )
-
-
-def _person(message: Any, labels: list[str]) -> dict[str, Any]:
-    shares = dict(zip(labels, np.asarray(message.probabilities, float).tolist(), strict=True))
-    return {
-        "id": message.id,
-        "label": message.label,
-        "confidence": message.confidence,
-        "probabilities": shares,
-        "valence": None if np.isnan(message.valence) else message.valence,
-        "arousal": None if np.isnan(message.arousal) else message.arousal,
-    }

@@ -56,19 +56,26 @@ def package_folders() -> Iterator[Path]:
     yield Path(__file__).resolve().parent.parent
 
 
+def find_of_package(name: str) -> Path:
+    """A file that comes with this package, by its path in the source tree.
+
+    Raises:
+        ConfigError: it is not installed.
+    """
+    places = [*package_folders()]
+    found = next((folder / name for folder in places if (folder / name).is_file()), None)
+    if found is None:
+        raise ConfigError(f"{name}: not found in {', '.join(map(str, places))}; install the package again")
+    return found
+
+
 def default_gestures() -> Path:
     """``config/gestures.yaml`` of this package.
 
     Raises:
         ConfigError: it is not installed.
     """
-    places = [folder / "config" / "gestures.yaml" for folder in package_folders()]
-    found = next((path for path in places if path.is_file()), None)
-    if found is None:
-        raise ConfigError(
-            f"gestures.yaml: not found in {', '.join(str(path.parent) for path in places)}; install it again"
-        )
-    return found
+    return find_of_package("config/gestures.yaml")
 
 
 def download_folder() -> Path:

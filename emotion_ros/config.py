@@ -144,8 +144,7 @@ class PipelineConfig:
     )
     gesture_emotions: str = option(
         "{thumb_up: happy, waving: happy, thumb_down: angry, fist: angry}",
-        "which emotion a gesture speaks for, in YAML; classes that the model does not have are an error once "
-        "gesture_weight is above 0",
+        "which emotion a gesture speaks for, in YAML; a table of your own may name only what there is",
     )
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import yaml
 
 from emotion_ros.errors import ConfigError
-from emotion_ros.types import Box, Hand, Points
+from emotion_ros.types import Box, Hand, Points, ramp
 
 NONE = "none"
 """Gesture of a hand that fits no rule."""
@@ -131,9 +131,7 @@ class GestureReader:
 
     def forget(self, stamp: float) -> None:
         """Drop what is older than any gesture needs; or all, where time jumped back."""
-        self._tracks = {
-            key: track for key, track in self._tracks.items() if 0 <= stamp - track[-1][0] <= max(self._memory, 0.0)
-        }
+        self._tracks = {key: track for key, track in self._tracks.items() if 0 <= stamp - track[-1][0] <= self._memory}
 
     def _read(self, owner: str, face: Box | None, hand: Hand, stamp: float) -> Hand:
         swings = 0
@@ -164,20 +162,16 @@ def _fit(hand: Seen, shape: Shape) -> float:
     points = hand.points
     if shape.swings > hand.swings:
         return 0.0
-    fits = [_ramp(extension(points, finger), *STATES[state]) for finger, state in shape.fingers.items()]
-    fits += [_ramp(_off(points, finger, way), *TURNED) for finger, way in shape.points.items()]
+    fits = [ramp(extension(points, finger), *STATES[state]) for finger, state in shape.fingers.items()]
+    fits += [ramp(_off(points, finger, way), *TURNED) for finger, way in shape.points.items()]
     size = palm(points)
     for (first, second), (least, largest) in shape.distances.items():
         apart = _distance(points[JOINTS[first]], points[JOINTS[second]]) / size
-        fits += [_ramp(apart, least - SOFT, least + SOFT), _ramp(apart, largest + SOFT, largest - SOFT)]
+        fits += [ramp(apart, least - SOFT, least + SOFT), ramp(apart, largest + SOFT, largest - SOFT)]
     if shape.on_face:
         share = 0.0 if hand.face is None else _share_inside(points, hand.face)
-        fits.append(_ramp(share, shape.on_face - SOFT, shape.on_face + SOFT))
+        fits.append(ramp(share, shape.on_face - SOFT, shape.on_face + SOFT))
     return min(fits, default=1.0)
-
-
-def _ramp(value: float, never: float, surely: float) -> float:
-    return min(max((value - never) / (surely - never), 0.0), 1.0)
 
 
 def _distance(first: Points, second: Points) -> float:

@@ -96,10 +96,7 @@ class Pipeline:
         Raises:
             EmotionRosError: as at the beginning; what ran before goes on.
         """
-        judge = _Judge(config)
-        faces = np.zeros((judge.classifier.contract.size,) * 2 + (3,), np.uint8)
-        judge.classifier.classify([faces])
-        self._judge = judge
+        self._judge = _Judge(config)
 
     def perceive(self, image: Image, stamp: float, camera: str = "") -> Perception:
         """All people and hands in one image; see :meth:`perceive_all`."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from emotion_ros.types import Face, Image
+from emotion_ros.types import Face, Image, ramp
 
 SMALL, ENOUGH = 16.0, 48.0
 """Pixels of the shorter side at which a face says nothing and all: the shipped classifier sees 48 × 48."""
@@ -35,7 +35,7 @@ def quality(image: Image, face: Face) -> float:
     crop = image[y : y + height, x : x + width]
     if crop.size == 0:
         return LEAST
-    size = _ramp(min(width, height), SMALL, ENOUGH)
+    size = ramp(min(width, height), SMALL, ENOUGH)
     inside = x > 0 and y > 0 and x + width < image.shape[1] and y + height < image.shape[0]
     return max(min(size, _sharp(crop), _frontal(face), 1.0 if inside else CUT), LEAST)
 
@@ -59,12 +59,8 @@ def turn(face: Face) -> float:
 
 
 def _sharp(crop: Image) -> float:
-    return _ramp(sharpness(crop), BLURRED, SHARP)
+    return ramp(sharpness(crop), BLURRED, SHARP)
 
 
 def _frontal(face: Face) -> float:
-    return _ramp(turn(face), PROFILE, FRONTAL)
-
-
-def _ramp(value: float, never: float, surely: float) -> float:
-    return min(max((value - never) / (surely - never), 0.0), 1.0)
+    return ramp(turn(face), PROFILE, FRONTAL)

@@ -153,8 +153,8 @@ def _person_as_dict(person: Emotion, labels: tuple[str, ...]) -> dict[str, Any]:
         "label": person.label,
         "confidence": round(person.confidence, 4),
         "probabilities": {label: round(float(value), 4) for label, value in pairs},
-        "valence": _number(person.valence),
-        "arousal": _number(person.arousal),
+        "valence": finite(person.valence),
+        "arousal": finite(person.arousal),
         "face": list(person.face.box.rounded()),
         "face_confidence": round(person.face.confidence, 4),
         "quality": round(person.quality, 4),
@@ -174,6 +174,11 @@ def _hand_as_dict(hand: Hand) -> dict[str, Any]:
     }
 
 
-def _number(value: float) -> float | None:
-    """JSON knows no NaN."""
+def finite(value: float) -> float | None:
+    """The value to four places, or None for NaN, which JSON does not know."""
     return None if np.isnan(value) else round(value, 4)
+
+
+def ramp(value: float, never: float, surely: float) -> float:
+    """How far a value has come from where something is never so to where it surely is, 0…1."""
+    return min(max((value - never) / (surely - never), 0.0), 1.0)

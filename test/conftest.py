@@ -100,12 +100,18 @@ def listener():
 
 
 @pytest.fixture
-def start():
-    """A function that starts a node of this package in a process of its own; all are killed at the end."""
+def start(spawn):
+    """A function that starts a node of this package in a process of its own."""
+    return lambda executable, **parameters: spawn(*Process(executable, parameters).command())
+
+
+@pytest.fixture
+def spawn():
+    """A function that runs a command in a process of its own; all are killed at the end."""
     processes = []
 
-    def run(executable, **parameters):
-        command = Process(executable, parameters).command()
+    def run(*command):
+        command = [str(each) for each in command]
         processes.append(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True))
         return processes[-1]
 

@@ -2,7 +2,6 @@
 
 import ast
 import signal
-import subprocess
 import sys
 from pathlib import Path
 
@@ -14,19 +13,9 @@ EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 
 
 @pytest.fixture
-def example():
+def example(spawn):
     """A function that runs an example in a process of its own."""
-    processes = []
-
-    def run(name, *arguments):
-        command = [sys.executable, str(EXAMPLES / name), *map(str, arguments)]
-        processes.append(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True))
-        return processes[-1]
-
-    yield run
-    for process in processes:
-        process.kill()
-        process.communicate()
+    return lambda name, *arguments: spawn(sys.executable, EXAMPLES / name, *arguments)
 
 
 def test_listener_prints_who_is_there(start, example):

@@ -190,8 +190,7 @@ def test_labelled_landmarks_of_real_hands(shared, shipped):
         rows = [(row[0], np.array(row[1:], np.float32).reshape(21, 2)) for row in csv.reader(file)]
     right, mistaken = confusion((KEYPOINTS[name], gesture(Seen(points), shipped)[0]) for name, points in rows)
     assert right["open_palm"] > 0.94
-    assert right["fist"] > 0.91
-    assert right["pointing"] > 0.84  # one in seven of these points into the camera, where a finger looks like a dot
+    assert min(right["fist"], right["pointing"]) >= 0.92
     assert max(mistaken.values()) <= 0.05
 
 

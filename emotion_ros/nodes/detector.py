@@ -19,6 +19,7 @@ from std_srvs.srv import SetBool
 from emotion_ros.config import DetectorConfig, PipelineConfig, options
 from emotion_ros.encodings import decode
 from emotion_ros.errors import EmotionRosError
+from emotion_ros.messages import seconds
 from emotion_ros.nodes.camera import Camera
 from emotion_ros.nodes.health import Health
 from emotion_ros.nodes.images import to_bgr
@@ -269,8 +270,7 @@ def give_back_memory() -> None:
 
 def _shot(camera: Camera, message: Any) -> Shot:
     image = decode(message) if isinstance(message, CompressedImage) else to_bgr(message)
-    stamp = message.header.stamp.sec + message.header.stamp.nanosec * 1e-9
-    return Shot(image, stamp, camera.topic, camera.lens)
+    return Shot(image, seconds(message.header), camera.topic, camera.lens)
 
 
 def main() -> int:

@@ -24,6 +24,7 @@ from sensor_msgs.msg import Image as ImageMessage
 from std_msgs.msg import Header
 
 from emotion_ros.drawing import letterbox
+from emotion_ros.messages import seconds
 from emotion_ros.nodes.images import to_message
 from emotion_ros.types import Emotion, Face, Hand, Image, Perception
 
@@ -94,7 +95,7 @@ class Humans:
 
     def publish(self, camera: str, image: Image, perception: Perception, header: Header, memory: float) -> None:
         """Tell of everybody in a camera's image; whoever it has not seen for ``memory`` seconds vanishes."""
-        now = header.stamp.sec + header.stamp.nanosec * 1e-9
+        now = seconds(header)
         for person in perception.people:
             known = self._people.get(person.id) or self._appear(person.id, camera)
             known.seen = now

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 import numpy as np
 from geometry_msgs.msg import Point
-from numpy.typing import NDArray
 from sensor_msgs.msg import RegionOfInterest
 from std_msgs.msg import Header
 from vision_msgs.msg import (
@@ -19,23 +18,21 @@ from vision_msgs.msg import (
     VisionInfo,
 )
 
+from emotion_ros.messages import Kinds, emotion_array
 from emotion_ros.msg import Emotion as EmotionMessage
 from emotion_ros.msg import EmotionArray
 from emotion_ros.msg import Hand as HandMessage
-from emotion_ros.types import Box, Emotion, Hand, Perception, Position
+from emotion_ros.types import Box, Perception
+
+KINDS = Kinds(
+    EmotionArray, EmotionMessage, HandMessage, RegionOfInterest, Point, lambda values: array("f", values.tobytes())
+)
+"""Of rclpy."""
 
 
 def to_emotion_array(perception: Perception, header: Header) -> EmotionArray:
     """Everything in one message; the header is the image's."""
-    return EmotionArray(
-        header=header,
-        model=perception.model,
-        labels=list(perception.labels),
-        width=perception.width,
-        height=perception.height,
-        emotions=[_emotion(person) for person in perception.people],
-        hands=[_hand(hand) for hand in perception.hands],
-    )
+    return emotion_array(perception, header, KINDS)
 
 
 def to_detections(perception: Perception, header: Header) -> Detection2DArray:
@@ -61,48 +58,6 @@ def to_label_info(labels: Sequence[str], floor: float, header: Header) -> LabelI
 def to_vision_info(model: str, labels_topic: str, header: Header) -> VisionInfo:
     """The model, and the topic where its classes are."""
     return VisionInfo(header=header, method=model, database_location=labels_topic)
-
-
-def _emotion(person: Emotion) -> EmotionMessage:
-    return EmotionMessage(
-        id=person.id,
-        label=person.label,
-        confidence=person.confidence,
-        probabilities=_floats(person.probabilities),
-        valence=person.valence,
-        arousal=person.arousal,
-        face=_region(person.face.box),
-        face_confidence=person.face.confidence,
-        quality=person.quality,
-        position=_point(person.position),
-        hands=[_hand(hand) for hand in person.hands],
-    )
-
-
-def _point(place: Position | None) -> Point:
-    x, y, z = place or (float("nan"),) * 3
-    return Point(x=x, y=y, z=z)
-
-
-def _floats(values: NDArray[np.float32]) -> array[float]:
-    return array("f", values.astype(np.float32).tobytes())
-
-
-def _hand(hand: Hand) -> HandMessage:
-    return HandMessage(
-        side=hand.side,
-        gesture=hand.gesture,
-        gesture_confidence=hand.gesture_confidence,
-        box=_region(hand.box),
-        confidence=min(hand.confidence, 1.0),
-        landmarks_x=np.ascontiguousarray(hand.landmarks[:, 0], np.float32),
-        landmarks_y=np.ascontiguousarray(hand.landmarks[:, 1], np.float32),
-    )
-
-
-def _region(box: Box) -> RegionOfInterest:
-    x, y, width, height = box.rounded()
-    return RegionOfInterest(x_offset=x, y_offset=y, width=width, height=height)
 
 
 def _detection(box: Box, scores: list[tuple[str, float]], id: str, header: Header) -> Detection2D:

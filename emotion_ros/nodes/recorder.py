@@ -6,12 +6,12 @@ import json
 from pathlib import Path
 from typing import Any, TextIO
 
-import numpy as np
 from rclpy.node import Node
 from sensor_msgs.msg import Image as ImageMessage
 
 from emotion_ros.config import RecorderConfig
 from emotion_ros.errors import OutputError
+from emotion_ros.messages import person_as_dict, seconds
 from emotion_ros.msg import EmotionArray
 from emotion_ros.nodes.images import to_bgr
 from emotion_ros.nodes.main import spin_node
@@ -54,8 +54,13 @@ class Recorder(Node):
 
     def _on_emotions(self, message: EmotionArray) -> None:
         self.images += 1
-        people = [_person(each, message.labels) for each in message.emotions]
-        line = {"time": _seconds(message), "width": message.width, "height": message.height, "people": people}
+        people = [person_as_dict(each, message.labels) for each in message.emotions]
+        line = {
+            "time": round(seconds(message.header), 6),
+            "width": message.width,
+            "height": message.height,
+            "people": people,
+        }
         self._write(json.dumps(line) + "\n")
         for person in people:
             self.faces += 1
@@ -72,7 +77,7 @@ class Recorder(Node):
             self.get_logger().error(f"{self._lines.name}: cannot be written: {error}", throttle_duration_sec=5.0)
 
     def _on_annotated(self, message: ImageMessage) -> None:
-        self._video.add(to_bgr(message), _seconds(message))
+        self._video.add(to_bgr(message), seconds(message.header))
 
 
 def _open_lines(folder: Path) -> TextIO:
@@ -81,31 +86,6 @@ def _open_lines(folder: Path) -> TextIO:
         return (folder / "emotions.jsonl").open("w")
     except OSError as error:
         raise OutputError(f"{folder}: expected a folder that can be written to: {error.strerror}") from error
-
-
-def _seconds(message: Any) -> float:
-    return round(float(message.header.stamp.sec + message.header.stamp.nanosec * 1e-9), 6)
-
-
-def _person(message: Any, labels: list[str]) -> dict[str, Any]:
-    face = message.face
-    probabilities = np.round(np.asarray(message.probabilities, float), 4).tolist()
-    return {
-        "id": message.id,
-        "label": message.label,
-        "confidence": round(message.confidence, 4),
-        "probabilities": dict(zip(labels, probabilities, strict=True)),
-        "valence": _number(message.valence),
-        "arousal": _number(message.arousal),
-        "quality": round(message.quality, 4),
-        "face": [face.x_offset, face.y_offset, face.width, face.height],
-        "hands": [{"side": hand.side, "gesture": hand.gesture} for hand in message.hands],
-    }
-
-
-def _number(value: float) -> float | None:
-    """JSON knows no NaN."""
-    return None if np.isnan(value) else round(value, 4)
 
 
 def _described(image: int, person: dict[str, Any]) -> str:
