@@ -74,6 +74,10 @@ class Listener:
         self.node.create_subscription(kind, topic, heard.append, depth)
         return heard
 
+    def settle(self):
+        """Wait until the other side knows of a new connection too; what is sent before may be lost, answers as well."""
+        time.sleep(0.5)
+
     def until(self, condition, seconds=20):
         """Spin until a condition holds; what it gave last."""
         deadline = time.monotonic() + seconds
@@ -85,6 +89,7 @@ class Listener:
         """The answer of a service."""
         client = self.node.create_client(kind, name)
         assert client.wait_for_service(20), f"no service {name}"
+        self.settle()
         future = client.call_async(request)
         assert self.until(future.done), f"no answer from {name}"
         return future.result()

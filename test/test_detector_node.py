@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from emotion_ros.msg import EmotionArray
 from lifecycle_msgs.msg import Transition
@@ -25,9 +26,6 @@ from emotion_ros.catalog import default_model
 from emotion_ros.encodings import decode
 from emotion_ros.nodes.images import to_jpeg, to_message
 
-MATCHED = 0.5
-"""Seconds after which the other side knows of a connection too; what is sent before that, best effort, may be lost."""
-
 
 @pytest.fixture
 def camera(listener):
@@ -37,7 +35,7 @@ def camera(listener):
     def publish(message):
         if not publisher.get_subscription_count():
             assert listener.until(publisher.get_subscription_count), "the detector did not come up"
-            time.sleep(MATCHED)
+            listener.settle()
         publisher.publish(message)
 
     return publish
@@ -53,6 +51,7 @@ def set_parameter(listener, name, value):
     kinds = {
         float: ("double_value", ParameterType.PARAMETER_DOUBLE),
         str: ("string_value", ParameterType.PARAMETER_STRING),
+        list: ("string_array_value", ParameterType.PARAMETER_STRING_ARRAY),
     }
     field, kind = kinds[type(value)]
     request = SetParameters.Request()
@@ -130,7 +129,7 @@ def test_truncated_jpeg_costs_only_itself(listener, start, portrait):
     publisher = listener.node.create_publisher(CompressedImage, "image_raw/compressed", 5)
     heard = listener.hear(EmotionArray, "emotions")
     assert listener.until(publisher.get_subscription_count)
-    time.sleep(MATCHED)
+    listener.settle()
     good = to_jpeg(portrait, header(), 90)
     publisher.publish(CompressedImage(header=header(), format=good.format, data=good.data[:5000]))
     time.sleep(0.3)
@@ -239,7 +238,7 @@ def test_one_node_serves_several_cameras_and_none_starves(listener, start, portr
     right = listener.node.create_publisher(Image, "right_eye", 5)
     of_left, of_right = listener.hear(EmotionArray, "left/emotions"), listener.hear(EmotionArray, "right_eye/emotions")
     assert listener.until(lambda: left.get_subscription_count() and right.get_subscription_count())
-    time.sleep(MATCHED)
+    listener.settle()
     for step in range(60):  # one camera is ten times as fast as the other
         left.publish(to_message(portrait, header(step)))
         if step % 10 == 0:
@@ -272,6 +271,22 @@ def test_camera_info_gives_positions_in_metres(listener, camera, start, portrait
     assert person.position.x / person.position.z == pytest.approx((middle - 320) / 500, abs=0.05)
 
 
+def test_camera_info_is_passed_on_to_where_the_annotated_images_are(listener, start, portrait):
+    start("detector", hands=False, image_topics=["front/image_raw"])
+    images = listener.node.create_publisher(Image, "front/image_raw", 5)
+    infos = listener.node.create_publisher(CameraInfo, "front/camera_info", 5)
+    annotated, passed_on = listener.hear(Image, "annotated"), listener.hear(CameraInfo, "camera_info")
+    assert listener.until(lambda: images.get_subscription_count() and infos.get_subscription_count())
+    assert listener.until(lambda: listener.node.count_publishers("camera_info"))
+    listener.settle()
+    info = CameraInfo(header=header(), width=640, height=480, k=[500.0, 0.0, 320.0, 0.0, 500.0, 240.0, 0.0, 0.0, 1.0])
+    infos.publish(info)
+    images.publish(to_message(portrait, header()))
+    assert listener.until(lambda: annotated and passed_on)
+    assert passed_on == [info]
+    assert annotated[0].header == info.header
+
+
 def test_classes_and_model_reach_whoever_comes_later(listener, start):
     start("detector", hands=False, label_map="{joy: [happy]}")
     late = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
@@ -296,6 +311,7 @@ def test_parameters_are_described(listener, start):
 @pytest.mark.parametrize(
     ("parameters", "text"),
     [
+        ({"image_topics": ["no topic!"]}, "no topic!"),
         ({"model": "/none.onnx"}, "found no such file"),
         ({"provider": "cuda"}, "not in this ONNX Runtime"),
         ({"face_detector": "yunet"}, "models fetch"),
@@ -311,13 +327,41 @@ def test_node_lives_on_without_its_model_and_can_be_mended(listener, camera, sta
     assert listener.until(error), "no diagnostics of an error"
     assert text in error()[0].message
     assert state(listener) == "unconfigured"
-    cure = {"model": str(default_model()), "provider": "cpu", "face_detector": "mediapipe"}
+    cure = {
+        "image_topics": ["image_raw"],
+        "model": str(default_model()),
+        "provider": "cpu",
+        "face_detector": "mediapipe",
+    }
     for name in parameters:
         assert set_parameter(listener, name, cure[name]).successful
     assert change_state(listener, Transition.TRANSITION_CONFIGURE)
     assert change_state(listener, Transition.TRANSITION_ACTIVATE)
     camera(to_message(portrait, header()))
     assert listener.until(lambda: heard)
+
+
+def test_transition_that_goes_wrong_leads_back_to_unconfigured_and_says_why(monkeypatch):
+    from emotion_ros.nodes import detector
+
+    def fail(*_):
+        raise RuntimeError("no more subscriptions")
+
+    rclpy.init(args=["--ros-args", "-r", "__ns:=/apart"])  # later tests must not meet its services
+    node = detector.Detector()
+    try:
+        with monkeypatch.context() as broken:
+            broken.setattr(detector.Camera, "open", fail)
+            node.start()
+        assert node._trouble == "activating went wrong: RuntimeError('no more subscriptions'); configure again"
+        assert node._pipeline is node._worker is None
+        assert node._state_machine.current_state[1] == "unconfigured"
+        node.start()
+        assert (node._state, node._trouble) == ("active", "")
+    finally:
+        node.stop()
+        node.destroy_node()
+        rclpy.try_shutdown()
 
 
 def test_lifecycle_goes_round(listener, camera, start, portrait):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from rclpy.node import Node
@@ -14,6 +14,7 @@ from vision_msgs.msg import Detection2DArray, LabelInfo, VisionInfo
 
 from emotion_ros.config import DetectorConfig
 from emotion_ros.drawing import draw
+from emotion_ros.errors import ConfigError
 from emotion_ros.geometry import Lens
 from emotion_ros.msg import EmotionArray
 from emotion_ros.nodes.images import to_jpeg, to_message
@@ -26,6 +27,22 @@ from emotion_ros.types import Image, Perception
 def info_of(topic: str) -> str:
     """The camera_info that belongs to a resolved image topic: its neighbour, by the convention of image_transport."""
     return posixpath.join(posixpath.dirname(topic.removesuffix("/compressed")), "camera_info")
+
+
+def check_topics(node: Node, topics: Sequence[str]) -> None:
+    """See that images can be asked for there.
+
+    Raises:
+        ConfigError: there is no topic, or ROS does not allow its name.
+    """
+    if not topics:
+        raise ConfigError("image_topics: expected at least one topic, got none")
+    for topic in topics:
+        try:
+            node.resolve_topic_name(topic)
+        except RuntimeError as error:  # what rcl says, and where in its source
+            why = str(error).partition(", at ")[0]
+            raise ConfigError(f"image_topics: expected names of topics, got {topic!r}: {why}") from error
 
 
 class Camera:
@@ -42,7 +59,8 @@ class Camera:
         self._node = node
         self._subscriptions: list[Any] = []
         self._info: CameraInfo | None = None
-        place = place_of(topic, alone)
+        self._passed_on: Any = None
+        self._place = place = place_of(topic, alone)
         make = node.create_publisher
         self._emotions = make(EmotionArray, f"{place}emotions", PUBLISH)
         self._detections = make(Detection2DArray, f"{place}detections", PUBLISH)
@@ -63,13 +81,18 @@ class Camera:
         images = self._node.create_subscription(kind, topic, lambda message: on_image(self.topic, message), qos)
         infos = self._node.create_subscription(CameraInfo, info_of(images.topic_name), self._on_info, qos)
         self._subscriptions = [images, infos]
+        beside = f"{self._place}camera_info"
+        if self._node.resolve_topic_name(beside) != infos.topic_name:  # else the camera's own is beside our images too
+            self._passed_on = self._node.create_publisher(CameraInfo, beside, PUBLISH)
         return str(images.topic_name)
 
     def shut(self) -> None:
         """Take no more images."""
         for subscription in self._subscriptions:
             self._node.destroy_subscription(subscription)
-        self._subscriptions, self._info = [], None
+        if self._passed_on is not None:
+            self._node.destroy_publisher(self._passed_on)
+        self._subscriptions, self._info, self._passed_on = [], None, None
 
     @property
     def source(self) -> str:
@@ -88,6 +111,8 @@ class Camera:
 
     def _on_info(self, message: CameraInfo) -> None:
         self._info = message
+        if self._passed_on is not None:
+            self._passed_on.publish(message)
 
     def close(self) -> None:
         """Take the topics away."""

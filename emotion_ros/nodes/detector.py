@@ -6,7 +6,8 @@ import ctypes
 import gc
 import threading
 import traceback
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
@@ -20,7 +21,7 @@ from emotion_ros.config import DetectorConfig, PipelineConfig, options
 from emotion_ros.encodings import decode
 from emotion_ros.errors import EmotionRosError
 from emotion_ros.messages import seconds
-from emotion_ros.nodes.camera import Camera
+from emotion_ros.nodes.camera import Camera, check_topics
 from emotion_ros.nodes.health import Health
 from emotion_ros.nodes.images import to_bgr
 from emotion_ros.nodes.main import spin_node, until_shutdown
@@ -60,21 +61,24 @@ class Detector(LifecycleNode):
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Load the models and warm them up."""
         try:
+            check_topics(self, self.config.image_topics)
             self._pipeline = Pipeline(self._pipeline_config)
         except EmotionRosError as error:
             self._trouble = str(error)
             self.get_logger().error(str(error))
             return TransitionCallbackReturn.FAILURE
-        topics = self.config.image_topics
-        self._cameras = {topic: Camera(self, topic, len(topics) == 1) for topic in topics}
-        self._humans = self._tell_of_humans() if self.config.humans else None
+        with self._telling("configuring"):
+            topics = self.config.image_topics
+            self._cameras = {topic: Camera(self, topic, len(topics) == 1) for topic in topics}
+            self._humans = self._tell_of_humans() if self.config.humans else None
+            self._announce()
         self._state, self._trouble = "inactive", ""
-        self._announce()
         return TransitionCallbackReturn.SUCCESS
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Begin to take images."""
-        self._open()
+        with self._telling("activating"):
+            self._open()
         self._state = "active"
         return super().on_activate(state)
 
@@ -97,7 +101,6 @@ class Detector(LifecycleNode):
 
     def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
         """A transition went wrong: free everything, to be configured anew."""
-        self._trouble = f"the transition from {state.label} went wrong; see the log, then configure again"
         self.stop()
         return TransitionCallbackReturn.SUCCESS
 
@@ -110,6 +113,16 @@ class Detector(LifecycleNode):
         """End the worker and free everything; also called once before the node is destroyed."""
         self._shut()
         self._free()
+
+    @contextmanager
+    def _telling(self, doing: str) -> Iterator[None]:
+        """rclpy goes to :meth:`on_error` without a word of what was raised: keep it for the log and diagnostics."""
+        try:
+            yield
+        except Exception as error:
+            self._trouble = f"{doing} went wrong: {error!r}; configure again"
+            self.get_logger().error("".join(traceback.format_exception(error)))
+            raise
 
     def _tell_of_humans(self) -> Humans | None:
         try:
