@@ -112,7 +112,7 @@ def start(spawn):
 
 @pytest.fixture
 def spawn():
-    """A function that runs a command in a process of its own; all are killed at the end."""
+    """A function that runs a command in a process of its own; all are ended at the end."""
     processes = []
 
     def run(*command):
@@ -121,9 +121,14 @@ def spawn():
         return processes[-1]
 
     yield run
+    for process in processes:  # killed ones would leave their shared memory behind
+        process.terminate()
     for process in processes:
-        process.kill()
-        process.communicate()
+        try:
+            process.communicate(timeout=5)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate()
 
 
 @pytest.fixture(scope="session")

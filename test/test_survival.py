@@ -22,6 +22,7 @@ from emotion_ros.detection import FACE_DETECTORS
 from emotion_ros.encodings import ENCODINGS, decode, to_bgr
 from emotion_ros.errors import ImageError
 from emotion_ros.nodes.images import to_jpeg, to_message
+from emotion_ros.nodes.shared_memory import SEGMENTS, SETTLED
 from emotion_ros.pipeline import Pipeline
 from emotion_ros.types import Box, Face
 
@@ -66,6 +67,27 @@ def test_images_flow_again_after_processes_are_killed_in_any_order(listener, sta
         running[name] = begin[name]()
         heard.clear()
         assert listener.until(lambda: len(heard) > 3 and heard[-1].emotions, 30), f"silent after {name} was killed"
+
+
+def test_shared_memory_of_killed_processes_is_freed_by_the_next_to_start(listener, start):
+    def segments():
+        return {path.name for path in SEGMENTS.glob("fastdds_????????????????")}
+
+    before = segments()
+    killed = start("image_source", source="sample", loop=True, rate=5.0)
+    heard = listener.hear(Image, "image_raw")
+    assert listener.until(lambda: heard)
+    left = segments() - before
+    killed.kill()
+    killed.wait()
+    assert left <= segments()
+    time.sleep(SETTLED)
+    start("image_source", source="sample", loop=True, rate=5.0)
+    heard.clear()
+    assert listener.until(lambda: heard)
+    assert left
+    assert not left & segments()
+    assert listener.until(lambda: len(heard) > 5), "the memory of a living process was freed"
 
 
 SUBSCRIBER = """

@@ -13,6 +13,7 @@ from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.impl.implementation_singleton import rclpy_implementation
 
 from emotion_ros.errors import EmotionRosError
+from emotion_ros.nodes.shared_memory import sweep
 
 LOOK_UP = 0.2
 """Seconds after which a node that nothing wakes looks whether it was interrupted: rclpy wakes it before the context is
@@ -39,6 +40,7 @@ def spin_node(create: Callable[[], Any]) -> int:
     # while files are finished, however often Ctrl-C comes.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: None)
+    sweep()
     rclpy.init()
     try:
         _spin(create)
