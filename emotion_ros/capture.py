@@ -15,8 +15,9 @@ import cv2
 import numpy as np
 
 from emotion_ros.config import PipelineConfig
-from emotion_ros.detection import FACE_DETECTORS, HAND_DETECTORS
+from emotion_ros.detection import HAND_DETECTORS
 from emotion_ros.errors import ConfigError, OutputError
+from emotion_ros.pipeline import open_faces
 from emotion_ros.sources import frames, is_camera
 from emotion_ros.types import Image
 
@@ -132,7 +133,7 @@ def sharpness(image: Image) -> float:
 def checks(require: Sequence[str]) -> Callable[[Image], str]:
     """A function that says why a picture is refused; an empty text where it is not."""
     config = PipelineConfig()
-    faces = FACE_DETECTORS["mediapipe"](None) if "face" in require else None
+    faces = open_faces(config) if "face" in require else None
     hands = HAND_DETECTORS["mediapipe"](config.hand_confidence, config.max_hands) if "hand" in require else None
 
     def check(image: Image) -> str:

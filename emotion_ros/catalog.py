@@ -19,6 +19,7 @@ from tqdm import tqdm
 from emotion_ros.errors import ConfigError, ModelError, OutputError
 
 DEFAULT_MODEL = "emotion_resnet18.onnx"
+FACE_MODEL = "emotion_faces.onnx"
 TIMEOUT = 30
 """Seconds without an answer after which a download is given up."""
 
@@ -91,6 +92,15 @@ def default_model() -> Path:
         ModelError: it is not installed.
     """
     return _find_file(DEFAULT_MODEL)
+
+
+def default_face_model() -> Path:
+    """The face detector of this package.
+
+    Raises:
+        ModelError: it is not installed.
+    """
+    return _find_file(FACE_MODEL)
 
 
 def find_model(name: str) -> Path:

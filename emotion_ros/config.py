@@ -103,8 +103,15 @@ def build(config: type[C], values: Mapping[str, object]) -> C:
 class PipelineConfig:
     """How an image is looked at."""
 
-    face_detector: str = option("mediapipe", "face detector", choices=("mediapipe", "mediapipe_full", "yunet"))
-    face_model: str = option("", "model file of the face detector, or its name in the catalog; only yunet needs one")
+    face_detector: str = option(
+        "mediapipe", "face detector", choices=("emotion_faces", "mediapipe", "mediapipe_full", "yunet")
+    )
+    face_model: str = option(
+        "", "model file of emotion_faces or yunet, or its name in the catalog; empty: the one of this package"
+    )
+    face_input: int = option(
+        640, "side of an image, in pixels, above which emotion_faces shrinks it first", minimum=32, maximum=8192
+    )
     face_confidence: float = option(0.5, "faces below this are not reported", minimum=0.0, maximum=1.0, live=True)
     min_face_size: int = option(
         24, "faces with a shorter side, in pixels, are not reported", minimum=1, maximum=4096, live=True
@@ -199,7 +206,29 @@ class CaptureConfig:
 
 
 @dataclass(frozen=True)
-class TrainConfig:
+class LoopConfig:
+    """How any network is trained."""
+
+    epochs: int = option(36, "passes over the training images", minimum=1, maximum=10000)
+    batch_size: int = option(256, "images per step", minimum=2, maximum=4096)
+    workers: int = option(0, "processes that fetch batches; 0: none, the images are in memory", minimum=0, maximum=64)
+    optimizer: str = option("sgd", "sgd for networks of convolutions, adamw for vit", choices=("sgd", "adamw"))
+    lr: float = option(0.1, "peak learning rate of the one-cycle schedule", minimum=1e-6, maximum=10.0)
+    momentum: float = option(0.9, "momentum of SGD (Nesterov)", minimum=0.0, maximum=0.999)
+    wd: float = option(5e-4, "weight decay", minimum=0.0, maximum=1.0)
+    ema: float = option(0.995, "decay of the averaged weights per step", minimum=0.0, maximum=0.99999)
+    patience: int = option(
+        0, "epochs without a better val accuracy before it stops; 0: never", minimum=0, maximum=10000
+    )
+    seed: int = option(1, "seed of everything random", minimum=0, maximum=2**31 - 1)
+    precision: str = option(
+        "auto", "arithmetic; auto: bf16 where the processor has it", choices=("auto", "32-true", "bf16-mixed")
+    )
+    wandb: bool = option(False, "log to Weights & Biases too (WANDB_MODE=offline keeps it on this machine)")
+
+
+@dataclass(frozen=True)
+class TrainConfig(LoopConfig):
     """How a classifier is trained."""
 
     arch: str = option("resnet18", "architecture", choices=("resnet18", "cnn8", "tiny", "vit", "vit_b16"))
@@ -218,13 +247,6 @@ class TrainConfig:
         "weights to start from: emotion (the model of this package, where the architecture is its), none, imagenet "
         "(from the hub), a file (.ckpt or .onnx), or a folder with a hub model",
     )
-    epochs: int = option(36, "passes over the training images", minimum=1, maximum=10000)
-    batch_size: int = option(256, "images per step", minimum=2, maximum=4096)
-    workers: int = option(0, "processes that fetch batches; 0: none, the images are in memory", minimum=0, maximum=64)
-    optimizer: str = option("sgd", "sgd for networks of convolutions, adamw for vit", choices=("sgd", "adamw"))
-    lr: float = option(0.1, "peak learning rate of the one-cycle schedule", minimum=1e-6, maximum=10.0)
-    momentum: float = option(0.9, "momentum of SGD (Nesterov)", minimum=0.0, maximum=0.999)
-    wd: float = option(5e-4, "weight decay", minimum=0.0, maximum=1.0)
     balance: float = option(
         0.0, "how far rare classes weigh more: 0 not at all, 1 as much as frequent ones", minimum=0.0, maximum=1.0
     )
@@ -234,10 +256,6 @@ class TrainConfig:
     teacher: str = option("", "models (files or names, with commas) whose mean opinion of each picture is learned too")
     teacher_weight: float = option(0.5, "share of the teachers in the targets", minimum=0.0, maximum=1.0)
     vote_head: bool = option(False, "learn votes and class in two outputs; the robot uses that of the votes")
-    ema: float = option(0.995, "decay of the averaged weights per step", minimum=0.0, maximum=0.99999)
-    patience: int = option(
-        0, "epochs without a better val accuracy before it stops; 0: never", minimum=0, maximum=10000
-    )
     rotate: float = option(12.0, "largest random rotation in degrees", minimum=0.0, maximum=180.0)
     zoom: float = option(0.15, "largest random change of scale, as a share", minimum=0.0, maximum=0.5)
     shift: float = option(0.08, "largest random shift, as a share of the side", minimum=0.0, maximum=0.5)
@@ -247,12 +265,24 @@ class TrainConfig:
     blur: float = option(0.0, "probability that a picture is blurred", minimum=0.0, maximum=1.0)
     compress: float = option(0.0, "probability of JPEG compression at a quality of 20 to 80", minimum=0.0, maximum=1.0)
     erase: float = option(0.3, "probability that a random rectangle is erased", minimum=0.0, maximum=1.0)
-    seed: int = option(1, "seed of everything random", minimum=0, maximum=2**31 - 1)
-    precision: str = option(
-        "auto", "arithmetic; auto: bf16 where the processor has it", choices=("auto", "32-true", "bf16-mixed")
-    )
     compile: bool = option(False, "compile the network first (faster steps, needs a C++ compiler)")
-    wandb: bool = option(False, "log to Weights & Biases too (WANDB_MODE=offline keeps it on this machine)")
+
+
+@dataclass(frozen=True)
+class FaceTrainConfig(LoopConfig):
+    """How a face detector is trained."""
+
+    epochs: int = option(20, "times that as many scenes are composed", minimum=1, maximum=10000)
+    batch_size: int = option(32, "scenes per step", minimum=2, maximum=4096)
+    workers: int = option(1, "processes that compose scenes", minimum=0, maximum=64)
+    optimizer: str = option("adamw", "how weights are changed", choices=("sgd", "adamw"))
+    lr: float = option(0.004, "peak learning rate of the one-cycle schedule", minimum=1e-6, maximum=10.0)
+    wd: float = option(0.01, "weight decay", minimum=0.0, maximum=1.0)
+    pretrained: str = option("", "checkpoint of train-detector to start from; empty: random weights")
+    scenes: int = option(8000, "scenes of an epoch", minimum=32, maximum=10_000_000)
+    width: int = option(64, "channels of the network", minimum=8, maximum=512)
+    backgrounds: str = option("", "folder of pictures without people, for behind the faces; empty: drawn shapes alone")
+    every: int = option(1, "use one photo in so many", minimum=1, maximum=10000)
 
 
 NODES = {

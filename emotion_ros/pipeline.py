@@ -12,11 +12,11 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from emotion_ros.catalog import default_gestures, default_model, find_model
+from emotion_ros.catalog import default_face_model, default_gestures, default_model, find_model
 from emotion_ros.classification.classifier import EmotionClassifier
 from emotion_ros.classification.preprocess import region_crop
 from emotion_ros.config import PipelineConfig
-from emotion_ros.detection import FACE_DETECTORS, HAND_DETECTORS
+from emotion_ros.detection import FACE_DETECTORS, HAND_DETECTORS, FaceDetector, FaceSettings
 from emotion_ros.errors import ImageError
 from emotion_ros.fusion import attach_hands, gesture_classes, not_hands, valence_arousal, with_gestures
 from emotion_ros.geometry import Lens, position
@@ -42,7 +42,8 @@ class Shot:
     lens: Lens | None = None
 
 
-RELOADED = frozenset({"model", "labels", "provider", "threads", "label_map", "gestures", "gesture_emotions"})
+FACES = frozenset({"face_detector", "face_model", "face_input", "provider", "threads"})
+RELOADED = FACES | {"model", "labels", "label_map", "gestures", "gesture_emotions"}
 """Settings that :meth:`Pipeline.reload` changes while images come."""
 
 
@@ -71,8 +72,8 @@ class Pipeline:
 
     def __init__(self, config: PipelineConfig) -> None:
         self.config = config
-        self._judge = _Judge(config)
-        self._faces = FACE_DETECTORS[config.face_detector](find_model(config.face_model) if config.face_model else None)
+        self._loaded = _Loaded(config, _Judge(config), open_faces(config))
+        self._replaced: list[FaceDetector] = []
         self._hands = HAND_DETECTORS["mediapipe"](config.hand_confidence, config.max_hands) if config.hands else None
         self._beside = ThreadPoolExecutor(1, "hands")
         self._names = Names(config.deterministic_ids)
@@ -83,12 +84,12 @@ class Pipeline:
     @property
     def classifier(self) -> EmotionClassifier:
         """The one that runs now."""
-        return self._judge.classifier
+        return self._loaded.judge.classifier
 
     @property
     def labels(self) -> tuple[str, ...]:
         """Of the probabilities that come out."""
-        return self._judge.label_map.labels
+        return self._loaded.judge.label_map.labels
 
     def reload(self, config: PipelineConfig) -> None:
         """Use the settings :data:`RELOADED` of ``config`` from the next image on, which another thread may be at.
@@ -96,7 +97,13 @@ class Pipeline:
         Raises:
             EmotionRosError: as at the beginning; what ran before goes on.
         """
-        self._judge = _Judge(config)
+        before = self._loaded
+        changed = {name for name in RELOADED if getattr(config, name) != getattr(before.config, name)}
+        faces = open_faces(config) if changed & FACES else before.faces
+        judge = _Judge(config) if changed - {"face_detector", "face_model", "face_input"} else before.judge
+        self._loaded = _Loaded(config, judge, faces)
+        if faces is not before.faces:
+            self._replaced.append(before.faces)
 
     def perceive(self, image: Image, stamp: float, camera: str = "") -> Perception:
         """All people and hands in one image; see :meth:`perceive_all`."""
@@ -113,10 +120,14 @@ class Pipeline:
             _check(shot.image)
         timings: dict[str, float] = {}
         begin = time.perf_counter()
-        judge = self._judge
-        seen = self._look(shots, judge, timings)
+        replaced, self._replaced = self._replaced, []
+        loaded = self._loaded
+        for detector in replaced:  # nobody looks through it any more
+            detector.close()
+        seen = self._look(shots, loaded, timings)
         perceptions = [
-            _timed(timings, "people", self._remember, *pair, judge, timings) for pair in zip(shots, seen, strict=True)
+            _timed(timings, "people", self._remember, *pair, loaded.judge, timings)
+            for pair in zip(shots, seen, strict=True)
         ]
         timings["total"] = 1000 * (time.perf_counter() - begin)
         return perceptions
@@ -128,16 +139,17 @@ class Pipeline:
     def close(self) -> None:
         """Free the detectors."""
         self._beside.shutdown()
-        self._faces.close()
+        for detector in (*self._replaced, self._loaded.faces):
+            detector.close()
         if self._hands:
             self._hands.close()
 
-    def _look(self, shots: Sequence[Shot], judge: _Judge, timings: dict[str, float]) -> list[_Seen]:
+    def _look(self, shots: Sequence[Shot], loaded: _Loaded, timings: dict[str, float]) -> list[_Seen]:
         """What is in each shot by itself."""
-        images = [shot.image for shot in shots]
+        judge, images = loaded.judge, [shot.image for shot in shots]
         about = judge.classifier.contract
         pending = self._beside.submit(_timed, timings, "hands", self._find_hands, images)
-        faces = _timed(timings, "faces", self._find_faces, images, about.region)
+        faces = _timed(timings, "faces", self._find_faces, loaded.faces, images, about.region)
         hands_matter = about.region == "face_hands"
         if not hands_matter:
             nobodys = [[()] * len(each) for each in faces]
@@ -152,10 +164,10 @@ class Pipeline:
             probabilities = [each[kept] for each, kept in zip(probabilities, real, strict=True)]
         return [_Seen(each, *owner, judged) for each, owner, judged in zip(faces, owners, probabilities, strict=True)]
 
-    def _find_faces(self, images: Sequence[Image], region: str) -> list[Sequence[Face]]:
+    def _find_faces(self, detector: FaceDetector, images: Sequence[Image], region: str) -> list[Sequence[Face]]:
         if region == "frame":  # the model judges the image as a whole, whoever is in it
             return [[_whole(image)] for image in images]
-        return [self._faces.detect(image, self.config.face_confidence, self.config.min_face_size) for image in images]
+        return [detector.detect(image, self.config.face_confidence, self.config.min_face_size) for image in images]
 
     def _find_hands(self, images: Sequence[Image]) -> list[Sequence[Hand]]:
         return [self._hands.detect(image) if self._hands else () for image in images]
@@ -228,6 +240,15 @@ class _Judge:
         return np.split(self.classifier.classify(crops), counts[:-1])
 
 
+@dataclass(frozen=True)
+class _Loaded:
+    """What was made of a config."""
+
+    config: PipelineConfig
+    judge: _Judge
+    faces: FaceDetector
+
+
 class _Memory:
     """What one camera has seen of late, as one judge sees it; people keep their ids when the judge changes."""
 
@@ -241,6 +262,18 @@ class _Memory:
 
     def _begin(self, judge: _Judge) -> None:
         self.judge, self.smoother, self.gestures = judge, Smoother(), GestureReader(judge.gestures)
+
+
+def open_faces(config: PipelineConfig) -> FaceDetector:
+    """The face detector that a config asks for.
+
+    Raises:
+        ModelError: its model is missing or cannot be used.
+        ProviderError: the execution provider is not available.
+    """
+    ours = default_face_model() if config.face_detector == "emotion_faces" else None
+    model = find_model(config.face_model) if config.face_model else ours
+    return FACE_DETECTORS[config.face_detector](FaceSettings(model, config.provider, config.threads, config.face_input))
 
 
 def _what_gestures_say(text: str, gestures: Sequence[str], classes: Sequence[str]) -> dict[str, int]:

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import skimage.data
 
-from emotion_ros.detection import FACE_DETECTORS
+from emotion_ros.detection import FACE_DETECTORS, FaceSettings
 from emotion_ros.types import Box, Image
 
 RATE, SECONDS = 15.0, 16.0
@@ -64,7 +64,7 @@ def _paste(image: Image, look: Image, x: float, y: float, scale: float) -> Box:
 
 def instants() -> list[Instant]:
     """What MediaPipe finds of it, a quarter of it thrown away."""
-    detector = FACE_DETECTORS["mediapipe_full"](None)
+    detector = FACE_DETECTORS["mediapipe_full"](FaceSettings())
     rng = np.random.default_rng(5)
     seen = []
     for stamp, image, heads in pictures():

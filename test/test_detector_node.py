@@ -148,9 +148,18 @@ def test_parameters_change_at_run_time_or_say_why_not(listener, camera, start, p
     refused = set_parameter(listener, "face_confidence", 1.5)
     assert not refused.successful
     assert refused.reason
-    refused = set_parameter(listener, "face_detector", "yunet")
+    refused = set_parameter(listener, "hand_confidence", 0.9)
     assert not refused.successful
     assert "unconfigured" in refused.reason
+    refused = set_parameter(listener, "face_detector", "yunet")
+    assert not refused.successful
+    assert "models fetch" in refused.reason
+    before = heard[0].emotions[0].face
+    assert set_parameter(listener, "face_detector", "mediapipe_full").successful
+    heard.clear()
+    camera(to_message(portrait, header()))
+    assert listener.until(lambda: heard)
+    assert [each.face != before for each in heard[0].emotions] == [True]
     assert set_parameter(listener, "confidence_floor", 1.0).successful
     heard.clear()
     camera(to_message(portrait, header()))
@@ -410,7 +419,7 @@ def test_deactivated_node_idles_and_a_cleaned_up_one_gives_memory_back(listener,
     ("executable", "parameters", "text"),
     [
         ("detector", {"face_confidence": 1.5}, "face_confidence"),
-        ("detector", {"face_detector": "eagle"}, "one of mediapipe"),
+        ("detector", {"face_detector": "eagle"}, "one of emotion_faces"),
         ("detector", {"max_hands": "many"}, "max_hands"),
         ("image_source", {"source": "none.mp4"}, "found nothing there"),
         ("recorder", {"out": "/proc/none"}, "can be written to"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,15 +15,11 @@ from emotion_ros.classification.onnx_session import OnnxSession
 from emotion_ros.classification.preprocess import to_input
 from emotion_ros.classification.tflite_session import TfliteSession
 from emotion_ros.errors import ModelError
+from emotion_ros.inference.session import default_cache, read
 from emotion_ros.types import Image
 
 SESSIONS: dict[str, type[OnnxSession] | type[TfliteSession]] = {".onnx": OnnxSession, ".tflite": TfliteSession}
 """Ending of a model file to what runs it; a file with any other ending is taken for ONNX."""
-
-
-def default_cache() -> Path:
-    """Where TensorRT engines are kept: ``$XDG_CACHE_HOME/emotion_ros`` or ``~/.cache/emotion_ros``."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "emotion_ros"
 
 
 class EmotionClassifier:
@@ -57,7 +52,7 @@ class EmotionClassifier:
             ModelError: the file is missing, is no model, or contradicts its contract.
             ProviderError: the provider is not available.
         """
-        content = _read(path)
+        content = read(path)
         self.name = f"{path.stem}@{hashlib.sha256(content).hexdigest()[:8]}"
         kind = SESSIONS.get(path.suffix, OnnxSession)
         self._session = kind(path, content, provider, threads, cache or default_cache())
@@ -110,13 +105,6 @@ class EmotionClassifier:
         outputs = self.classify([np.zeros((size, size, 3), np.uint8)]).shape[1]
         if outputs != len(about.labels):
             raise ModelError(f"{path}: expected one output per label ({len(about.labels)}), the model has {outputs}")
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise ModelError(f"{path}: expected an ONNX or TFLite model, cannot read it: {error.strerror}") from error
 
 
 def _softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -10,9 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from emotion_ros.errors import ModelError
-
-METADATA_KEY = "emotion_ros"
-"""ONNX metadata property that holds the contract as JSON."""
+from emotion_ros.inference.session import METADATA_KEY
 
 REGIONS = ("face", "face_hands", "frame")
 OUTPUTS = ("folder", "votes")

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from emotion_ros.types import Box, Face, Hand, Image, Points
 
 
-def crop_square(image: Image, box: Box, margin: float, shift: float = 0.0) -> Image:
+def crop_square(image: Image, box: Box, margin: float, shift: float = 0.0, angle: float = 0.0) -> Image:
     """The square around a box, at the image's own resolution.
 
     Args:
@@ -24,6 +24,7 @@ def crop_square(image: Image, box: Box, margin: float, shift: float = 0.0) -> Im
         box: in pixels of the image.
         margin: how much is added on each side, as a share of the box's longer side (negative: cut away).
         shift: how far the square moves down, as a share of the box's longer side.
+        angle: by which the square is turned around the box's middle, radians, clockwise; "down" turns with it.
 
     Returns:
         side × side × 3, at least 1 × 1. Where the square leaves the image, the image's border pixels are repeated.
@@ -31,8 +32,27 @@ def crop_square(image: Image, box: Box, margin: float, shift: float = 0.0) -> Im
     longer = max(box.width, box.height)
     side = max(round(longer * (1 + 2 * margin)), 1)
     x, y = box.centre
+    if angle:
+        cos, sin, half = float(np.cos(angle)), float(np.sin(angle)), (side - 1) / 2
+        down = half - shift * longer  # where the box's middle is in the crop
+        column, row = x - 0.5, y - 0.5  # of the pixel whose middle is the box's
+        turn = np.array([[cos, -sin, column - cos * half + sin * down], [sin, cos, row - sin * half - cos * down]])
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        return cv2.warpAffine(image, turn, (side, side), flags=flags, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[return-value]
     left, top = round(x - side / 2), round(y + shift * longer - side / 2)
     return _padded_slice(image, left, top, side)
+
+
+def roll(landmarks: Points) -> float:
+    """By how much a face is tilted to its left, radians: 0 where its eyes are level and its mouth is straight below.
+
+    Args:
+        landmarks: at least four points; right eye, left eye, nose tip, middle of the mouth.
+    """
+    right, left, mouth = landmarks[0], landmarks[1], landmarks[3]
+    down = mouth - (right + left) / 2
+    x, y = (left - right + (down[1], -down[0])).tolist()
+    return float(np.arctan2(y, x))
 
 
 def face_square(landmarks: Points) -> Box:
@@ -57,7 +77,8 @@ def region_crop(image: Image, region: str, face: Face, hands: Sequence[Hand], ma
 
     Args:
         image: height × width × 3.
-        region: ``face``; ``face_hands``, the face with the hands that belong to it; or ``frame``, the whole image.
+        region: ``face``, turned so that the eyes are level; ``face_hands``, the face with the hands that belong to it;
+            or ``frame``, the whole image.
         face: the person's.
         hands: the person's.
         margin: see :func:`crop_square`; of the :func:`face_square`.
@@ -71,7 +92,8 @@ def region_crop(image: Image, region: str, face: Face, hands: Sequence[Hand], ma
             left, top = min(box.x, hand.x), min(box.y, hand.y)
             right = max(box.x + box.width, hand.x + hand.width)
             box = Box(left, top, right - left, max(box.y + box.height, hand.y + hand.height) - top)
-    return crop_square(image, box, margin, shift)
+        return crop_square(image, box, margin, shift)
+    return crop_square(image, box, margin, shift, roll(face.landmarks))
 
 
 def _padded_slice(image: Image, left: int, top: int, side: int) -> Image:

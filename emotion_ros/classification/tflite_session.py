@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from emotion_ros.classification.contract import METADATA_KEY
 from emotion_ros.errors import ModelError, ProviderError
+from emotion_ros.inference.session import METADATA_KEY
 
 
 class TfliteSession:

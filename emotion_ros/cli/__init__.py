@@ -124,8 +124,12 @@ def _models(parsed: argparse.Namespace) -> int:
         return 0
     if parsed.action == "show":
         from emotion_ros.classification.classifier import EmotionClassifier
+        from emotion_ros.detection.emotion_faces import about_detector
 
         path = catalog.find_model(parsed.name) if parsed.name else catalog.default_model()
+        if about := about_detector(path):
+            print(json.dumps({"name": path.stem, **about}, indent=2))
+            return 0
         classifier = EmotionClassifier(path, "cpu", labels=parsed.labels)
         print(json.dumps({"name": classifier.name, **dataclasses.asdict(classifier.contract)}, indent=2))
         return 0

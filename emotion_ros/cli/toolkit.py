@@ -10,7 +10,8 @@ from typing import Any
 
 from emotion_ros.catalog import find_model
 from emotion_ros.cli.options import add_command, add_options
-from emotion_ros.config import TrainConfig, build
+from emotion_ros.config import FaceTrainConfig, TrainConfig, build
+from emotion_ros.errors import ConfigError
 
 NAMED = 10
 """Doubtful pairs that split prints; the rest it counts."""
@@ -56,6 +57,12 @@ def _add_model_commands(commands: Any) -> None:
     train.add_argument("--resume", action="store_true", help="go on from last.ckpt")
     add_options(train, TrainConfig)
 
+    faces = add_command(commands, "train-detector", _train_detector, "train a face detector")
+    faces.add_argument("data", type=Path, metavar="DATA", help="folder with photos.zip and a CSV file of its faces")
+    faces.add_argument("--model-dir", type=Path, required=True, help="folder for checkpoints and metrics")
+    faces.add_argument("--resume", action="store_true", help="go on from last.ckpt")
+    add_options(faces, FaceTrainConfig)
+
     export = add_command(commands, "export", _export, "turn a checkpoint into a model with its contract")
     export.add_argument("checkpoint", type=Path)
     export.add_argument("output", type=Path)
@@ -79,8 +86,15 @@ def _add_model_commands(commands: Any) -> None:
     _add_crop(quantize)
 
     evaluate = add_command(commands, "evaluate", _evaluate, "how right a model is on labelled pictures")
-    evaluate.add_argument("model", help="ONNX or TFLite file, or a name of the catalog")
-    evaluate.add_argument("data", type=Path, metavar="DATA")
+    evaluate.add_argument(
+        "model",
+        help="ONNX or TFLite file, or a name of the catalog; or face detectors, as emotion_faces,mediapipe,yunet=FILE",
+    )
+    evaluate.add_argument(
+        "data", type=Path, metavar="DATA", help="for face detectors photos.zip and CSV, or YOLO labels"
+    )
+    evaluate.add_argument("--backgrounds", default="", help="pictures without people, for scenes (face detectors)")
+    evaluate.add_argument("--confidence", type=float, default=0.5, help="of faces that count (face detectors; 0.5)")
     evaluate.add_argument("--split", default="val", choices=("train", "val", "test"))
     evaluate.add_argument("--groups", type=Path, help="CSV with a column file and one per kind of group")
     evaluate.add_argument("--labels", type=Path, help="labels.txt of a model without a contract")
@@ -100,6 +114,7 @@ def _add_model_commands(commands: Any) -> None:
     crop.add_argument("data", type=Path, metavar="DATA")
     crop.add_argument("--split", default="val", choices=("train", "val", "test"))
     crop.add_argument("--detectors", default="mediapipe,mediapipe_full", help="a name, or name=model, with commas")
+    crop.add_argument("--tilts", help="degrees, with commas: measure what aligning the crop brings on faces turned so")
     crop.add_argument("--pictures", type=int, default=1200, help="how many of the split")
     crop.add_argument("--json", action="store_true", help="machine-readable")
 
@@ -147,21 +162,39 @@ def _train(parsed: argparse.Namespace) -> int:
 
     result = train(parsed.data, parsed.model_dir, build(TrainConfig, vars(parsed)), parsed.resume)
     if result.interrupted:
-        print(
-            f"emotion-ros: stopped after {result.epochs} epochs; go on with the same command and --resume",
-            file=sys.stderr,
-        )
-        return 130
-    print(f"best validation accuracy {result.val_accuracy:.4f}")
+        return _interrupted(result.epochs)
+    print(f"best validation accuracy {result.score:.4f}")
     print(f"next: emotion-ros export {parsed.model_dir}/best.ckpt MODEL.onnx --calibrate {parsed.data}")
     return 0
 
 
+def _train_detector(parsed: argparse.Namespace) -> int:
+    from emotion_ros.training.faces.train import train_detector
+
+    result = train_detector(parsed.data, parsed.model_dir, build(FaceTrainConfig, vars(parsed)), parsed.resume)
+    if result.interrupted:
+        return _interrupted(result.epochs)
+    print(f"best average precision on held-out photos {result.score:.4f}")
+    print(f"next: emotion-ros export {parsed.model_dir}/best.ckpt MODEL.onnx")
+    return 0
+
+
+def _interrupted(epochs: int) -> int:
+    print(f"emotion-ros: stopped after {epochs} epochs; go on with the same command and --resume", file=sys.stderr)
+    return 130
+
+
 def _export(parsed: argparse.Namespace) -> int:
+    from emotion_ros.training.faces.export import export_detector, is_detector
     from emotion_ros.training.formats import export_as
 
     given = {name: getattr(parsed, name) for name in ("margin", "shift", "data", "licence")}
     about = {name: value for name, value in given.items() if value is not None}
+    if is_detector(parsed.checkpoint):
+        if parsed.format != "onnx":
+            raise ConfigError(f"export: a face detector becomes onnx, not {parsed.format}")
+        print(json.dumps(export_detector(parsed.checkpoint, parsed.output, about, parsed.calibrate)))
+        return 0
     print(export_as(parsed.format, parsed.checkpoint, parsed.output, about, parsed.calibrate))
     return 0
 
@@ -178,7 +211,22 @@ def _quantize(parsed: argparse.Namespace) -> int:
     return 0
 
 
+def _evaluate_faces(parsed: argparse.Namespace) -> int:
+    from emotion_ros.training.faces.compare import compare, table
+
+    figures = compare(parsed.model.split(","), parsed.data, parsed.backgrounds, parsed.confidence)
+    if parsed.out:
+        parsed.out.mkdir(parents=True, exist_ok=True)
+        (parsed.out / "faces.json").write_text(json.dumps(figures, indent=2))
+    print(json.dumps(figures) if parsed.json else table(figures))
+    return 0
+
+
 def _evaluate(parsed: argparse.Namespace) -> int:
+    from emotion_ros.detection import FACE_DETECTORS
+
+    if parsed.model.split(",")[0].partition("=")[0] in FACE_DETECTORS:
+        return _evaluate_faces(parsed)
     from emotion_ros.training.evaluate import evaluate
     from emotion_ros.training.report import markdown, write_report
 
@@ -199,8 +247,13 @@ def _compare(parsed: argparse.Namespace) -> int:
 
 
 def _measure_crop(parsed: argparse.Namespace) -> int:
-    from emotion_ros.training.crop import measure_crop
+    from emotion_ros.training.crop import measure_alignment, measure_crop
 
+    if parsed.tilts:
+        tilts, detectors = [float(each) for each in parsed.tilts.split(",")], parsed.detectors.split(",")
+        rows = measure_alignment(parsed.model, parsed.data, parsed.split, detectors, parsed.pictures, tilts)
+        print(json.dumps(rows) if parsed.json else "\n".join(str(row) for row in rows))
+        return 0
     figures = measure_crop(parsed.model, parsed.data, parsed.split, parsed.detectors.split(","), parsed.pictures)
     if parsed.json:
         print(json.dumps(figures))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from emotion_ros.detection import mediapipe_faces, mediapipe_hands, yunet
+from emotion_ros.detection.emotion_faces import EmotionFaces
 from emotion_ros.types import Face, Hand, Image
 
 
@@ -34,12 +36,25 @@ class HandDetector(Protocol):
         ...
 
 
-FACE_DETECTORS: dict[str, Callable[[Path | None], FaceDetector]] = {
-    "mediapipe": lambda _: mediapipe_faces.MediaPipeFaces(full_range=False),
-    "mediapipe_full": lambda _: mediapipe_faces.MediaPipeFaces(full_range=True),
-    "yunet": yunet.YuNetFaces,
+@dataclass(frozen=True)
+class FaceSettings:
+    """What a face detector is made with, as far as it has use for it: its model file (None where it brings its own),
+    what runs it (see :func:`emotion_ros.inference.session.open_session`) with how many threads, and the side of an
+    image in pixels above which it is shrunk first."""
+
+    model: Path | None = None
+    provider: str = "auto"
+    threads: int = 1
+    longest: int = 640
+
+
+FACE_DETECTORS: dict[str, Callable[[FaceSettings], FaceDetector]] = {
+    "emotion_faces": lambda of: EmotionFaces(of.model, of.provider, of.threads, of.longest),
+    "mediapipe": lambda of: mediapipe_faces.MediaPipeFaces(full_range=False),
+    "mediapipe_full": lambda of: mediapipe_faces.MediaPipeFaces(full_range=True),
+    "yunet": lambda of: yunet.YuNetFaces(of.model),
 }
-"""Name to a function of the model file (None where the backend brings its own)."""
+"""Name to what makes it."""
 
 HAND_DETECTORS: dict[str, Callable[[float, int], HandDetector]] = {
     "mediapipe": mediapipe_hands.MediaPipeHands,

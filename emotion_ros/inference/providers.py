@@ -17,8 +17,9 @@ PROVIDERS = {
 }
 """Our name to ONNX Runtime's, best first."""
 
-LARGEST_BATCH = 16
-"""Faces that a TensorRT engine takes in one run; more are run in pieces."""
+Shape: TypeAlias = Sequence[int]
+Shapes: TypeAlias = tuple[Shape, Shape, Shape]
+"""Smallest, usual and largest shape of an input, which a TensorRT engine is built for."""
 
 
 def plan_providers(
@@ -28,7 +29,7 @@ def plan_providers(
     model_hash: str,
     device: str,
     input_name: str,
-    shape: Sequence[int],
+    shapes: Shapes,
 ) -> Plan:
     """Providers in the order ONNX Runtime shall try them, each with its options.
 
@@ -39,7 +40,7 @@ def plan_providers(
         model_hash: of the model's bytes: another model never meets an old engine.
         device: name of the GPU or of the machine: neither does another device.
         input_name: of the model.
-        shape: channels, height, width of the input.
+        shapes: of the input.
 
     Raises:
         ProviderError: ``wanted`` is not available.
@@ -55,21 +56,19 @@ def plan_providers(
                 "install onnxruntime-gpu for this machine, or ask for auto"
             )
         names = names[names.index(wanted) :]
-    engine = _tensorrt(cache / f"{model_hash}-{device}-fp16", input_name, shape)
+    engine = _tensorrt(cache / f"{model_hash}-{device}-fp16", input_name, shapes)
     options = {"tensorrt": engine, "cuda": {"cudnn_conv_algo_search": "HEURISTIC"}, "cpu": {}}
     return [(PROVIDERS[name], options[name]) for name in names if PROVIDERS[name] in available]
 
 
-def _tensorrt(cache: Path, input_name: str, shape: Sequence[int]) -> dict[str, str]:
-    def profile(batch: int) -> str:
-        return f"{input_name}:{'x'.join(str(size) for size in (batch, *shape))}"
-
+def _tensorrt(cache: Path, input_name: str, shapes: Shapes) -> dict[str, str]:
+    least, usual, most = (f"{input_name}:{'x'.join(map(str, shape))}" for shape in shapes)
     return {
         "trt_fp16_enable": "1",
         "trt_engine_cache_enable": "1",
         "trt_engine_cache_path": str(cache),
         "trt_timing_cache_enable": "1",
-        "trt_profile_min_shapes": profile(1),
-        "trt_profile_opt_shapes": profile(2),
-        "trt_profile_max_shapes": profile(LARGEST_BATCH),
+        "trt_profile_min_shapes": least,
+        "trt_profile_opt_shapes": usual,
+        "trt_profile_max_shapes": most,
     }

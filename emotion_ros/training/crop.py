@@ -16,14 +16,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from emotion_ros.catalog import find_model
 from emotion_ros.classification.classifier import EmotionClassifier
-from emotion_ros.classification.preprocess import crop_square, face_square
-from emotion_ros.detection import FACE_DETECTORS
+from emotion_ros.classification.preprocess import crop_square, face_square, roll
+from emotion_ros.config import PipelineConfig, build
 from emotion_ros.errors import DatasetError
+from emotion_ros.pipeline import open_faces
 from emotion_ros.training.datasets import check_classes, read_split
 from emotion_ros.training.regions import View
-from emotion_ros.types import Box, Image
+from emotion_ros.types import Box, Image, Points
 
 SIDE, BORDER = 240, 120
 """Pixels of the enlarged picture, and of the border around it that repeats its edge: faces a detector finds well."""
@@ -54,16 +54,12 @@ def measure_crop(model: Path, data: Path, split: str, detectors: Sequence[str], 
         DatasetError: the data cannot be used, or a detector finds no face in them.
     """
     classifier = EmotionClassifier(model, "cpu")
-    samples = read_split(data, split, View(SIDE, "bgr", crop="no"))
-    check_classes(f"{data}, {split}", samples.labels, classifier.contract.labels)
-    chosen = np.unique(np.linspace(0, len(samples) - 1, pictures).astype(int))
-    images = [np.ascontiguousarray(samples.pixels[index].transpose(1, 2, 0)) for index in chosen]
-    truth = np.array([classifier.contract.labels.index(samples.labels[samples.classes[index]]) for index in chosen])
+    images, truth = _pictures(classifier, data, split, pictures)
     grids, faces = {}, {}
     for name in detectors:
         found = _single_faces(name, images)
         if not found:
-            raise DatasetError(f"{data}: expected faces, {name} finds none in {len(chosen)} pictures of {split}")
+            raise DatasetError(f"{data}: expected faces, {name} finds none in {len(images)} pictures of {split}")
         grids[name] = _accuracies(classifier, images, found, truth)
         faces[name] = len(found)
     mean = np.mean(list(grids.values()), axis=0)
@@ -71,7 +67,7 @@ def measure_crop(model: Path, data: Path, split: str, detectors: Sequence[str], 
     return {
         "model": classifier.name,
         "split": split,
-        "pictures": len(chosen),
+        "pictures": len(images),
         "margin": MARGINS[int(row)],
         "shift": SHIFTS[int(column)],
         "whole": round(float((_predict(classifier, images) == truth).mean()), 4),
@@ -82,19 +78,80 @@ def measure_crop(model: Path, data: Path, split: str, detectors: Sequence[str], 
     }
 
 
+def measure_alignment(
+    model: Path, data: Path, split: str, detectors: Sequence[str], pictures: int, tilts: Sequence[float]
+) -> list[dict[str, Any]]:
+    """Accuracy on tilted faces, with and without turning the crop so that the eyes are level.
+
+    Args:
+        model, data, split, detectors, pictures: as of :func:`measure_crop`.
+        tilts: degrees; each picture is turned to both sides.
+
+    Returns:
+        Per detector and tilt: ``faces`` (share of the pictures in which one face was found), and the accuracy on those
+        as they ``stand`` and ``aligned``.
+
+    Raises:
+        ModelError: the model, or a detector's, cannot be used.
+        DatasetError: the data cannot be used.
+    """
+    classifier = EmotionClassifier(model, "cpu")
+    images, truth = _pictures(classifier, data, split, pictures)
+    about, rows = classifier.contract, []
+    for name in detectors:
+        for tilt in tilts:
+            right: dict[str, list[bool]] = {"stand": [], "aligned": []}
+            for side in sorted({tilt, -tilt}):
+                turned = [_tilted(image, side) for image in images]
+                found = _single_landmarks(name, turned)
+                for way, turn in (("stand", 0), ("aligned", 1)):
+                    made = [
+                        crop_square(turned[index], face_square(points), about.margin, about.shift, turn * roll(points))
+                        for index, points in found.items()
+                    ]
+                    if made:
+                        right[way] += (_predict(classifier, made) == truth[list(found)]).tolist()
+            total = len(images) * len({tilt, -tilt})
+            shares = {way: round(float(np.mean(each)), 4) if each else float("nan") for way, each in right.items()}
+            rows.append({"detector": name, "tilt": tilt, "faces": round(len(right["stand"]) / total, 4), **shares})
+    return rows
+
+
+def _pictures(
+    classifier: EmotionClassifier, data: Path, split: str, pictures: int
+) -> tuple[list[Image], NDArray[np.int64]]:
+    """Enlarged pictures, spread evenly over a split, and their classes."""
+    samples = read_split(data, split, View(SIDE, "bgr", crop="no"))
+    check_classes(f"{data}, {split}", samples.labels, classifier.contract.labels)
+    chosen = np.unique(np.linspace(0, len(samples) - 1, pictures).astype(int))
+    images = [np.ascontiguousarray(samples.pixels[index].transpose(1, 2, 0)) for index in chosen]
+    classes = [classifier.contract.labels.index(samples.labels[samples.classes[index]]) for index in chosen]
+    return images, np.array(classes)
+
+
+def _tilted(image: Image, degrees: float) -> Image:
+    """A picture in the middle of a wider canvas, turned clockwise."""
+    canvas = cv2.copyMakeBorder(image, BORDER, BORDER, BORDER, BORDER, cv2.BORDER_REPLICATE)
+    side = len(canvas)
+    turn = cv2.getRotationMatrix2D((side / 2, side / 2), -degrees, 1.0)
+    return cv2.warpAffine(canvas, turn, (side, side), borderMode=cv2.BORDER_REPLICATE)  # type: ignore[return-value]
+
+
 def _single_faces(name: str, images: Sequence[Image]) -> dict[int, Box]:
     """The face square, in pixels of the picture, of each picture in which a detector sees exactly one face."""
+    canvases = [_tilted(image, 0.0) for image in images]
+    return {
+        index: face_square(points - np.float32(BORDER)) for index, points in _single_landmarks(name, canvases).items()
+    }
+
+
+def _single_landmarks(name: str, canvases: Sequence[Image]) -> dict[int, Points]:
+    """The landmarks of the face of each image in which a detector sees exactly one."""
     backend, _, file = name.partition("=")
-    detector = FACE_DETECTORS[backend](find_model(file) if file else None)
-    border = (BORDER, BORDER, BORDER, BORDER)
-    squares = {}
-    for index, image in enumerate(images):
-        canvas = cv2.copyMakeBorder(image, *border, cv2.BORDER_REPLICATE)
-        faces = detector.detect(canvas, CONFIDENCE, SMALLEST)  # type: ignore[arg-type]
-        if len(faces) == 1:
-            squares[index] = face_square(faces[0].landmarks - np.float32(BORDER))
+    detector = open_faces(build(PipelineConfig, {"face_detector": backend, "face_model": file}))
+    found = {index: detector.detect(canvas, CONFIDENCE, SMALLEST) for index, canvas in enumerate(canvases)}
     detector.close()
-    return squares
+    return {index: faces[0].landmarks for index, faces in found.items() if len(faces) == 1}
 
 
 def _accuracies(

@@ -2,29 +2,19 @@
 
 from __future__ import annotations
 
-import os
-import warnings
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
-import onnxruntime as ort
 import torch
 from torch import Tensor, nn
 
-from emotion_ros.classification.contract import METADATA_KEY, Contract
-from emotion_ros.errors import ModelError, OutputError
+from emotion_ros.classification.contract import Contract
+from emotion_ros.training import onnx_file
 from emotion_ros.training.datasets import Samples, read_split
 from emotion_ros.training.train import Classifier, load, view
-
-OPSET = 17
-"""ONNX operator set: the newest that the ONNX Runtime and TensorRT of JetPack 5 read."""
-
-TOLERANCE = 1e-4
-"""Largest difference between the outputs of PyTorch and of the exported file, as a share of the largest output."""
 
 
 class Exported(nn.Module):
@@ -115,47 +105,10 @@ def _calibrate(
 
 
 def write_onnx(network: Exported, contract: Contract, output: Path) -> None:
-    """Write beside the target first: an old file survives a full disk, and a file that computes something else.
-
-    Raises:
-        ModelError: the file does not compute what the network does.
-        OutputError: it cannot be written.
-    """
-    side, partial = contract.size, output.with_suffix(".partial")
-    example = torch.zeros(2, contract.channels, side, side)
+    """Write a network and its contract; see :func:`emotion_ros.training.onnx_file.write`."""
+    example = torch.randn(
+        3, contract.channels, contract.size, contract.size, generator=torch.Generator().manual_seed(0)
+    )
     names = [f"output_{index}" for index in range(len(contract.outputs))]
-    try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        with warnings.catch_warnings():  # the tracer's, of checks on shapes that are constant here
-            warnings.simplefilter("ignore")
-            torch.onnx.export(
-                network,
-                (example,),
-                str(partial),
-                input_names=["input_0"],
-                output_names=names,
-                dynamic_axes={name: {0: "batch"} for name in ("input_0", *names)},
-                opset_version=OPSET,
-                dynamo=False,
-            )
-        file = onnx.load(str(partial))
-        onnx.helper.set_model_props(file, {METADATA_KEY: contract.to_json()})
-        onnx.save(file, str(partial))
-        _compare(network, partial, output, contract)
-        os.replace(partial, output)
-    except (OSError, RuntimeError) as error:  # torch says RuntimeError where the disk is full
-        raise OutputError(f"{output}: cannot be written: {error}") from error
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-def _compare(network: Exported, file: Path, output: Path, contract: Contract) -> None:
-    pixels = torch.randn(3, contract.channels, contract.size, contract.size, generator=torch.Generator().manual_seed(0))
-    with torch.no_grad():
-        wanted = network(pixels)
-    wanted = wanted if isinstance(wanted, tuple) else (wanted,)
-    given = ort.InferenceSession(str(file)).run(None, {"input_0": pixels.numpy()})
-    for expected, got in zip(wanted, given, strict=True):
-        difference = float(np.abs(expected.numpy() - got).max() / max(float(expected.abs().max()), 1.0))
-        if not difference <= TOLERANCE:
-            raise ModelError(f"{output}: expected the outputs of PyTorch, they differ by {difference:.1e}; not written")
+    axes = {name: {0: "batch"} for name in ("input_0", *names)}
+    onnx_file.write(network, example, "input_0", names, axes, contract.to_json(), output)

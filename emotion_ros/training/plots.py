@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,6 @@ import matplotlib as mpl
 import numpy as np
 from lightning.pytorch.callbacks import Callback, TQDMProgressBar
 from torch import Tensor
-
-COLUMNS = ("epoch", "train_loss", "val_loss", "train_accuracy", "val_accuracy", "lr", "seconds")
 
 
 class Progress(TQDMProgressBar):
@@ -41,13 +40,13 @@ class Progress(TQDMProgressBar):
 
 
 class History(Callback):
-    """After each epoch a row in ``metrics.csv``, and ``Accuracy.png`` and ``Loss.png`` of all rows.
+    """After each epoch a row in ``metrics.csv``, and a picture per kind of figure, as ``Accuracy.png``, of all rows.
 
     A resumed run goes on in the same file, behind the epoch of its checkpoint.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, kinds: Sequence[str]) -> None:
+        self._folder, self._kinds = folder, kinds
         self._rows: list[dict[str, float]] = []
         self._begin = 0.0
 
@@ -67,25 +66,25 @@ class History(Callback):
         """Write table and pictures anew."""
         if not trainer.is_global_zero:
             return
-        figures = {name: float(trainer.callback_metrics[name]) for name in COLUMNS if name in trainer.callback_metrics}
-        figures |= {"epoch": trainer.current_epoch, "lr": trainer.optimizers[0].param_groups[0]["lr"]}
-        figures["seconds"] = round(time.monotonic() - self._begin, 2)
-        self._rows.append({name: figures[name] for name in COLUMNS})
+        names = [f"{split}_{kind}" for kind in self._kinds for split in ("train", "val")]
+        figures = {name: float(trainer.callback_metrics[name]) for name in names if name in trainer.callback_metrics}
+        about = {"lr": trainer.optimizers[0].param_groups[0]["lr"], "seconds": round(time.monotonic() - self._begin, 2)}
+        self._rows.append({"epoch": trainer.current_epoch, **figures, **about})
         with (self._folder / "metrics.csv").open("w", newline="") as file:
-            writer = csv.DictWriter(file, COLUMNS)
+            writer = csv.DictWriter(file, self._rows[0].keys())
             writer.writeheader()
             writer.writerows(self._rows)
-        for kind in ("accuracy", "loss"):
+        for kind in self._kinds:
             save_curves(self._rows, kind, self._folder / f"{kind.capitalize()}.png")
 
 
 def save_curves(rows: list[dict[str, float]], kind: str, path: Path) -> None:
-    """Train and val ``accuracy`` or ``loss`` over epochs, as a picture."""
+    """A figure such as ``accuracy`` over epochs, in train and val, as far as it was measured, as a picture."""
     mpl.use("Agg")
     from matplotlib import pyplot
 
     figure, axes = pyplot.subplots(figsize=(7, 4.5), layout="constrained")
-    for split in ("train", "val"):
+    for split in (split for split in ("train", "val") if f"{split}_{kind}" in rows[0]):
         axes.plot([row["epoch"] + 1 for row in rows], [row[f"{split}_{kind}"] for row in rows], marker=".", label=split)
     axes.set(xlabel="epoch", ylabel=kind, title=kind.capitalize())
     axes.grid(alpha=0.3)

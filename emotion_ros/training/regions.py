@@ -8,8 +8,9 @@ from types import TracebackType
 
 from emotion_ros.classification.preprocess import region_crop
 from emotion_ros.config import PipelineConfig
-from emotion_ros.detection import FACE_DETECTORS, HAND_DETECTORS, FaceDetector, HandDetector
+from emotion_ros.detection import HAND_DETECTORS, FaceDetector, HandDetector
 from emotion_ros.fusion import attach_hands, not_hands
+from emotion_ros.pipeline import open_faces
 from emotion_ros.types import Image
 
 CROPPED = 128
@@ -51,7 +52,7 @@ class RegionCrop:
 
     @cached_property
     def _faces(self) -> FaceDetector:
-        return FACE_DETECTORS[self._config.face_detector](None)
+        return open_faces(self._config)
 
     @cached_property
     def _hands(self) -> HandDetector:

@@ -24,8 +24,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from emotion_ros.classification.classifier import EmotionClassifier
-from emotion_ros.classification.contract import METADATA_KEY, Contract
+from emotion_ros.classification.contract import Contract
 from emotion_ros.errors import ModelError, OutputError
+from emotion_ros.inference.session import METADATA_KEY
 from emotion_ros.training.datasets import Samples
 from emotion_ros.training.export import Exported
 

@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,47 +17,26 @@ import lightning as L
 import numpy as np
 import torch
 import torch.nn.functional as F
-from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint, WeightAveraging
-from lightning.pytorch.loggers import Logger, TensorBoardLogger, WandbLogger
-from lightning.pytorch.plugins.io import TorchCheckpointIO
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.optim.swa_utils import get_ema_multi_avg_fn
 from torch.utils.data import BatchSampler, DataLoader, Dataset, DistributedSampler, SequentialSampler
 
 from emotion_ros.classification.preprocess import normalise
 from emotion_ros.config import TrainConfig
-from emotion_ros.errors import ConfigError, DatasetError, ModelError, OutputError
+from emotion_ros.errors import DatasetError, ModelError
 from emotion_ros.training.architectures import ARCHITECTURES
 from emotion_ros.training.augment import augment
 from emotion_ros.training.datasets import Samples, check_classes, read_split
-from emotion_ros.training.plots import History, Progress, save_batch
+from emotion_ros.training.plots import save_batch
 from emotion_ros.training.pretrained import start_from
 from emotion_ros.training.readers import has
 from emotion_ros.training.regions import View
 from emotion_ros.training.teacher import taught
-
-EMA_EVERY = 5
-"""Steps between updates of the averaged weights: copying 11 million numbers at each step costs time, not accuracy."""
+from emotion_ros.training.trainer import Result, checkpoint_to_resume, fit, make_trainer, one_cycle, writable
 
 UNFOLDED_ON = 512
 """Pictures that show a network its own statistics where it starts from an ONNX file."""
-
-
-@dataclass(frozen=True)
-class Result:
-    """What came of a training.
-
-    ``val_accuracy`` of the best checkpoint, 0…1, None where no epoch was finished. ``epochs`` that were finished.
-    ``interrupted`` by Ctrl-C. ``train`` and ``val``: number of pictures.
-    """
-
-    val_accuracy: float | None
-    epochs: int
-    interrupted: bool
-    train: int
-    val: int
 
 
 class Classifier(L.LightningModule):
@@ -120,24 +97,8 @@ class Classifier(L.LightningModule):
             self.log("val_vote_accuracy", agreed, prog_bar=True, sync_dist=True)
 
     def configure_optimizers(self) -> Any:
-        """A one-cycle schedule: warm-up, then half a cosine (Smith and Topin, "Super-Convergence", 2017).
-
-        Biases and norms do not decay.
-        """
-        config = self.config
-        decayed = [p for p in self.network.parameters() if p.ndim > 1]
-        plain = [p for p in self.network.parameters() if p.ndim <= 1]
-        groups = [{"params": decayed, "weight_decay": config.wd}, {"params": plain, "weight_decay": 0.0}]
-        optimizer: torch.optim.Optimizer
-        if config.optimizer == "adamw":
-            optimizer = torch.optim.AdamW(groups, config.lr)
-        else:
-            optimizer = torch.optim.SGD(groups, config.lr, momentum=config.momentum, nesterov=config.momentum > 0)
-        steps = int(self.trainer.estimated_stepping_batches)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer, config.lr, steps, pct_start=0.2, cycle_momentum=False, final_div_factor=1000
-        )
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        """See :func:`one_cycle`."""
+        return one_cycle(self, self.config)
 
 
 class _Batches(Dataset[Any]):
@@ -183,28 +144,18 @@ def train(data: Path, model_dir: Path, config: TrainConfig, resume: bool = False
         ModelError: the weights to start from, or the checkpoint, cannot be used.
         OutputError: ``model_dir`` cannot be written, or holds nothing to resume.
     """
-    last = _checkpoint_to_resume(model_dir) if resume else None
+    last = checkpoint_to_resume(model_dir) if resume else None
     if last is not None:
         config = load(last).config
     L.seed_everything(config.seed, verbose=False)
     samples, held_out = _read(data, config)
     model = _model(samples, config, last)
     first = augment(torch.from_numpy(samples.pixels[:64]).float(), config)
-    rank_zero_only(save_batch)(first, _writable(model_dir) / "batch.png")
+    rank_zero_only(save_batch)(first, writable(model_dir) / "batch.png")
     if config.compile:
         model.network.compile(dynamic=False)
-    trainer = _trainer(model_dir, config)
-    try:
-        trainer.fit(model, *_loaders(samples, held_out, config), ckpt_path=last)
-    except SystemExit:  # how Lightning ends after Ctrl-C
-        if not trainer.interrupted:
-            raise
-    except OSError as error:
-        raise OutputError(f"{model_dir}: cannot be written: {error}; what was there is kept") from error
-    best = trainer.checkpoint_callback
-    assert isinstance(best, ModelCheckpoint)
-    score = None if best.best_model_score is None else float(best.best_model_score)
-    return Result(score, trainer.current_epoch, trainer.interrupted, len(samples), len(held_out))
+    trainer = make_trainer(model_dir, config)
+    return fit(trainer, model, _loaders(samples, held_out, config), model_dir, last)
 
 
 def view(config: TrainConfig) -> View:
@@ -224,7 +175,8 @@ def _without_copies(data: Path, config: TrainConfig, samples: Samples, held_out:
     known = {pixels.tobytes() for each in others for pixels in each.pixels}
     fresh = np.array([pixels.tobytes() not in known for pixels in samples.pixels])
     if not fresh.all():
-        print(f"{data}: left out {int((~fresh).sum())} pictures of train that are copies of some in val or test")
+        count = f"{int((~fresh).sum())} of {len(fresh)} pictures"
+        print(f"{data}: left out {count} of train that are copies of some in val or test")
     return samples.only(fresh)
 
 
@@ -276,89 +228,3 @@ def _statistics(samples: Samples) -> tuple[list[float], list[float]]:
     mean = [round(float(each.mean() / 255), 4) for each in channels]
     std = [max(round(float(each.std() / 255), 4), 1e-3) for each in channels]
     return mean, std
-
-
-def _writable(model_dir: Path) -> Path:
-    try:
-        model_dir.mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=model_dir).close()
-    except OSError as error:
-        raise OutputError(f"{model_dir}: expected a folder that can be written to: {error}") from error
-    return model_dir
-
-
-def _checkpoint_to_resume(model_dir: Path) -> Path:
-    last = model_dir / "last.ckpt"
-    if not last.is_file():
-        raise OutputError(f"{last}: expected the checkpoint of an earlier run to resume; leave --resume away to start")
-    return last
-
-
-class _AtomicFiles(TorchCheckpointIO):
-    """Checkpoints are written beside their place first: on a full disk the old one survives."""
-
-    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
-        """Write a checkpoint.
-
-        Raises:
-            OSError: there is no room; nothing has changed.
-        """
-        target = Path(path)
-        partial = target.with_suffix(".partial")
-        try:
-            torch.save(checkpoint, partial)
-            os.replace(partial, target)
-        except RuntimeError as error:  # what torch says where the disk is full
-            raise OSError(str(error).splitlines()[0]) from error
-        finally:
-            partial.unlink(missing_ok=True)
-
-
-def _trainer(model_dir: Path, config: TrainConfig) -> L.Trainer:
-    """Under ``torchrun`` all its processes train together; alone, one GPU or the CPU does."""
-    kept: dict[str, Any] = {"save_on_train_epoch_end": True, "enable_version_counter": False}
-    best = ModelCheckpoint(model_dir, filename="best", monitor="val_accuracy", mode="max", **kept)
-    last = ModelCheckpoint(model_dir, filename="last", **kept)
-    averaging = WeightAveraging(multi_avg_fn=get_ema_multi_avg_fn(config.ema**EMA_EVERY))  # type: ignore[no-untyped-call]
-    averaging.should_update = (  # type: ignore[method-assign]
-        lambda step_idx=None, epoch_idx=None: step_idx is not None and step_idx % EMA_EVERY == 0
-    )
-    callbacks: list[Callback] = [best, last, averaging, Progress(), History(model_dir)]
-    if config.patience:
-        callbacks.append(EarlyStopping("val_accuracy", mode="max", patience=config.patience))
-    world, local = int(os.environ.get("WORLD_SIZE", 1)), int(os.environ.get("LOCAL_WORLD_SIZE", 1))
-    return L.Trainer(
-        accelerator="auto" if torch.cuda.is_available() else "cpu",
-        devices=local,
-        num_nodes=world // local,
-        strategy="ddp" if world > 1 else "auto",
-        use_distributed_sampler=False,
-        max_epochs=config.epochs,
-        precision=_precision(config.precision),  # type: ignore[arg-type]
-        callbacks=callbacks,
-        plugins=[_AtomicFiles()],
-        logger=_loggers(model_dir, config),
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-        log_every_n_steps=1,
-    )
-
-
-def _precision(wanted: str) -> str:
-    if wanted != "auto":
-        return wanted
-    if torch.cuda.is_available():
-        fast = torch.cuda.is_bf16_supported()
-    else:
-        fast = torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
-    return "bf16-mixed" if fast else "32-true"
-
-
-def _loggers(model_dir: Path, config: TrainConfig) -> list[Logger]:
-    loggers: list[Logger] = [TensorBoardLogger(model_dir, name="", version="tensorboard")]
-    if config.wandb:
-        try:
-            loggers.append(WandbLogger(project="emotion_ros", save_dir=model_dir, config=dataclasses.asdict(config)))
-        except ModuleNotFoundError as error:
-            raise ConfigError("wandb: Weights & Biases is not installed: pip install wandb") from error
-    return loggers

@@ -1,0 +1,1 @@
+"""ONNX Runtime, for whatever model this package runs."""

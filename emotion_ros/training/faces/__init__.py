@@ -1,0 +1,1 @@
+"""A face detector of our own: data, network, training, evaluation."""
