@@ -13,8 +13,7 @@ import torch
 
 from emotion_ros.classification.classifier import EmotionClassifier
 from emotion_ros.errors import ConfigError, DatasetError, ModelError, OutputError, ProviderError
-from emotion_ros.training import export as exporting
-from emotion_ros.training import tflite
+from emotion_ros.training import onnx_file, tflite
 from emotion_ros.training.evaluate import evaluate, wilson
 from emotion_ros.training.export import export
 from emotion_ros.training.formats import FORMATS, export_as
@@ -56,7 +55,7 @@ def test_onnx_has_the_names_of_jetson_inference_and_any_batch(model):
 
 def test_onnx_that_computes_something_else_is_not_written(trained, tmp_path, monkeypatch):
     (tmp_path / "m.onnx").write_bytes(b"the old one")
-    monkeypatch.setattr(exporting, "TOLERANCE", -1.0)
+    monkeypatch.setattr(onnx_file, "TOLERANCE", -1.0)
     with pytest.raises(ModelError, match="differ by"):
         export(trained / "best.ckpt", tmp_path / "m.onnx")
     assert [(each.name, each.read_bytes()) for each in tmp_path.iterdir()] == [("m.onnx", b"the old one")]
@@ -252,7 +251,7 @@ def test_full_disk_while_exporting(trained, tmp_path, monkeypatch):
     def full(*_, **__):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(exporting.onnx, "save", full)
+    monkeypatch.setattr(onnx_file.onnx, "save", full)
     with pytest.raises(OutputError, match="No space left"):
         export(trained / "best.ckpt", tmp_path / "m.onnx")
     assert (tmp_path / "m.onnx").read_bytes() == b"the old one"
