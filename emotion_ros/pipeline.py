@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,9 +42,11 @@ class Shot:
     lens: Lens | None = None
 
 
-FACES = frozenset({"face_detector", "face_model", "face_input", "provider", "threads"})
-RELOADED = FACES | {"model", "labels", "label_map", "gestures", "gesture_emotions"}
-"""Settings that :meth:`Pipeline.reload` changes while images come."""
+FACES = frozenset({"face_detector", "face_model", "face_input"})
+JUDGING = frozenset({"model", "labels", "label_map", "gestures", "gesture_emotions"})
+RUNNING = frozenset({"provider", "threads"})
+RELOADED = FACES | JUDGING | RUNNING
+"""Settings that :meth:`Pipeline.reload` changes while images come: of the face detector, the judge, or both."""
 
 
 @dataclass
@@ -72,7 +74,7 @@ class Pipeline:
 
     def __init__(self, config: PipelineConfig) -> None:
         self.config = config
-        self._loaded = _Loaded(config, _Judge(config), open_faces(config))
+        self._loaded = _Loaded(_Judge(config), open_faces(config))
         self._replaced: list[FaceDetector] = []
         self._hands = HAND_DETECTORS["mediapipe"](config.hand_confidence, config.max_hands) if config.hands else None
         self._beside = ThreadPoolExecutor(1, "hands")
@@ -91,17 +93,20 @@ class Pipeline:
         """Of the probabilities that come out."""
         return self._loaded.judge.label_map.labels
 
-    def reload(self, config: PipelineConfig) -> None:
-        """Use the settings :data:`RELOADED` of ``config`` from the next image on, which another thread may be at.
+    def reload(self, config: PipelineConfig, names: Set[str] = RELOADED) -> None:
+        """Use those settings of ``config`` from the next image on, which another thread may be at.
+
+        Args:
+            config: holds them.
+            names: of :data:`RELOADED`; a file that has the same name as before is read anew.
 
         Raises:
             EmotionRosError: as at the beginning; what ran before goes on.
         """
         before = self._loaded
-        changed = {name for name in RELOADED if getattr(config, name) != getattr(before.config, name)}
-        faces = open_faces(config) if changed & FACES else before.faces
-        judge = _Judge(config) if changed - {"face_detector", "face_model", "face_input"} else before.judge
-        self._loaded = _Loaded(config, judge, faces)
+        faces = open_faces(config) if names & (FACES | RUNNING) else before.faces
+        judge = _Judge(config) if names & (JUDGING | RUNNING) else before.judge
+        self._loaded = _Loaded(judge, faces)
         if faces is not before.faces:
             self._replaced.append(before.faces)
 
@@ -244,7 +249,6 @@ class _Judge:
 class _Loaded:
     """What was made of a config."""
 
-    config: PipelineConfig
     judge: _Judge
     faces: FaceDetector
 

@@ -245,7 +245,7 @@ def test_face_detector_is_changed_while_the_pipeline_runs(model, portrait):
     pipeline = Pipeline(PipelineConfig(hands=False, face_detector="mediapipe"))
     (before,) = pipeline.perceive(portrait, 0.0).people
     classifier = pipeline.classifier
-    pipeline.reload(PipelineConfig(hands=False, face_detector="mediapipe_full"))
+    pipeline.reload(PipelineConfig(hands=False, face_detector="mediapipe_full"), {"face_detector"})
     (after,) = pipeline.perceive(portrait, 0.1).people
     assert pipeline.classifier is classifier
     assert after.face.box != before.face.box

@@ -6,12 +6,15 @@ import argparse
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from emotion_ros.catalog import find_model
 from emotion_ros.cli.options import add_command, add_options
 from emotion_ros.config import FaceTrainConfig, TrainConfig, build
 from emotion_ros.errors import ConfigError
+
+if TYPE_CHECKING:
+    from emotion_ros.training.trainer import Result
 
 NAMED = 10
 """Doubtful pairs that split prints; the rest it counts."""
@@ -161,27 +164,25 @@ def _train(parsed: argparse.Namespace) -> int:
     from emotion_ros.training.train import train
 
     result = train(parsed.data, parsed.model_dir, build(TrainConfig, vars(parsed)), parsed.resume)
-    if result.interrupted:
-        return _interrupted(result.epochs)
-    print(f"best validation accuracy {result.score:.4f}")
-    print(f"next: emotion-ros export {parsed.model_dir}/best.ckpt MODEL.onnx --calibrate {parsed.data}")
-    return 0
+    then = f"{parsed.model_dir}/best.ckpt MODEL.onnx --calibrate {parsed.data}"
+    return _trained(result, "validation accuracy", then)
 
 
 def _train_detector(parsed: argparse.Namespace) -> int:
     from emotion_ros.training.faces.train import train_detector
 
     result = train_detector(parsed.data, parsed.model_dir, build(FaceTrainConfig, vars(parsed)), parsed.resume)
+    return _trained(result, "average precision on held-out photos", f"{parsed.model_dir}/best.ckpt MODEL.onnx")
+
+
+def _trained(result: Result, figure: str, then: str) -> int:
     if result.interrupted:
-        return _interrupted(result.epochs)
-    print(f"best average precision on held-out photos {result.score:.4f}")
-    print(f"next: emotion-ros export {parsed.model_dir}/best.ckpt MODEL.onnx")
+        again = "go on with the same command and --resume"
+        print(f"emotion-ros: stopped after {result.epochs} epochs; {again}", file=sys.stderr)
+        return 130
+    print(f"best {figure} {result.score:.4f}")
+    print(f"next: emotion-ros export {then}")
     return 0
-
-
-def _interrupted(epochs: int) -> int:
-    print(f"emotion-ros: stopped after {epochs} epochs; go on with the same command and --resume", file=sys.stderr)
-    return 130
 
 
 def _export(parsed: argparse.Namespace) -> int:

@@ -10,13 +10,13 @@ from typing import Any
 import cv2
 import numpy as np
 import onnxruntime as ort
-from numpy.typing import NDArray
 
 from emotion_ros.detection.cells import STRIDES, find
+from emotion_ros.detection.rows import face, kept
 from emotion_ros.errors import ModelError
 from emotion_ros.inference.providers import Shapes
 from emotion_ros.inference.session import default_cache, metadata, open_session, read
-from emotion_ros.types import Box, Face, Image
+from emotion_ros.types import Face, Image
 
 KIND = "faces"
 """What the metadata of a model that finds faces say under ``kind``."""
@@ -79,9 +79,7 @@ class EmotionFaces:
             values = self._session.run(None, {"pixels": cv2.dnn.blobFromImage(image)})[0][0]
         rows = find(values, image.shape[0], image.shape[1], max(confidence, LEAST))
         rows[:, :14] /= scale
-        faces = [_face(row, width, height) for row in rows]
-        faces = [face for face in faces if min(face.box.width, face.box.height) >= max(minimum, 1)]
-        return sorted(faces, key=lambda face: face.box.x)
+        return kept((face(row, width, height) for row in rows), minimum)
 
     def close(self) -> None:
         """Nothing to free: ONNX Runtime does it with the object."""
@@ -110,10 +108,3 @@ def _check(path: Path, session: ort.InferenceSession) -> None:
             f"{path}: expected a face detector of this package (emotion-ros train-detector, export), got a model that "
             f"has {', '.join(names)} and says of itself: {about or 'nothing'}"
         )
-
-
-def _face(row: NDArray[np.float32], width: int, height: int) -> Face:
-    box = Box(*(float(value) for value in row[:4]))
-    eyes_and_nose, mouth = np.split(row[4:14].reshape(5, 2), [3])
-    landmarks = np.concatenate([eyes_and_nose, mouth.mean(0, keepdims=True), mouth])
-    return Face(box.clipped(width, height), float(row[14]), landmarks)

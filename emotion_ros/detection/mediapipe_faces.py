@@ -11,6 +11,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from emotion_ros.detection.rows import kept
 from emotion_ros.types import Box, Face, Image
 
 LOWEST_CONFIDENCE = 0.1
@@ -34,9 +35,7 @@ class MediaPipeFaces:
         with self._lock:
             found = self._graph.process(cv2.cvtColor(image, cv2.COLOR_BGR2RGB)).detections or ()
         height, width = image.shape[:2]
-        faces = [_face(each, width, height) for each in found if each.score[0] >= confidence]
-        faces = [face for face in faces if min(face.box.width, face.box.height) >= max(minimum, 1)]
-        return sorted(faces, key=lambda face: face.box.x)
+        return kept((_face(each, width, height) for each in found if each.score[0] >= confidence), minimum)
 
     def close(self) -> None:
         """Free the graph."""

@@ -9,8 +9,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from emotion_ros.detection.rows import face, kept
 from emotion_ros.errors import ModelError
-from emotion_ros.types import Box, Face, Image
+from emotion_ros.types import Face, Image
 
 LOWEST_CONFIDENCE = 0.3
 """What the detector itself lets through; the caller's threshold, which may change at run time, comes after it."""
@@ -42,16 +43,7 @@ class YuNetFaces:
             self._net.setInputSize((width, height))
             found = self._net.detect(image)[1]
         rows: list[NDArray[np.float32]] = [] if found is None else [row for row in found if row[14] >= confidence]
-        faces = [_face(row, width, height) for row in rows]
-        faces = [face for face in faces if min(face.box.width, face.box.height) >= max(minimum, 1)]
-        return sorted(faces, key=lambda face: face.box.x)
+        return kept((face(row, width, height) for row in rows), minimum)
 
     def close(self) -> None:
         """Nothing to free: OpenCV does it with the object."""
-
-
-def _face(row: NDArray[np.float32], width: int, height: int) -> Face:
-    box = Box(*(float(value) for value in row[:4]))
-    eyes_and_nose, mouth = np.split(row[4:14].reshape(5, 2), [3])
-    landmarks = np.concatenate([eyes_and_nose, mouth.mean(0, keepdims=True), mouth])
-    return Face(box.clipped(width, height), float(min(row[14], 1.0)), landmarks)

@@ -234,7 +234,7 @@ class Detector(LifecycleNode):
         try:
             configs = changed(self.config, values), changed(self._pipeline_config, values)
             if self._pipeline is not None and RELOADED & set(values):
-                self._pipeline.reload(configs[1])
+                self._pipeline.reload(configs[1], RELOADED & set(values))
         except EmotionRosError as error:
             return SetParametersResult(successful=False, reason=str(error))
         self.config, self._pipeline_config = configs

@@ -13,7 +13,7 @@ import cv2
 from emotion_ros.config import PipelineConfig, build
 from emotion_ros.pipeline import open_faces
 from emotion_ros.training.faces.evaluate import HEIGHTS, measure, milliseconds, photos_of, scenes_of, yolo
-from emotion_ros.training.faces.photos import read_backgrounds
+from emotion_ros.training.faces.photos import read_backgrounds, read_photos
 
 WIDTHS = (320, 640, 1280)
 """Of the images that are timed, pixels; their height is three quarters of it."""
@@ -38,7 +38,8 @@ def compare(names: Sequence[str], data: Path, backgrounds: str, confidence: floa
     """
     behind = read_backgrounds(backgrounds)
     if (data / "photos.zip").is_file():
-        kinds = {"photos": list(photos_of(data)), "scenes": list(scenes_of(data, behind, SIDE, SCENES))}
+        photos = read_photos(data, only_held_out=True)
+        kinds = {"photos": list(photos_of(photos)), "scenes": list(scenes_of(photos, behind, SIDE, SCENES))}
     else:
         kinds = {"pictures": list(yolo(data))}
     rows = []

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from emotion_ros.detection import FaceDetector
 from emotion_ros.errors import DatasetError
 from emotion_ros.sources import PICTURES
-from emotion_ros.training.faces.photos import read_photos
+from emotion_ros.training.faces.photos import Photo
 from emotion_ros.training.faces.scenes import scene
 from emotion_ros.types import Face, Image
 
@@ -155,18 +155,16 @@ def milliseconds(detector: FaceDetector, width: int, rounds: int = 20) -> float:
     return float(np.median(times[2:]))
 
 
-def scenes_of(folder: Path, backgrounds: Sequence[Image], side: int, count: int) -> Iterator[Picture]:
-    """Scenes composed of the held-out photos of a folder, always the same."""
-    photos = [photo for photo in read_photos(folder) if photo.held_out]
+def scenes_of(photos: Sequence[Photo], backgrounds: Sequence[Image], side: int, count: int) -> Iterator[Picture]:
+    """Scenes composed of photos, always the same."""
     for number in range(count):
         yield Picture(*scene(photos, backgrounds, side, np.random.default_rng((SEED, number))))
 
 
-def photos_of(folder: Path) -> Iterator[Picture]:
-    """The held-out photos of a folder as they are."""
-    for photo in read_photos(folder):
-        if photo.held_out:
-            yield Picture(photo.image, np.c_[photo.faces, np.ones(len(photo.faces))].astype(np.float32))
+def photos_of(photos: Sequence[Photo]) -> Iterator[Picture]:
+    """Photos as they are."""
+    for photo in photos:
+        yield Picture(photo.image, np.c_[photo.faces, np.ones(len(photo.faces))].astype(np.float32))
 
 
 def yolo(folder: Path) -> Iterator[Picture]:

@@ -16,7 +16,7 @@ from emotion_ros.errors import DatasetError
 from emotion_ros.training import onnx_file
 from emotion_ros.training.faces.evaluate import LEAST_OVERLAP, Picture, matches, scenes_of
 from emotion_ros.training.faces.network import FaceNetwork
-from emotion_ros.training.faces.photos import read_backgrounds
+from emotion_ros.training.faces.photos import read_backgrounds, read_photos
 from emotion_ros.training.faces.train import VAL_SIDE, load_detector
 
 SCENES = 600
@@ -48,7 +48,8 @@ def export_detector(
     model = load_detector(checkpoint)
     network = model.network.eval()
     if calibrate_on is not None:
-        _calibrate(network, scenes_of(calibrate_on, read_backgrounds(model.config.backgrounds), VAL_SIDE, SCENES))
+        photos, behind = read_photos(calibrate_on, only_held_out=True), read_backgrounds(model.config.backgrounds)
+        _calibrate(network, scenes_of(photos, behind, VAL_SIDE, SCENES))
     contract = {"kind": KIND, "color": "bgr", "strides": STRIDES, **about}
     example = torch.rand(2, 3, 96, 160, generator=torch.Generator().manual_seed(0)) * 255
     axes = {"pixels": {0: "batch", 2: "height", 3: "width"}, "cells": {0: "batch", 1: "cells"}}

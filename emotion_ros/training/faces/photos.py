@@ -34,16 +34,17 @@ class Photo:
     @property
     def held_out(self) -> bool:
         """Whether it is for evaluation alone."""
-        return crc32(self.name.encode()) % HELD_OUT == 0
+        return _held_out(self.name)
 
 
-def read_photos(folder: Path, every: int = 1) -> list[Photo]:
+def read_photos(folder: Path, every: int = 1, only_held_out: bool = False) -> list[Photo]:
     """The photos of ``photos.zip`` in a folder, with the faces that the CSV file beside it gives.
 
     Args:
         folder: holds ``photos.zip`` and one CSV file with a row per face: file, x, y, w, h, landmarks as in
             :data:`COLUMNS`; empty values for a photo without faces.
         every: take one photo in so many.
+        only_held_out: leave those for training unread.
 
     Raises:
         DatasetError: a file is missing or broken.
@@ -61,9 +62,14 @@ def read_photos(folder: Path, every: int = 1) -> list[Photo]:
                 if row["x"]:
                     known.append([float(row[column]) for column in COLUMNS])
         with zipfile.ZipFile(archive) as opened:
-            return [_read(opened, name, faces[name]) for name in sorted(faces)[::every]]
+            chosen = [name for name in sorted(faces)[::every] if _held_out(name) or not only_held_out]
+            return [_read(opened, name, faces[name]) for name in chosen]
     except (OSError, KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
         raise DatasetError(f"{folder}: expected photos with faces, cannot read them: {error!r}") from error
+
+
+def _held_out(name: str) -> bool:
+    return crc32(name.encode()) % HELD_OUT == 0
 
 
 def _read(archive: zipfile.ZipFile, name: str, faces: list[list[float]]) -> Photo:
