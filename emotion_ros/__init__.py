@@ -4,7 +4,12 @@ The package's messages are generated into a folder of the same name; ``extend_pa
 when the Python sources are imported from somewhere else than the install space.
 """
 
+import os
 from pkgutil import extend_path
 
 __path__ = extend_path(__path__, __name__)
 __version__ = "0.1.0"
+
+# ONNX Runtime 1.31 tells its makers about models and machines unless this is set before it loads (see its Privacy.md);
+# this package sends nothing that nobody asked for.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")

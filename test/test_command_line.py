@@ -1,5 +1,8 @@
 import csv
 import json
+import os
+import subprocess
+import sys
 
 import cv2
 import numpy as np
@@ -81,3 +84,12 @@ def test_woman_in_the_clip_is_happy_in_most_frames(shared, command_line):
     seen = [any(person["label"] == "happy" for person in each) for each in people if each]
     assert len(people) == 115
     assert np.mean(seen) > 0.5
+
+
+def test_no_library_gathers_what_it_might_send_home(tmp_path):
+    """ONNX Runtime would keep a device identifier and a database of events in the user's cache."""
+    code = "import sys; from emotion_ros.cli import main; sys.exit(main())"
+    homes = {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    environment = {**{name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"}, **homes}
+    subprocess.run([sys.executable, "-c", code, "detect", "sample"], env=environment, capture_output=True, check=True)
+    assert not [each for each in tmp_path.rglob("*") if "onnxruntime" in each.name]
