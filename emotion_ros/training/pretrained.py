@@ -48,8 +48,11 @@ def start_from(network: nn.Module, pretrained: str, arch: str, pixels: Tensor) -
     if pretrained == "none" or (pretrained == "emotion" and arch != OURS):
         return "starting from random weights"
     path = default_model() if pretrained == "emotion" else Path(pretrained)
-    onnx_file = path.suffix == ".onnx"
-    fresh = _from_onnx(network, path, arch, pixels) if onnx_file else _from_checkpoint(network, path, arch)
+    if path.suffix == ".onnx":
+        EmotionClassifier(path, "cpu")  # a file that is missing or broken says so here
+        fresh = from_onnx(network, path, arch, pixels)
+    else:
+        fresh = _from_checkpoint(network, path, arch)
     return f"starting from {path.name}" + (f"; new: {', '.join(fresh)}" if fresh else "")
 
 
@@ -100,8 +103,21 @@ def _copy(network: nn.Module, theirs: dict[str, Tensor], source: str, arch: str)
     return ["last layer"] if odd else []
 
 
-def _from_onnx(network: nn.Module, path: Path, arch: str, pixels: Tensor) -> list[str]:
-    EmotionClassifier(path, "cpu")  # a file that is missing or broken says so here
+def from_onnx(network: nn.Module, path: Path, arch: str, pixels: Tensor) -> list[str]:
+    """Fill a network with the weights of an ONNX file.
+
+    Args:
+        network: fresh.
+        path: of a file that can be loaded.
+        arch: what the network is called in an error.
+        pixels: pictures of the new task as the network takes them.
+
+    Returns:
+        Layers that stay as they were, for their shape differs.
+
+    Raises:
+        ModelError: another layer than the last differs in shape, or the file is quantized.
+    """
     layers = _layers(path)
     fresh: list[str] = []
     hooks = []

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from emotion_ros.detection import FaceDetector
 from emotion_ros.errors import DatasetError
 from emotion_ros.sources import PICTURES
-from emotion_ros.training.faces.photos import Photo
+from emotion_ros.training.faces.photos import Backgrounds, Photo
 from emotion_ros.training.faces.scenes import scene
 from emotion_ros.types import Face, Image
 
@@ -155,7 +155,7 @@ def milliseconds(detector: FaceDetector, width: int, rounds: int = 20) -> float:
     return float(np.median(times[2:]))
 
 
-def scenes_of(photos: Sequence[Photo], backgrounds: Sequence[Image], side: int, count: int) -> Iterator[Picture]:
+def scenes_of(photos: Sequence[Photo], backgrounds: Backgrounds, side: int, count: int) -> Iterator[Picture]:
     """Scenes composed of photos, always the same."""
     for number in range(count):
         yield Picture(*scene(photos, backgrounds, side, np.random.default_rng((SEED, number))))

@@ -15,8 +15,8 @@ Task-aligned One-stage Object Detection", 2021, with an overlap that weighs less
 REACH = 1.5
 """Strides around a face's middle in which a cell may answer for it, where the face itself is smaller."""
 
-BOX, POINTS = 2.0, 0.5
-"""Weights of boxes and landmarks beside the scores; the first that were tried."""
+BOX, POINTS = 2.0, 1.5
+"""Weights of boxes and landmarks beside the scores."""
 
 
 @dataclass(frozen=True)

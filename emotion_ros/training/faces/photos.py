@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import zipfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from zlib import crc32
@@ -80,17 +81,32 @@ def _read(archive: zipfile.ZipFile, name: str, faces: list[list[float]]) -> Phot
     return Photo(name, image, rows[(rows[:, 2:4] > 0).all(1) & np.isfinite(rows).all(1)])  # type: ignore[arg-type]
 
 
-def read_backgrounds(folder: str) -> list[Image]:
-    """The pictures of a folder.
+@dataclass(frozen=True)
+class Backgrounds:
+    """What is around faces: ``pictures`` (BGR, uint8) without people, and ``things`` cut out of theirs (BGRA: what is
+    transparent does not belong to them)."""
+
+    pictures: Sequence[Image] = ()
+    things: Sequence[Image] = ()
+
+
+def read_backgrounds(folder: str) -> Backgrounds:
+    """The pictures of a folder; those with transparent parts are things.
 
     Raises:
         DatasetError: there are none, or one cannot be read.
     """
     if not folder:
-        return []
+        return Backgrounds()
     paths = sorted(path for path in Path(folder).rglob("*") if path.suffix.lower() in PICTURES)
-    images = {path: cv2.imread(str(path)) for path in paths}
-    broken = [str(path) for path, image in images.items() if image is None]
+    images = {path: cv2.imread(str(path), cv2.IMREAD_UNCHANGED) for path in paths}
+    broken = [str(path) for path, image in images.items() if image is None or image.dtype != np.uint8]
     if not images or broken:
-        raise DatasetError(f"{folder}: expected pictures, got {', '.join(broken) or 'none'}")
-    return [image for image in images.values() if image is not None]  # type: ignore[misc]
+        raise DatasetError(f"{folder}: expected pictures of 8 bits, got {', '.join(broken) or 'none'}")
+    pictures, things = [], []
+    for image in images.values():
+        if image.ndim == 3 and image.shape[2] == 4 and image[..., 3].min() < 255:
+            things.append(image)
+        else:
+            pictures.append(cv2.cvtColor(image, cv2.COLOR_GRAY2BGR) if image.ndim == 2 else image[..., :3])
+    return Backgrounds(pictures, things)  # type: ignore[arg-type]

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from emotion_ros.training.faces.photos import Photo
+from emotion_ros.training.faces.photos import Backgrounds, Photo
 from emotion_ros.types import Image
 
 SMALLEST, LARGEST = 8.0, 1.1
@@ -22,16 +22,16 @@ TILT = 45.0
 VISIBLE = 0.6
 """Share of a face that must be seen where another photo covers it; else nothing is learned of it."""
 
-HANDS, COVERED = 0.5, 0.2
-"""Share of scenes with drawn hands behind the faces, and with one in front of them: what looks most like a face and is
-none is skin."""
+OBJECTS, COVERED, DRAWN = 0.5, 0.2, 0.4
+"""Share of scenes with objects behind the faces, and with one in front of them; share of drawn hands among the objects
+where there are things cut out of pictures: what looks most like a face and is none is skin."""
 
 MIRRORED = (2, 3, 0, 1, 4, 5, 8, 9, 6, 7)
 """Landmarks after a flip: left and right have changed."""
 
 
 def scene(
-    photos: Sequence[Photo], backgrounds: Sequence[Image], side: int, random: Generator
+    photos: Sequence[Photo], backgrounds: Backgrounds, side: int, random: Generator
 ) -> tuple[Image, NDArray[np.float32]]:
     """A scene of side × side pixels (BGR, uint8) and its faces, n × 15: as in :class:`Photo`, then 1, or 0 for a face
     that is too much hidden to count as there or not."""
@@ -44,23 +44,24 @@ def scene(
         sizes = sorted(np.exp(random.uniform(np.log(SMALLEST), np.log(largest), count)).tolist())
     faces: list[NDArray[np.float32]] = []
     owner = np.zeros((side, side), np.uint8)
-    if random.random() < HANDS:
-        for _ in range(int(random.integers(1, 5))):
-            _draw_hand(canvas, owner, photos[int(random.integers(len(photos)))], random)
+    if random.random() < OBJECTS:
+        for _ in range(int(random.integers(1, 6))):
+            _add_object(canvas, owner, photos, backgrounds, random)
         owner[:] = 0
     for number, size in enumerate(sizes, 1):
         faces += _paste(canvas, owner, number, photos[int(random.integers(len(photos)))], size, random)
     if random.random() < COVERED:
-        _draw_hand(canvas, owner, photos[int(random.integers(len(photos)))], random)
+        _add_object(canvas, owner, photos, backgrounds, random)
     labelled = [_seen(each, owner, side) for each in faces]
     return _spoil(canvas, random), np.array(labelled, np.float32).reshape(-1, 15)
 
 
-def background(photos: Sequence[Photo], others: Sequence[Image], side: int, random: Generator) -> Image:
+def background(photos: Sequence[Photo], others: Backgrounds, side: int, random: Generator) -> Image:
     """What is no face: part of a picture without people, of a face from so near that it is none, or shapes."""
     kind = random.random()
-    if others and kind < 0.6:
-        return _part(others[int(random.integers(len(others)))], side, random.uniform(0.15, 1.0), random)
+    if others.pictures and kind < 0.6:
+        image = others.pictures[int(random.integers(len(others.pictures)))]
+        return _part(image, side, random.uniform(0.15, 1.0), random)
     if kind < 0.75:
         image = photos[int(random.integers(len(photos)))].image
         return _part(image, side, random.uniform(0.08, 0.25), random)
@@ -81,6 +82,31 @@ def background(photos: Sequence[Photo], others: Sequence[Image], side: int, rand
         else:
             cv2.line(canvas, (x, y), tuple(random.integers(0, side, 2).tolist()), color, max(width, 1))
     return canvas  # type: ignore[return-value]
+
+
+def _add_object(
+    canvas: Image, owner: NDArray[np.uint8], photos: Sequence[Photo], others: Backgrounds, random: Generator
+) -> None:
+    """What is no face, anywhere; ``owner`` is 255 where it is."""
+    if others.things and random.random() >= DRAWN:
+        _put(canvas, owner, others.things[int(random.integers(len(others.things)))], random)
+    else:
+        _draw_hand(canvas, owner, photos[int(random.integers(len(photos)))], random)
+
+
+def _put(canvas: Image, owner: NDArray[np.uint8], thing: Image, random: Generator) -> None:
+    """A thing (BGRA) of any size, turned at will."""
+    side, (height, width) = len(canvas), thing.shape[:2]
+    scale = float(np.exp(random.uniform(np.log(12), np.log(0.7 * side)))) / max(height, width)
+    thing = thing[:, :: int(random.choice([1, -1]))]
+    turn: NDArray[Any] = cv2.getRotationMatrix2D((width / 2, height / 2), random.uniform(-180, 180), scale)
+    turn[:, 2] += random.uniform(0, side, 2) - (width / 2, height / 2)
+    thing, warp = _shrunk(np.ascontiguousarray(thing), turn, scale)
+    color = cv2.warpAffine(_tinted(np.ascontiguousarray(thing[..., :3]), random), warp, (side, side))
+    alpha = cv2.warpAffine(np.ascontiguousarray(thing[..., 3]), warp, (side, side))
+    owner[alpha > 127] = 255
+    share = alpha[..., None].astype(np.float32) / 255
+    canvas[:] = (share * color + (1 - share) * canvas).astype(np.uint8)
 
 
 def _draw_hand(canvas: Image, owner: NDArray[np.uint8], photo: Photo, random: Generator) -> None:

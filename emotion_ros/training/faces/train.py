@@ -18,13 +18,15 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from emotion_ros.config import FaceTrainConfig
 from emotion_ros.detection.cells import centres, find
+from emotion_ros.detection.emotion_faces import about_detector
 from emotion_ros.errors import DatasetError, ModelError
 from emotion_ros.training.faces.evaluate import average_precision, matches
 from emotion_ros.training.faces.learn import decode, loss
 from emotion_ros.training.faces.network import FaceNetwork
-from emotion_ros.training.faces.photos import Photo, read_backgrounds, read_photos
+from emotion_ros.training.faces.photos import Backgrounds, Photo, read_backgrounds, read_photos
 from emotion_ros.training.faces.scenes import scene
 from emotion_ros.training.plots import save_batch
+from emotion_ros.training.pretrained import from_onnx
 from emotion_ros.training.trainer import Result, checkpoint_to_resume, fit, make_trainer, one_cycle, writable
 from emotion_ros.types import Image
 
@@ -86,7 +88,7 @@ class FaceDetection(L.LightningModule):
 class _Scenes(Dataset[Scene]):
     """Scenes by number and size: the same number is always the same scene."""
 
-    def __init__(self, photos: Sequence[Photo], backgrounds: Sequence[Image], seed: int) -> None:
+    def __init__(self, photos: Sequence[Photo], backgrounds: Backgrounds, seed: int) -> None:
         self._photos, self._backgrounds, self._seed = photos, backgrounds, seed
 
     def __getitem__(self, which: tuple[int, int]) -> Scene:
@@ -155,9 +157,9 @@ def train_detector(data: Path, model_dir: Path, config: FaceTrainConfig, resume:
     if not seen or not unseen:
         raise DatasetError(f"{data}: expected some hundred photos, got {len(photos)}")
     training, held_out = _Scenes(seen, backgrounds, config.seed), _Scenes(unseen, backgrounds, VAL_SEED)
-    first = [training[number, SIDES[0]][0] for number in range(64)]
+    first = _collate([training[number, SIDES[0]] for number in range(64)])[0]
     writable(model_dir)
-    save_batch(torch.from_numpy(np.stack(first)[..., ::-1].transpose(0, 3, 1, 2).copy()), model_dir / "batch.png")
+    save_batch(first.flip(1), model_dir / "batch.png")
     loaders: tuple[DataLoader[Any], DataLoader[Any]] = (
         DataLoader(
             training,
@@ -172,7 +174,7 @@ def train_detector(data: Path, model_dir: Path, config: FaceTrainConfig, resume:
     if model is None:
         model = FaceDetection(dataclasses.asdict(config))
         if config.pretrained:
-            _start_from(model, Path(config.pretrained))
+            _start_from(model, Path(config.pretrained), first)
     return fit(trainer, model.to(memory_format=torch.channels_last), loaders, model_dir, last)
 
 
@@ -189,13 +191,17 @@ def load_detector(checkpoint: Path) -> FaceDetection:
     return model
 
 
-def _start_from(model: FaceDetection, checkpoint: Path) -> None:
+def _start_from(model: FaceDetection, path: Path, pixels: Tensor) -> None:
+    wanted = f"a detector of width {model.config.width}"
+    if path.suffix == ".onnx":
+        if not about_detector(path):
+            raise ModelError(f"{path}: expected the ONNX file of {wanted} (emotion-ros train-detector, export)")
+        from_onnx(model.network, path, wanted, pixels.float())
+        return
     try:
-        model.load_state_dict(load_detector(checkpoint).state_dict())
+        model.load_state_dict(load_detector(path).state_dict())
     except RuntimeError as error:  # what torch says where shapes differ
-        raise ModelError(
-            f"{checkpoint}: expected a detector of width {model.config.width}: {str(error).splitlines()[-1].strip()}"
-        ) from error
+        raise ModelError(f"{path}: expected {wanted}: {str(error).splitlines()[-1].strip()}") from error
 
 
 def _collate(scenes: Sequence[Scene]) -> tuple[Tensor, Tensor]:
