@@ -13,10 +13,10 @@ ROS_FREE := env -u AMENT_PREFIX_PATH -u CMAKE_PREFIX_PATH -u COLCON_PREFIX_PATH 
 PIP := $(ROS_FREE) $(BIN)/python -m pip --quiet --disable-pip-version-check install
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint bench soak lock clean check
+.PHONY: help setup run test lint bench bench-serve soak lock clean check
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' $(MAKEFILE_LIST)
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' $(MAKEFILE_LIST)
 
 check:
 	@sh scripts/check "$(PYTHON)"
@@ -61,6 +61,10 @@ lint: install/built $(VENV)/test.done ## ruff, mypy, and which room may import w
 
 bench: install/built ## measure, print and save the figures to out/bench.json
 	@$(BIN)/emotion-ros benchmark --source $(SOURCE) --out $(OUT)/bench.json
+
+bench-serve: install/built $(VENV)/test.done ## measure the HTTP service beside a plain loop, and its memory
+	@mkdir -p $(OUT)
+	@scripts/in-workspace python scripts/bench_serve.py $(OUT)/bench-serve.json
 
 soak: install/built ## see whether the detector leaks, for MINUTES (30)
 	@scripts/in-workspace python scripts/soak.py $(MINUTES)

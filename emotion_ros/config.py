@@ -278,11 +278,31 @@ class FaceTrainConfig(LoopConfig):
     optimizer: str = option("adamw", "how weights are changed", choices=("sgd", "adamw"))
     lr: float = option(0.004, "peak learning rate of the one-cycle schedule", minimum=1e-6, maximum=10.0)
     wd: float = option(0.01, "weight decay", minimum=0.0, maximum=1.0)
-    pretrained: str = option("", "checkpoint of train-detector to start from; empty: random weights")
+    pretrained: str = option("", "checkpoint or ONNX file of a detector to start from; empty: random weights")
     scenes: int = option(8000, "scenes of an epoch", minimum=32, maximum=10_000_000)
     width: int = option(64, "channels of the network", minimum=8, maximum=512)
     backgrounds: str = option("", "folder of pictures without people, for behind the faces; empty: drawn shapes alone")
     every: int = option(1, "use one photo in so many", minimum=1, maximum=10000)
+
+
+@dataclass(frozen=True)
+class ServeConfig:
+    """How the pipeline is reached over HTTP."""
+
+    host: str = option("127.0.0.1", "address to listen on; any other than this machine's own needs a token")
+    port: int = option(8000, "port to listen on; 0: any free one", minimum=0, maximum=65535)
+    token_file: str = option("", "file with the token that callers must send; empty: that in EMOTION_ROS_TOKEN, if any")
+    max_body: int = option(8, "MiB of a request", minimum=1, maximum=1024)
+    max_images: int = option(16, "images of a request", minimum=1, maximum=256)
+    max_pixels: int = option(16, "millions of pixels of an image", minimum=1, maximum=256)
+    batch: int = option(16, "images of one run, from requests that came together", minimum=1, maximum=256)
+    wait: float = option(
+        5.0, "milliseconds that a run waits at most for requests that are on their way", minimum=0.0, maximum=1000.0
+    )
+    queue: int = option(
+        64, "requests, and images, that may wait; others are told to come back", minimum=1, maximum=4096
+    )
+    time_limit: float = option(10.0, "seconds that a request may take", minimum=0.1, maximum=600.0)
 
 
 NODES = {

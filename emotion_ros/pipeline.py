@@ -137,6 +137,15 @@ class Pipeline:
         timings["total"] = 1000 * (time.perf_counter() - begin)
         return perceptions
 
+    def classify(self, crops: Sequence[Image]) -> NDArray[np.float32]:
+        """Probabilities of :attr:`labels` for crops that are cut out already, n × labels, float32.
+
+        Raises:
+            ModelError: the classifier's outputs are no finite numbers.
+        """
+        judge = self._loaded.judge
+        return judge.label_map(judge.classifier.classify(crops))
+
     def forget(self) -> None:
         """Whoever is seen next is somebody new: the next image has nothing to do with those before."""
         self._memories = {}

@@ -15,7 +15,7 @@ from pathlib import Path
 from emotion_ros import __version__
 from emotion_ros.cli import toolkit
 from emotion_ros.cli.options import add_command, add_options
-from emotion_ros.config import PipelineConfig, RecorderConfig, SourceConfig, build
+from emotion_ros.config import PipelineConfig, RecorderConfig, ServeConfig, SourceConfig, build
 from emotion_ros.errors import ConfigError, EmotionRosError
 
 
@@ -66,6 +66,10 @@ def _parser() -> argparse.ArgumentParser:
 
     toolkit.add_commands(commands)
 
+    serve = add_command(commands, "serve", _serve, "answer over HTTP what is in pictures")
+    add_options(serve, ServeConfig)
+    add_options(serve, PipelineConfig)
+
     models = add_command(commands, "models", _models, "list, show, fetch or verify models")
     models.add_argument("action", choices=("list", "show", "fetch", "verify"))
     models.add_argument("name", nargs="?", help="of the catalog; for show also a file")
@@ -96,6 +100,15 @@ def _detect(parsed: argparse.Namespace) -> int:
 
     form = "json" if parsed.json else "csv" if parsed.csv else "text"
     return detect(parsed.sources, build(PipelineConfig, vars(parsed)), parsed.out, form)
+
+
+def _serve(parsed: argparse.Namespace) -> int:
+    config, pipeline = build(ServeConfig, vars(parsed)), build(PipelineConfig, vars(parsed))
+    try:
+        from emotion_ros.serving.server import serve
+    except ModuleNotFoundError as error:
+        raise ConfigError(f"serve: {error.name} is not installed: pip install 'emotion_ros[serve]'") from error
+    return serve(config, pipeline)
 
 
 def _report(parsed: argparse.Namespace) -> int:

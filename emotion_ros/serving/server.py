@@ -1,0 +1,74 @@
+"""``emotion-ros serve``."""
+
+from __future__ import annotations
+
+import socket
+import sys
+
+import uvicorn
+
+from emotion_ros.config import PipelineConfig, ServeConfig
+from emotion_ros.errors import ConfigError
+from emotion_ros.pipeline import Pipeline
+from emotion_ros.serving.app import create_app
+from emotion_ros.serving.engine import Engine
+from emotion_ros.serving.guard import read_token
+from emotion_ros.serving.metrics import Metrics
+
+PATIENCE = 10
+"""Seconds in which requests that are under way may end after Ctrl-C or SIGTERM."""
+
+
+def serve(config: ServeConfig, pipeline: PipelineConfig) -> int:
+    """Answer over HTTP until Ctrl-C or SIGTERM; what is under way is answered first.
+
+    Returns:
+        0.
+
+    Raises:
+        ConfigError: a token is missing, or the address cannot be listened on.
+        ModelError: a model cannot be used.
+    """
+    token = read_token(config.token_file, config.host)
+    listening = listen(config.host, config.port)
+    metrics = Metrics()
+    engine = Engine(Pipeline(pipeline), config.batch, config.wait / 1000, config.queue, metrics.ran)
+    server = uvicorn.Server(
+        uvicorn.Config(
+            create_app(engine, config, token, metrics),
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=PATIENCE,
+        )
+    )
+    host, port = listening.getsockname()[:2]
+    print(
+        f"emotion-ros: {engine.pipeline.classifier.name} on {engine.pipeline.classifier.provider}: "
+        f"http://{f'[{host}]' if ':' in host else host}:{port}/v1/detect"
+        f"{'' if token else ' (no token: only from this machine)'}",
+        file=sys.stderr,
+        flush=True,
+    )
+    try:
+        server.run(sockets=[listening])
+    except KeyboardInterrupt:  # uvicorn has ended well by then
+        pass
+    finally:
+        engine.close()
+    return 0
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that is listened on.
+
+    Raises:
+        ConfigError: there is no such address, or the port is taken.
+    """
+    try:
+        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        return socket.create_server(address[:2], family=family, backlog=2048)  # type: ignore[arg-type]
+    except OSError as error:
+        raise ConfigError(
+            f"host {host}, port {port}: expected an address to listen on, got: {error.strerror}; another --port?"
+        ) from error
