@@ -16,7 +16,7 @@ from emotion_ros.detection.cells import VALUES, centres, find
 from emotion_ros.errors import DatasetError, ModelError
 from emotion_ros.pipeline import Pipeline
 from emotion_ros.training.faces.evaluate import average_precision, matches, measure, yolo
-from emotion_ros.training.faces.photos import COLUMNS, Photo, read_photos
+from emotion_ros.training.faces.photos import COLUMNS, Backgrounds, Photo, read_backgrounds, read_photos
 from emotion_ros.training.faces.scenes import scene
 from emotion_ros.types import Box, Face
 
@@ -88,8 +88,8 @@ def test_scenes_are_the_same_for_the_same_seed_and_landmarks_lie_in_their_boxes(
     kept = read_photos(photos)
     assert len(kept) == 61
     assert [len(each.faces) for each in kept if each.name == "empty.png"] == [0]
-    some = [scene(kept, [], 320, np.random.default_rng((1, number))) for number in range(40)]
-    again = scene(kept, [], 320, np.random.default_rng((1, 7)))
+    some = [scene(kept, Backgrounds(), 320, np.random.default_rng((1, number))) for number in range(40)]
+    again = scene(kept, Backgrounds(), 320, np.random.default_rng((1, 7)))
     assert (again[0] == some[7][0]).all()
     assert (again[1] == some[7][1]).all()
     faces = np.concatenate([each for _, each in some])
@@ -104,7 +104,7 @@ def test_scenes_are_the_same_for_the_same_seed_and_landmarks_lie_in_their_boxes(
 def test_mirrored_faces_have_their_right_eye_on_the_left_of_the_image(photos):
     kept = [each for each in read_photos(photos) if len(each.faces)]
     for number in range(40):
-        _, faces = scene(kept, [], 320, np.random.default_rng((2, number)))
+        _, faces = scene(kept, Backgrounds(), 320, np.random.default_rng((2, number)))
         upright = faces[np.abs(faces[:, 5] - faces[:, 7]) < 0.2 * faces[:, 2]]
         assert (upright[:, 4] < upright[:, 6]).all()
 
@@ -289,3 +289,45 @@ def test_scores_are_shifted_until_what_is_found_are_faces():
     assert float(network.heads[0][1].bias[0] - network.shift[0]) == pytest.approx(-1.0, abs=1e-5)
     with pytest.raises(DatasetError, match="train longer"):
         export._calibrate(network, [Picture(picture.image, faces[:0])] * 5)
+
+
+def test_pictures_with_transparent_parts_are_things_of_scenes(photos, tmp_path):
+    """A thing is seen where it is opaque alone."""
+    thing = np.zeros((60, 60, 4), np.uint8)
+    thing[:30] = (0, 255, 0, 255)
+    thing[30:] = (0, 0, 255, 0)
+    cv2.imwrite(str(tmp_path / "thing.png"), thing)
+    cv2.imwrite(str(tmp_path / "picture.png"), np.full((60, 60), 128, np.uint8))
+    around = read_backgrounds(str(tmp_path))
+    assert [each.shape for each in around.pictures] == [(60, 60, 3)]
+    assert [each.shape for each in around.things] == [(60, 60, 4)]
+    empty = [each for each in read_photos(photos) if not len(each.faces)]
+    images = [scene(empty, around, 160, np.random.default_rng((3, number)))[0].astype(int) for number in range(60)]
+    green = [(image[..., 1] - image[..., [0, 2]].max(-1)).max() for image in images]
+    assert 10 < sum(each > 60 for each in green) < 50
+
+
+def test_backgrounds_that_cannot_be_read_are_named(tmp_path):
+    with pytest.raises(DatasetError, match="got none"):
+        read_backgrounds(str(tmp_path))
+    (tmp_path / "broken.png").write_bytes(b"none")
+    with pytest.raises(DatasetError, match=r"broken\.png"):
+        read_backgrounds(str(tmp_path))
+
+
+def test_training_starts_from_what_an_onnx_file_does(model, checkpoint, tmp_path):
+    """A network filled from the file answers as the network did that the file was made of."""
+    import torch
+
+    from emotion_ros.training.faces.train import FaceDetection, _start_from, load_detector
+
+    first = load_detector(checkpoint).eval()
+    again = FaceDetection({**first.hparams["config"], "seed": 9}).eval()
+    pixels = torch.randint(0, 256, (4, 3, 96, 96), generator=torch.Generator().manual_seed(1))
+    before = again(pixels)
+    _start_from(again, model, pixels)
+    assert not torch.allclose(before, first(pixels), atol=0.1)
+    assert torch.allclose(again.eval()(pixels), first(pixels), atol=1e-2)
+    (tmp_path / "none.onnx").write_bytes(b"none")
+    with pytest.raises(ModelError, match="expected the ONNX file of a detector of width 8"):
+        _start_from(again, tmp_path / "none.onnx", pixels)
