@@ -117,6 +117,9 @@ class PipelineConfig:
         24, "faces with a shorter side, in pixels, are not reported", minimum=1, maximum=4096, live=True
     )
     hands: bool = option(True, "look for hands")
+    hands_of_people: bool = option(
+        True, "look for hands only where a face is, or was within track_memory; false: in every image", live=True
+    )
     hand_confidence: float = option(0.3, "hands below this are not reported", minimum=0.0, maximum=1.0)
     max_hands: int = option(4, "most hands that are looked for in an image", minimum=1, maximum=32)
     model: str = option("", "classifier: an ONNX or TFLite file, or its name in the catalog; empty: emotion_resnet18")

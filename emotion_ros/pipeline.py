@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from emotion_ros.catalog import default_face_model, default_gestures, default_model, find_model
+from emotion_ros.catalog import default_face_model, find_model
 from emotion_ros.classification.classifier import EmotionClassifier
-from emotion_ros.classification.preprocess import region_crop
 from emotion_ros.config import PipelineConfig
 from emotion_ros.detection import FACE_DETECTORS, HAND_DETECTORS, FaceDetector, FaceSettings
 from emotion_ros.errors import ImageError
-from emotion_ros.fusion import attach_hands, gesture_classes, not_hands, valence_arousal, with_gestures
+from emotion_ros.fusion import attach_hands, not_hands, valence_arousal, with_gestures
 from emotion_ros.geometry import Lens, position
-from emotion_ros.gestures import GestureReader, read_gestures
-from emotion_ros.labels import LabelMap, read_mapping
+from emotion_ros.gestures import GestureReader
+from emotion_ros.judge import Judge
 from emotion_ros.quality import quality
 from emotion_ros.tracking import Names, Smoother, Tracker
 from emotion_ros.types import Box, Emotion, Face, Hand, Image, Perception
@@ -62,7 +61,8 @@ class _Seen:
 class Pipeline:
     """Detectors and classifier, loaded and warm, and what each camera has seen of late. Not for two threads at once.
 
-    Hands take the longest: they are looked for in a thread beside faces and their classification.
+    Hands take the longest: they are looked for in a thread beside faces and their classification; where nobody was of
+    late, only after a face is found.
 
     ``config`` may be replaced between two images; of a replaced one only the live settings count.
 
@@ -74,13 +74,15 @@ class Pipeline:
 
     def __init__(self, config: PipelineConfig) -> None:
         self.config = config
-        self._loaded = _Loaded(_Judge(config), open_faces(config))
+        self._loaded = _Loaded(Judge(config), open_faces(config))
         self._replaced: list[FaceDetector] = []
         self._hands = HAND_DETECTORS["mediapipe"](config.hand_confidence, config.max_hands) if config.hands else None
         self._beside = ThreadPoolExecutor(1, "hands")
         self._names = Names(config.deterministic_ids)
         self._memories: dict[str, _Memory] = {}
-        self.perceive(np.zeros((480, 640, 3), np.uint8), 0.0)
+        nothing = np.zeros((480, 640, 3), np.uint8)
+        self._find_hands([nothing], [True])
+        self.perceive(nothing, 0.0)
         self.forget()
 
     @property
@@ -105,7 +107,7 @@ class Pipeline:
         """
         before = self._loaded
         faces = open_faces(config) if names & (FACES | RUNNING) else before.faces
-        judge = _Judge(config) if names & (JUDGING | RUNNING) else before.judge
+        judge = Judge(config) if names & (JUDGING | RUNNING) else before.judge
         self._loaded = _Loaded(judge, faces)
         if faces is not before.faces:
             self._replaced.append(before.faces)
@@ -162,13 +164,17 @@ class Pipeline:
         """What is in each shot by itself."""
         judge, images = loaded.judge, [shot.image for shot in shots]
         about = judge.classifier.contract
-        pending = self._beside.submit(_timed, timings, "hands", self._find_hands, images)
+        expected = [self._expects_hands(shot) for shot in shots]
+        pending = self._beside.submit(_timed, timings, "hands", self._find_hands, images, expected)
         faces = _timed(timings, "faces", self._find_faces, loaded.faces, images, about.region)
         hands_matter = about.region == "face_hands"
         if not hands_matter:
             nobodys = [[()] * len(each) for each in faces]
             probabilities = _timed(timings, "classify", judge.classify, images, faces, nobodys)
         hands = pending.result()
+        late = [bool(some) and not early for some, early in zip(faces, expected, strict=True)]
+        surprises = _timed(timings, "hands", self._find_hands, images, late)
+        hands = [[*pair[0], *pair[1]] for pair in zip(hands, surprises, strict=True)]
         real = [not_hands(*pair) for pair in zip(faces, hands, strict=True)]
         faces = [[each[index] for index in kept] for each, kept in zip(faces, real, strict=True)]
         owners = [attach_hands(*pair) for pair in zip(faces, hands, strict=True)]
@@ -183,14 +189,24 @@ class Pipeline:
             return [[_whole(image)] for image in images]
         return [detector.detect(image, self.config.face_confidence, self.config.min_face_size) for image in images]
 
-    def _find_hands(self, images: Sequence[Image]) -> list[Sequence[Hand]]:
-        return [self._hands.detect(image) if self._hands else () for image in images]
+    def _expects_hands(self, shot: Shot) -> bool:
+        """Whether hands are looked for before it is known that there is a face: where there was one of late."""
+        memory = self._memories.get(shot.camera)
+        there = memory is not None and abs(shot.stamp - memory.seen) <= self.config.track_memory
+        return there or not self.config.hands_of_people
 
-    def _remember(self, shot: Shot, seen: _Seen, judge: _Judge, timings: dict[str, float]) -> Perception:
+    def _find_hands(self, images: Sequence[Image], wanted: Sequence[bool]) -> list[Sequence[Hand]]:
+        return [
+            self._hands.detect(image) if self._hands and looked else ()
+            for image, looked in zip(images, wanted, strict=True)
+        ]
+
+    def _remember(self, shot: Shot, seen: _Seen, judge: Judge, timings: dict[str, float]) -> Perception:
         """What is in a shot, in the light of what its camera saw before."""
         memory = self._memories.setdefault(shot.camera, _Memory(Tracker(self._names), judge))
         memory.heed(judge)
         memory.tracker.memory = self.config.track_memory
+        memory.seen = shot.stamp if seen.faces else memory.seen
         ids = memory.tracker.update([face.box for face in seen.faces], shot.stamp)
         memory.smoother.keep(memory.tracker.ids)
         memory.gestures.forget(shot.stamp)
@@ -225,55 +241,27 @@ class Pipeline:
         return Emotion(id, label or UNKNOWN, confidence, merged, valence, arousal, face, hands, seen_well, place)
 
 
-class _Judge:
-    """The classifier and what is made of its answer."""
-
-    def __init__(self, config: PipelineConfig) -> None:
-        model = find_model(config.model) if config.model else default_model()
-        labels = Path(config.labels) if config.labels else None
-        self.classifier = EmotionClassifier(model, config.provider, config.threads, labels=labels)
-        classes = self.classifier.contract.labels
-        self.label_map = LabelMap(config.label_map, classes)
-        self.gestures = read_gestures(Path(config.gestures) if config.gestures else default_gestures())
-        self.speaks = _what_gestures_say(config.gesture_emotions, tuple(self.gestures), classes)
-
-    def classify(
-        self,
-        images: Sequence[Image],
-        faces: Sequence[Sequence[Face]],
-        owned: Sequence[Sequence[tuple[Hand, ...]]],
-    ) -> list[NDArray[np.float32]]:
-        """Probabilities of the faces of each image, all classified together."""
-        about = self.classifier.contract
-        crops = [
-            region_crop(image, about.region, face, hands, about.margin, about.shift)
-            for image, some, theirs in zip(images, faces, owned, strict=True)
-            for face, hands in zip(some, theirs, strict=True)
-        ]
-        counts = np.cumsum([len(each) for each in faces])
-        return np.split(self.classifier.classify(crops), counts[:-1])
-
-
 @dataclass(frozen=True)
 class _Loaded:
     """What was made of a config."""
 
-    judge: _Judge
+    judge: Judge
     faces: FaceDetector
 
 
 class _Memory:
     """What one camera has seen of late, as one judge sees it; people keep their ids when the judge changes."""
 
-    def __init__(self, tracker: Tracker, judge: _Judge) -> None:
+    def __init__(self, tracker: Tracker, judge: Judge) -> None:
         self.tracker = tracker
+        self.seen = -math.inf  # when there was a face
         self._begin(judge)
 
-    def heed(self, judge: _Judge) -> None:
+    def heed(self, judge: Judge) -> None:
         if judge is not self.judge:
             self._begin(judge)
 
-    def _begin(self, judge: _Judge) -> None:
+    def _begin(self, judge: Judge) -> None:
         self.judge, self.smoother, self.gestures = judge, Smoother(), GestureReader(judge.gestures)
 
 
@@ -287,14 +275,6 @@ def open_faces(config: PipelineConfig) -> FaceDetector:
     ours = default_face_model() if config.face_detector == "emotion_faces" else None
     model = find_model(config.face_model) if config.face_model else ours
     return FACE_DETECTORS[config.face_detector](FaceSettings(model, config.provider, config.threads, config.face_input))
-
-
-def _what_gestures_say(text: str, gestures: Sequence[str], classes: Sequence[str]) -> dict[str, int]:
-    """Of the table that comes with the package, what this model and these gestures know; of the user's, all."""
-    table = read_mapping("gesture_emotions", text)
-    if text == PipelineConfig.gesture_emotions:
-        table = {gesture: label for gesture, label in table.items() if gesture in gestures and label in classes}
-    return gesture_classes(table, gestures, classes)
 
 
 def _timed(timings: dict[str, float], stage: str, work: Callable[..., R], *arguments: Any) -> R:

@@ -1,5 +1,7 @@
 """People over time: ids, steady labels, quality, other names for classes, gestures that speak for emotions."""
 
+from dataclasses import replace
+
 import moving_faces
 import numpy as np
 import pytest
@@ -228,3 +230,28 @@ def test_cameras_do_not_share_people_and_pictures_can_be_kept_apart(portrait):
     pipeline.close()
     assert left.id == again.id
     assert len({left.id, right.id, later.id}) == 3
+
+
+def test_hands_are_looked_for_where_somebody_is_or_was(portrait):
+    """Looking for them is most of what an empty room would cost."""
+    pipeline = Pipeline(PipelineConfig(track_memory=1.0))
+    looked = []
+    find = pipeline._hands.detect
+    pipeline._hands.detect = lambda image: looked.append(image) or find(image)
+    empty = np.full_like(portrait, 90)
+    for image, stamp, times in (
+        (empty, 0.0, 0),
+        (portrait, 0.1, 1),
+        (portrait, 0.2, 2),
+        (empty, 0.3, 3),  # they may have covered their face
+        (empty, 1.9, 3),
+        (empty, 2.0, 3),
+    ):
+        pipeline.perceive(image, stamp, "front")
+        assert len(looked) == times
+    pipeline.perceive(empty, 0.3, "back")
+    assert len(looked) == 3
+    pipeline.config = replace(pipeline.config, hands_of_people=False)
+    pipeline.perceive(empty, 3.0, "front")
+    assert len(looked) == 4
+    pipeline.close()

@@ -1,0 +1,67 @@
+"""The classifier that a config asks for, and what is made of its answer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emotion_ros.catalog import default_gestures, default_model, find_model
+from emotion_ros.classification.classifier import EmotionClassifier
+from emotion_ros.classification.preprocess import region_crop
+from emotion_ros.config import PipelineConfig
+from emotion_ros.fusion import gesture_classes
+from emotion_ros.gestures import read_gestures
+from emotion_ros.labels import LabelMap, read_mapping
+from emotion_ros.types import Face, Hand, Image
+
+
+class Judge:
+    """The classifier and what is made of its answer.
+
+    Attributes:
+        classifier: the model.
+        label_map: from its classes to the labels that come out.
+        gestures: what is known of gestures.
+        speaks: for which class a gesture speaks, by its place.
+
+    Raises:
+        ConfigError: the label map, the gestures or what they speak for cannot be used with this model.
+        ModelError: the model is missing or cannot be used.
+        ProviderError: the execution provider is not available.
+    """
+
+    def __init__(self, config: PipelineConfig) -> None:
+        model = find_model(config.model) if config.model else default_model()
+        labels = Path(config.labels) if config.labels else None
+        self.classifier = EmotionClassifier(model, config.provider, config.threads, labels=labels)
+        classes = self.classifier.contract.labels
+        self.label_map = LabelMap(config.label_map, classes)
+        self.gestures = read_gestures(Path(config.gestures) if config.gestures else default_gestures())
+        self.speaks = _what_gestures_say(config.gesture_emotions, tuple(self.gestures), classes)
+
+    def classify(
+        self,
+        images: Sequence[Image],
+        faces: Sequence[Sequence[Face]],
+        owned: Sequence[Sequence[tuple[Hand, ...]]],
+    ) -> list[NDArray[np.float32]]:
+        """Probabilities of the faces of each image, all classified together."""
+        about = self.classifier.contract
+        crops = [
+            region_crop(image, about.region, face, hands, about.margin, about.shift)
+            for image, some, theirs in zip(images, faces, owned, strict=True)
+            for face, hands in zip(some, theirs, strict=True)
+        ]
+        counts = np.cumsum([len(each) for each in faces])
+        return np.split(self.classifier.classify(crops), counts[:-1])
+
+
+def _what_gestures_say(text: str, gestures: Sequence[str], classes: Sequence[str]) -> dict[str, int]:
+    """Of the table that comes with the package, what this model and these gestures know; of the user's, all."""
+    table = read_mapping("gesture_emotions", text)
+    if text == PipelineConfig.gesture_emotions:
+        table = {gesture: label for gesture, label in table.items() if gesture in gestures and label in classes}
+    return gesture_classes(table, gestures, classes)
