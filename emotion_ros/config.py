@@ -308,10 +308,20 @@ class ServeConfig:
     time_limit: float = option(10.0, "seconds that a request may take", minimum=0.1, maximum=600.0)
 
 
+@dataclass(frozen=True)
+class WebConfig:
+    """How the live page is reached."""
+
+    host: str = option("127.0.0.1", "address to listen on; any other than this machine's own needs a token")
+    port: int = option(8080, "port to listen on; 0: any free one", minimum=0, maximum=65535)
+    token_file: str = option("", "file with the token that visitors need; empty: that in EMOTION_ROS_TOKEN, if any")
+
+
 NODES = {
     "detector": (DetectorConfig, PipelineConfig),
     "image_source": (SourceConfig,),
     "recorder": (RecorderConfig,),
+    "web": (WebConfig,),
 }
 """Each node's configs: what it declares as parameters."""
 

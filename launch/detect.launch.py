@@ -15,6 +15,8 @@ ARGUMENTS = {
     "provider": ("auto", "auto, tensorrt, cuda or cpu"),
     "namespace": ("", "namespace of all nodes and topics"),
     "annotated": ("annotated", "topic of the annotated images"),
+    "web": ("false", "also show the live page, http://127.0.0.1:8080 (parameters of the node web)"),
+    "capture": ("", "let the live page store labelled pictures in this folder"),
     "rviz": ("false", "also start rviz2 with the annotated image"),
     "log_level": ("info", "debug, info, warn, error or fatal"),
 }
@@ -50,6 +52,24 @@ def _nodes(value):
             name="image_source",
             parameters=[value["params_file"], {"source": value["source"]}],
             remappings=[topics[0], ("camera_info", info)],
+            **common,
+        )
+    if value["web"].lower() in ("true", "1"):
+        yield Node(
+            package="emotion_ros",
+            executable="web",
+            name="web",
+            parameters=[value["params_file"]],
+            remappings=topics[2:],
+            **common,
+        )
+    if value["capture"]:
+        yield Node(
+            package="emotion_ros",
+            executable="capture",
+            name="capture",
+            parameters=[{"out": value["capture"]}],
+            remappings=topics[:2],
             **common,
         )
     if value["rviz"].lower() in ("true", "1"):

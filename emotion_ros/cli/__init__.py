@@ -15,7 +15,7 @@ from pathlib import Path
 from emotion_ros import __version__
 from emotion_ros.cli import toolkit
 from emotion_ros.cli.options import add_command, add_options
-from emotion_ros.config import PipelineConfig, RecorderConfig, ServeConfig, SourceConfig, build
+from emotion_ros.config import PipelineConfig, RecorderConfig, ServeConfig, SourceConfig, WebConfig, build
 from emotion_ros.errors import ConfigError, EmotionRosError
 
 
@@ -48,6 +48,8 @@ def _parser() -> argparse.ArgumentParser:
     run = add_command(commands, "run", _run, "bring up the ROS graph: source, detector, recorder")
     for config in (SourceConfig, PipelineConfig, RecorderConfig):
         add_options(run, config)
+    run.add_argument("--web", action="store_true", help="also show the live page")
+    add_options(run, WebConfig)
 
     detect = add_command(commands, "detect", _detect, "perceive pictures, videos, bags or a camera, without ROS")
     detect.add_argument("sources", nargs="+", metavar="SOURCE")
@@ -83,7 +85,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _run(parsed: argparse.Namespace) -> int:
     source, detector = build(SourceConfig, vars(parsed)), build(PipelineConfig, vars(parsed))
-    configs = (source, detector, build(RecorderConfig, vars(parsed)))
+    recorder, web = build(RecorderConfig, vars(parsed)), build(WebConfig, vars(parsed))
     for number in (signal.SIGINT, signal.SIGTERM):  # a graph ends by Ctrl-C, also one that does not stand yet
         signal.signal(number, lambda *_: os._exit(0))
     from emotion_ros.nodes import graph
@@ -92,7 +94,8 @@ def _run(parsed: argparse.Namespace) -> int:
         from emotion_ros.pipeline import Pipeline
 
         Pipeline(detector).close()  # what cannot be used is one clear error here, not a graph that waits
-    return graph.run(*(dataclasses.asdict(config) for config in configs))
+    page = [graph.Process("web", dataclasses.asdict(web))] if parsed.web else []
+    return graph.run(dataclasses.asdict(source), dataclasses.asdict(detector), dataclasses.asdict(recorder), page)
 
 
 def _detect(parsed: argparse.Namespace) -> int:

@@ -60,8 +60,13 @@ def environment() -> dict[str, str]:
     return {key: os.environ.get(key, value) for key, value in wanted.items()}
 
 
-def run(source: Mapping[str, object], detector: Mapping[str, object], recorder: Mapping[str, object]) -> int:
-    """Bring up source, detector and recorder, each in a process of its own, until the source ends or Ctrl-C.
+def run(
+    source: Mapping[str, object],
+    detector: Mapping[str, object],
+    recorder: Mapping[str, object],
+    others: Sequence[Process] = (),
+) -> int:
+    """Bring up source, detector, recorder and others, each in a process of its own, until the source ends or Ctrl-C.
 
     Returns:
         0, or 1 where one of them failed.
@@ -74,13 +79,18 @@ def run(source: Mapping[str, object], detector: Mapping[str, object], recorder: 
     }
     processes = [
         subprocess.Popen(process.command(), env=settings, start_new_session=True)
-        for process in (Process("recorder", recorder), Process("detector", detector), Process("image_source", source))
+        for process in (
+            Process("recorder", recorder),
+            *others,
+            Process("detector", detector),
+            Process("image_source", source),
+        )
     ]
     while all(process.poll() is None for process in processes) and not interrupted.wait(0.05):
         pass
     failed = any(process.poll() for process in processes)
-    recorder_process, *others = processes
-    codes = [*end(others), *end([recorder_process])]
+    recorder_process, *rest = processes
+    codes = [*end(rest), *end([recorder_process])]
     for number, handler in previous.items():
         signal.signal(number, handler)
     return int(failed or any(codes))

@@ -85,11 +85,16 @@ def create_app(engine: Engine, config: ServeConfig, token: str, metrics: Metrics
         redoc_url=None,
         dependencies=[Depends(HTTPBearer(auto_error=False))] if token else [],
     )
-    service = _Service(engine, config)
-    _add_perception(app, service, guard)
+    service = add_detect(app, engine, config, guard)
+    _add_classify(app, service, guard)
     _add_status(app, engine, metrics, guard)
-
     app.add_middleware(Measured, metrics=metrics)
+    add_answers(app)
+    return app
+
+
+def add_answers(app: FastAPI) -> None:
+    """What callers are told where something is wrong: one sentence, never a stack trace."""
 
     @app.exception_handler(HTTPException)
     async def refused(_: Request, error: HTTPException) -> Response:
@@ -104,8 +109,6 @@ def create_app(engine: Engine, config: ServeConfig, token: str, metrics: Metrics
     async def failed(_: Request, error: Exception) -> Response:
         LOG.error("a request failed: %s: %s", type(error).__name__, error)
         return JSONResponse({"detail": "the service failed at this request; its log says why"}, 500)
-
-    return app
 
 
 class _Service:
@@ -159,7 +162,9 @@ def _busy(seconds: float) -> HTTPException:
     return HTTPException(429, f"too many requests wait; come back in {wait} s", {"Retry-After": wait})
 
 
-def _add_perception(app: FastAPI, service: _Service, guard: Any) -> None:
+def add_detect(app: FastAPI, engine: Engine, config: ServeConfig, guard: Any) -> _Service:
+    """``/v1/detect``, and what takes images in for it."""
+    service = _Service(engine, config)
     said = {
         200: {
             "description": "What is in each image, or with annotated=true the picture",
@@ -181,6 +186,10 @@ def _add_perception(app: FastAPI, service: _Service, guard: Any) -> None:
                 return Response(await run_in_threadpool(_picture, images[0], seen[0]), media_type="image/jpeg")
         return JSONResponse({"model": seen[0].model, "results": _results(uploads, seen)})
 
+    return service
+
+
+def _add_classify(app: FastAPI, service: _Service, guard: Any) -> None:
     @app.post(
         "/v1/classify",
         dependencies=[guard],

@@ -45,7 +45,7 @@ class Engine:
     """A pipeline for many callers.
 
     Args:
-        pipeline: is used by no one else from now on, and closed at the end.
+        open_pipeline: makes the pipeline when it is needed first.
         batch: images of one run at most, but for a single request with more.
         wait: seconds that a run is held back at most, and only while :attr:`arriving` says that more comes.
         queue: images that may wait.
@@ -56,10 +56,16 @@ class Engine:
     """
 
     def __init__(
-        self, pipeline: Pipeline, batch: int, wait: float, queue: int, seen: Callable[[int], None] = lambda _: None
+        self,
+        open_pipeline: Callable[[], Pipeline],
+        batch: int,
+        wait: float,
+        queue: int,
+        seen: Callable[[int], None] = lambda _: None,
     ) -> None:
-        self.pipeline = pipeline
         self.arriving = 0
+        self._open, self._opening = open_pipeline, threading.Lock()
+        self._pipeline: Pipeline | None = None
         self._batch, self._wait, self._queue, self._seen = batch, wait, queue, seen
         self._jobs: deque[_Job] = deque()
         self._changed = threading.Condition()
@@ -67,6 +73,17 @@ class Engine:
         self._per_image = 0.05
         self._thread = threading.Thread(target=self._work, name="engine", daemon=True)
         self._thread.start()
+
+    @property
+    def pipeline(self) -> Pipeline:
+        """The one that answers; only to ask what it is.
+
+        Raises:
+            EmotionRosError: it cannot be made.
+        """
+        with self._opening:
+            self._pipeline = self._pipeline or self._open()
+            return self._pipeline
 
     @property
     def ready(self) -> bool:
@@ -108,7 +125,8 @@ class Engine:
             self._closing = True
             self._changed.notify()
         self._thread.join()
-        self.pipeline.close()
+        if self._pipeline:
+            self._pipeline.close()
 
     async def _ask(self, job: _Job) -> list[Any]:
         with self._changed:
@@ -175,11 +193,11 @@ class Engine:
             results = results[len(job.images) :]
 
     def _perceive(self, images: Sequence[Image]) -> list[Any]:
-        shots = [Shot(image, 0.0, str(number)) for number, image in enumerate(images)]
+        shots, pipeline = [Shot(image, 0.0, str(number)) for number, image in enumerate(images)], self.pipeline
         try:
-            return list(self.pipeline.perceive_all(shots))
+            return list(pipeline.perceive_all(shots))
         finally:
-            self.pipeline.forget()
+            pipeline.forget()
 
     def _classify(self, crops: Sequence[Image]) -> list[Any]:
         labels = self.pipeline.labels

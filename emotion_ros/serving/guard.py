@@ -9,12 +9,15 @@ from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import HTTPConnection
 
 from emotion_ros.errors import ConfigError
 
 TOKEN = "EMOTION_ROS_TOKEN"
 """Environment variable with the token, where no file is named."""
+
+COOKIE = "emotion_ros_token"
+"""Where a browser keeps the token."""
 
 LEAST_TOKEN = 16
 """Characters of a token."""
@@ -54,27 +57,32 @@ class Guard:
     """Refuses who may not call.
 
     Args:
-        token: that callers must send as ``Authorization: Bearer``; empty: whoever is on this machine may call.
+        token: that callers must send as ``Authorization: Bearer``, or in the cookie; empty: whoever is on this machine
+            may call.
     """
 
     def __init__(self, token: str) -> None:
         self._token = token.encode()
 
-    def __call__(self, request: Request) -> None:
-        """Let a request pass.
+    def __call__(self, request: HTTPConnection) -> None:
+        """Let a request or a web socket pass.
 
         Raises:
             HTTPException: 401 or 403.
         """
         if self._token:
-            sent = request.headers.get("authorization", "").encode("latin-1")
-            if not hmac.compare_digest(sent, b"Bearer " + self._token):
+            sent = request.headers.get("authorization") or f"Bearer {request.cookies.get(COOKIE, '')}"
+            if not self.fits(sent.removeprefix("Bearer ")) or not sent.startswith("Bearer "):
                 raise HTTPException(401, "expected Authorization: Bearer TOKEN", {"WWW-Authenticate": "Bearer"})
         elif not is_own(_split(f"//{request.headers.get('host', '')}").hostname or ""):
             raise HTTPException(403, "expected a request to this machine by its own name, localhost")
         origin = request.headers.get("origin")
         if origin is not None and _split(origin).netloc != request.headers.get("host"):
             raise HTTPException(403, "expected no request from another web site")
+
+    def fits(self, token: str) -> bool:
+        """Whether it is the token; how long that takes does not tell how much of it is right."""
+        return hmac.compare_digest(token.encode("utf-8", "replace"), self._token)
 
 
 def _split(url: str) -> SplitResult:

@@ -6,6 +6,7 @@ import socket
 import sys
 
 import uvicorn
+from fastapi import FastAPI
 
 from emotion_ros.config import PipelineConfig, ServeConfig
 from emotion_ros.errors import ConfigError
@@ -32,31 +33,38 @@ def serve(config: ServeConfig, pipeline: PipelineConfig) -> int:
     token = read_token(config.token_file, config.host)
     listening = listen(config.host, config.port)
     metrics = Metrics()
-    engine = Engine(Pipeline(pipeline), config.batch, config.wait / 1000, config.queue, metrics.ran)
-    server = uvicorn.Server(
-        uvicorn.Config(
-            create_app(engine, config, token, metrics),
-            log_level="warning",
-            access_log=False,
-            server_header=False,
-            timeout_graceful_shutdown=PATIENCE,
-        )
-    )
-    host, port = listening.getsockname()[:2]
-    print(
-        f"emotion-ros: {engine.pipeline.classifier.name} on {engine.pipeline.classifier.provider}: "
-        f"http://{f'[{host}]' if ':' in host else host}:{port}/v1/detect"
-        f"{'' if token else ' (no token: only from this machine)'}",
-        file=sys.stderr,
-        flush=True,
-    )
+    opened = Pipeline(pipeline)
+    engine = Engine(lambda: opened, config.batch, config.wait / 1000, config.queue, metrics.ran)
+    about = f"{opened.classifier.name} on {opened.classifier.provider}"
+    alone = "" if token else " (no token: only from this machine)"
+    print(f"emotion-ros: {about}: {address(listening)}/v1/detect{alone}", file=sys.stderr, flush=True)
     try:
-        server.run(sockets=[listening])
+        make_server(create_app(engine, config, token, metrics)).run(sockets=[listening])
     except KeyboardInterrupt:  # uvicorn has ended well by then
         pass
     finally:
         engine.close()
     return 0
+
+
+def make_server(app: FastAPI, patience: int = PATIENCE) -> uvicorn.Server:
+    """What runs an app on a socket that is listened on; it logs no requests.
+
+    Args:
+        app: answers.
+        patience: seconds that requests under way may take once it is to end.
+    """
+    return uvicorn.Server(
+        uvicorn.Config(
+            app, log_level="warning", access_log=False, server_header=False, timeout_graceful_shutdown=patience
+        )
+    )
+
+
+def address(listening: socket.socket) -> str:
+    """The URL of a socket."""
+    host, port = listening.getsockname()[:2]
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 def listen(host: str, port: int) -> socket.socket:
