@@ -11,6 +11,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10",
     packages=find_packages(include=["emotion_ros", "emotion_ros.*"]),
+    package_data={"emotion_ros.serving": ["page/*"]},
     data_files=[
         ("share/emotion_ros/models", glob("models/*")),
         ("share/emotion_ros/config", glob("config/*")),
@@ -29,6 +30,7 @@ setup(
         "tqdm",
     ],
     extras_require={
+        "serve": ["fastapi", "pillow", "prometheus-client", "python-multipart", "uvicorn", "websockets"],
         "train": ["imagehash", "lightning>=2.6", "matplotlib", "onnx", "tensorboard", "torch", "transformers"],
         "tinyml": [
             "ai-edge-litert",

@@ -68,6 +68,8 @@ class Web(Node):
     def _look(self) -> None:
         """Listen while somebody watches: what nobody listens to, the detector does not make."""
         watched = bool(self._feed.watchers)
+        if watched:
+            self._feed.put(capture=self._capture.service_is_ready())
         if watched == bool(self._subscriptions_of_watchers):
             return
         if watched:
@@ -77,7 +79,6 @@ class Web(Node):
                 self.create_subscription(EmotionArray, "emotions", self._on_emotions, PUBLISH),
                 self.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, 10),
             ]
-            self._feed.put(capture=self._capture.service_is_ready())
             return
         for each in self._subscriptions_of_watchers:
             self.destroy_subscription(each)
