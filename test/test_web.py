@@ -3,6 +3,8 @@
 import re
 import shutil
 import socket
+import subprocess
+import sys
 import time
 
 import cv2
@@ -213,3 +215,12 @@ def test_page_loads_nothing_from_elsewhere():
     for name in ("index.html", *ASSETS):
         content = _asset(name).decode().replace("http://www.w3.org/2000/svg", "")
         assert not re.search(r"https?://|//cdn|@import", content), name
+
+
+@pytest.mark.parametrize("ask", ["from emotion_ros.nodes.web import main", "from emotion_ros.cli import main"])
+def test_without_a_web_server_it_says_what_to_install(ask):
+    code = f"import sys; sys.modules['fastapi'] = None; sys.argv = ['it', 'serve']; {ask}; sys.exit(main())"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert ran.returncode in (1, 2)
+    assert "fastapi is not installed: pip install" in ran.stderr
+    assert "Traceback" not in ran.stderr
