@@ -13,7 +13,7 @@ ROS_FREE := env -u AMENT_PREFIX_PATH -u CMAKE_PREFIX_PATH -u COLCON_PREFIX_PATH 
 PIP := $(ROS_FREE) $(BIN)/python -m pip --quiet --disable-pip-version-check install
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint bench bench-serve soak lock clean check
+.PHONY: help setup run test lint bench bench-serve docs soak lock clean check
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' $(MAKEFILE_LIST)
@@ -65,6 +65,9 @@ bench: install/built ## measure, print and save the figures to out/bench.json
 bench-serve: install/built $(VENV)/test.done ## measure the HTTP service beside a plain loop, and its memory
 	@mkdir -p $(OUT)
 	@scripts/in-workspace python scripts/bench_serve.py $(OUT)/bench-serve.json
+
+docs: install/built $(VENV)/test.done ## build the documentation into out/site
+	@NO_MKDOCS_2_WARNING=1 scripts/in-workspace python -m mkdocs build --strict --quiet --site-dir $(abspath $(OUT))/site && echo "written: $(OUT)/site/index.html"
 
 soak: install/built ## see whether the detector leaks, for MINUTES (30)
 	@scripts/in-workspace python scripts/soak.py $(MINUTES)

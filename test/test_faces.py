@@ -331,3 +331,19 @@ def test_training_starts_from_what_an_onnx_file_does(model, checkpoint, tmp_path
     (tmp_path / "none.onnx").write_bytes(b"none")
     with pytest.raises(ModelError, match="expected the ONNX file of a detector of width 8"):
         _start_from(again, tmp_path / "none.onnx", pixels)
+
+
+def test_each_epoch_has_scenes_of_its_own(photos, tmp_path, monkeypatch):
+    """Else the network learns eight thousand scenes by heart."""
+    from emotion_ros.training.faces import train
+
+    asked = []
+    compose = train._Scenes.__getitem__
+    monkeypatch.setattr(
+        train._Scenes, "__getitem__", lambda self, which: asked.append((self._seed, which)) or compose(self, which)
+    )
+    monkeypatch.setattr(train, "VAL_SCENES", 8)
+    config = FaceTrainConfig(epochs=2, scenes=32, batch_size=16, width=8, workers=0, precision="32-true", seed=6)
+    train.train_detector(photos, tmp_path, config)
+    trained = [number for seed, (number, _) in asked if seed == 6][64:]  # the first are those of batch.png
+    assert sorted(trained) == list(range(64))

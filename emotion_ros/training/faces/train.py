@@ -125,6 +125,11 @@ class _Numbers(Sampler[Any]):
             first = (batch * self._world + self._rank) * self._size
             yield [(number, SIDES[batch % len(SIDES)]) for number in range(first, first + self._size)]
 
+    @property
+    def sampler(self) -> _Numbers:
+        """Where Lightning looks for ``set_epoch``."""
+        return self
+
     def set_epoch(self, epoch: int) -> None:
         """Called by Lightning before each epoch."""
         self._epoch = epoch

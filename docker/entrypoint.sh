@@ -1,0 +1,6 @@
+#!/bin/bash
+# Run a command with ROS and the package sourced.
+set -e
+. "/opt/ros/$ROS_DISTRO/setup.bash"
+. /workspace/install/setup.bash
+exec "$@"
