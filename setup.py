@@ -31,6 +31,7 @@ setup(
     ],
     extras_require={
         "serve": ["fastapi", "pillow", "prometheus-client", "python-multipart", "uvicorn", "websockets"],
+        "ray": ["pyarrow<22", "ray[data,serve]>=2.40"],
         "train": ["imagehash", "lightning>=2.6", "matplotlib", "onnx", "tensorboard", "torch", "transformers"],
         "tinyml": [
             "ai-edge-litert",

@@ -119,7 +119,7 @@ def _detect_source(source: str, pipeline: Pipeline, copies: _Copies | BagWithEmo
             if Path(frame.source).suffix.lower() in PICTURES:  # they have nothing to do with each other
                 pipeline.forget()
             perception = pipeline.perceive(frame.image, frame.time, frame.source)
-            _print(frame, perception, form)
+            print(described(frame, perception, form), end="", flush=True)
             if copies:
                 copies.add(frame, perception)
     except SourceError as error:
@@ -128,17 +128,19 @@ def _detect_source(source: str, pipeline: Pipeline, copies: _Copies | BagWithEmo
     return unreadable
 
 
-def _print(frame: Frame, perception: Perception, form: str) -> None:
+def described(frame: Frame, perception: Perception, form: str) -> str:
+    """What was perceived in a frame, as ``json``, ``csv`` or ``text``: lines, or nothing."""
     start = {"source": frame.source, "frame": frame.number, "time": round(frame.time, 4)}
     if form == "json":
-        print(json.dumps({**start, **perception.as_dict()}), flush=True)
-        return
+        return json.dumps({**start, **perception.as_dict()}) + "\n"
     if form == "text" and not perception.people:
-        print(f"{frame.source} {frame.number}: nobody")
+        return f"{frame.source} {frame.number}: nobody\n"
+    lines = []
     for person in perception.people:
         box = person.face.box.rounded()
         if form == "csv":
             values = [*start.values(), person.id, person.label, f"{person.confidence:.4f}", *box]
-            print(",".join(str(value) for value in values))
+            lines.append(",".join(str(value) for value in values))
         else:
-            print(f"{frame.source} {frame.number}: {person.id} {person.label} {person.confidence:.2f} at {box}")
+            lines.append(f"{frame.source} {frame.number}: {person.id} {person.label} {person.confidence:.2f} at {box}")
+    return "".join(f"{line}\n" for line in lines)

@@ -306,6 +306,10 @@ class ServeConfig:
         64, "requests, and images, that may wait; others are told to come back", minimum=1, maximum=4096
     )
     time_limit: float = option(10.0, "seconds that a request may take", minimum=0.1, maximum=600.0)
+    engine: str = option("local", "where pipelines run: in this process, or on Ray", choices=("local", "ray"))
+    replicas: int = option(1, "pipelines on Ray at least", minimum=1, maximum=1000)
+    most_replicas: int = option(2, "pipelines on Ray at most, as load asks for them", minimum=1, maximum=1000)
+    ray: str = option("", "address of a running Ray cluster; empty: one is started on this machine")
 
 
 @dataclass(frozen=True)

@@ -59,6 +59,15 @@ def _parser() -> argparse.ArgumentParser:
     form = detect.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="one JSON object per frame on standard output")
     form.add_argument("--csv", action="store_true", help="one line per person on standard output")
+    detect.add_argument(
+        "--engine",
+        choices=("local", "ray"),
+        default="local",
+        help="ray: pictures, videos and bags side by side, resumable",
+    )
+    detect.add_argument(
+        "--ray", default="", help="address of a running Ray cluster; empty: one is started on this machine"
+    )
     add_options(detect, PipelineConfig)
 
     report = add_command(commands, "report", _report, "what a recorded session shows: a timeline and a table of people")
@@ -102,6 +111,14 @@ def _detect(parsed: argparse.Namespace) -> int:
     from emotion_ros.batch import detect
 
     form = "json" if parsed.json else "csv" if parsed.csv else "text"
+    if parsed.engine == "ray":
+        if not parsed.out:
+            raise ConfigError("engine ray: expected --out FOLDER, where finished parts are kept")
+        try:
+            from emotion_ros.batch_on_ray import detect_on_ray
+        except ImportError as error:
+            raise ConfigError(f"engine ray: {error}: pip install 'emotion_ros[ray]'") from error
+        return detect_on_ray(parsed.sources, build(PipelineConfig, vars(parsed)), parsed.out, form, parsed.ray)
     return detect(parsed.sources, build(PipelineConfig, vars(parsed)), parsed.out, form)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import math
 from collections.abc import AsyncIterator, Sequence
@@ -22,7 +23,7 @@ from emotion_ros.catalog import catalog
 from emotion_ros.config import ServeConfig
 from emotion_ros.drawing import draw
 from emotion_ros.serving import schemas
-from emotion_ros.serving.engine import BusyError, Engine
+from emotion_ros.serving.engine import Answers, BusyError
 from emotion_ros.serving.guard import Guard
 from emotion_ros.serving.metrics import Measured, Metrics
 from emotion_ros.serving.uploads import FIELD, FORMATS, MULTIPART, Limits, Room, Upload, decode, read_uploads
@@ -67,7 +68,7 @@ BODY = {
 }
 
 
-def create_app(engine: Engine, config: ServeConfig, token: str, metrics: Metrics) -> FastAPI:
+def create_app(engine: Answers, config: ServeConfig, token: str, metrics: Metrics) -> FastAPI:
     """The HTTP API of a pipeline.
 
     Args:
@@ -114,7 +115,7 @@ def add_answers(app: FastAPI) -> None:
 class _Service:
     """From a request to images, as far as there is room and time."""
 
-    def __init__(self, engine: Engine, config: ServeConfig) -> None:
+    def __init__(self, engine: Answers, config: ServeConfig) -> None:
         self.engine, self._config = engine, config
         self._limits = Limits(config.max_body << 20, config.max_images, config.max_pixels * 10**6)
         self._room = Room(ROOM * self._limits.pixels)
@@ -162,7 +163,7 @@ def _busy(seconds: float) -> HTTPException:
     return HTTPException(429, f"too many requests wait; come back in {wait} s", {"Retry-After": wait})
 
 
-def add_detect(app: FastAPI, engine: Engine, config: ServeConfig, guard: Any) -> _Service:
+def add_detect(app: FastAPI, engine: Answers, config: ServeConfig, guard: Any) -> _Service:
     """``/v1/detect``, and what takes images in for it."""
     service = _Service(engine, config)
     said = {
@@ -210,29 +211,19 @@ def _add_classify(app: FastAPI, service: _Service, guard: Any) -> None:
             }
             for upload, each in zip(uploads, judged, strict=True)
         ]
-        return JSONResponse({"model": service.engine.pipeline.classifier.name, "results": results})
+        return JSONResponse({"model": service.engine.about().model, "results": results})
 
 
-def _add_status(app: FastAPI, engine: Engine, metrics: Metrics, guard: Any) -> None:
+def _add_status(app: FastAPI, engine: Answers, metrics: Metrics, guard: Any) -> None:
     refusals: dict[int | str, dict[str, Any]] = {code: PROBLEMS[code] for code in (401, 403)}
 
     @app.get("/v1/models", dependencies=[guard], response_model=schemas.ModelsOut, responses=refusals)
     async def models() -> Response:
         """What runs, and what could."""
-        pipeline = engine.pipeline
         known = [
             {"name": each.name, "licence": each.licence, "here": each.path().is_file()} for each in catalog().values()
         ]
-        return JSONResponse(
-            {
-                "model": pipeline.classifier.name,
-                "provider": pipeline.classifier.provider,
-                "labels": list(pipeline.labels),
-                "region": pipeline.classifier.contract.region,
-                "face_detector": pipeline.config.face_detector,
-                "catalog": known,
-            }
-        )
+        return JSONResponse({**dataclasses.asdict(engine.about()), "catalog": known})
 
     @app.get("/healthz", response_model=schemas.StatusOut)
     async def alive() -> Response:

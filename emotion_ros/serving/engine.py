@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -34,6 +34,84 @@ class Judged:
     probabilities: dict[str, float]
 
 
+@dataclass(frozen=True)
+class About:
+    """What an engine runs: the classifier's name, its execution provider, the labels of its probabilities, what a crop
+    for it shows (``face``, ``face_hands`` or ``frame``), and what finds faces."""
+
+    model: str
+    provider: str
+    labels: tuple[str, ...]
+    region: str
+    face_detector: str
+
+
+class Answers(Protocol):
+    """What stands between requests and pipelines."""
+
+    arriving: int
+    """Requests whose images are not here yet."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether requests are answered."""
+
+    @property
+    def waiting(self) -> int:
+        """Images that wait."""
+
+    def about(self) -> About:
+        """What runs."""
+
+    async def perceive(self, images: Sequence[Image]) -> list[Perception]:
+        """All people and hands in each image (BGR, uint8, h × w × 3); no image has to do with another.
+
+        Raises:
+            BusyError: too many wait already.
+            EmotionRosError: as :meth:`Pipeline.perceive`.
+        """
+
+    async def classify(self, crops: Sequence[Image]) -> list[Judged]:
+        """What the classifier says of each crop, which shows what its contract's region is.
+
+        Raises:
+            BusyError: too many wait already.
+            ModelError: its outputs are no finite numbers.
+        """
+
+    def close(self) -> None:
+        """Answer what waits, then end."""
+
+
+def about(pipeline: Pipeline) -> About:
+    """What a pipeline is."""
+    classifier = pipeline.classifier
+    return About(
+        classifier.name,
+        classifier.provider,
+        pipeline.labels,
+        classifier.contract.region,
+        pipeline.config.face_detector,
+    )
+
+
+def perceive(pipeline: Pipeline, images: Sequence[Image]) -> list[Perception]:
+    """All people and hands in each image, together."""
+    try:
+        return pipeline.perceive_all([Shot(image, 0.0, str(number)) for number, image in enumerate(images)])
+    finally:
+        pipeline.forget()
+
+
+def classify(pipeline: Pipeline, crops: Sequence[Image]) -> list[Judged]:
+    """What the classifier says of each crop."""
+    labels = pipeline.labels
+    return [
+        Judged(labels[int(np.argmax(row))], float(row.max()), dict(zip(labels, row.tolist(), strict=True)))
+        for row in pipeline.classify(crops)
+    ]
+
+
 @dataclass
 class _Job:
     images: Sequence[Image]
@@ -51,8 +129,6 @@ class Engine:
         queue: images that may wait.
         seen: is told how many images each run had.
 
-    Attributes:
-        arriving: requests whose images are not here yet.
     """
 
     def __init__(
@@ -87,40 +163,29 @@ class Engine:
 
     @property
     def ready(self) -> bool:
-        """Whether requests are answered."""
+        """See :class:`Answers`."""
         return self._thread.is_alive() and not self._closing
 
     @property
     def waiting(self) -> int:
-        """Images that wait."""
+        """See :class:`Answers`."""
         with self._changed:
             return sum(len(job.images) for job in self._jobs)
 
-    async def perceive(self, images: Sequence[Image]) -> list[Perception]:
-        """All people and hands in each image (BGR, uint8, h × w × 3); no image has to do with another.
+    def about(self) -> About:
+        """See :class:`Answers`."""
+        return about(self.pipeline)
 
-        Raises:
-            BusyError: too many wait already.
-            EmotionRosError: as :meth:`Pipeline.perceive`.
-        """
+    async def perceive(self, images: Sequence[Image]) -> list[Perception]:
+        """See :class:`Answers`."""
         return await self._ask(_Job(images, False))
 
     async def classify(self, crops: Sequence[Image]) -> list[Judged]:
-        """What the classifier says of each crop, which shows what its contract's region is.
-
-        Raises:
-            BusyError: too many wait already.
-            ModelError: its outputs are no finite numbers.
-        """
+        """See :class:`Answers`."""
         return await self._ask(_Job(crops, True))
 
-    def nudge(self) -> None:
-        """Look anew at whether more is to come."""
-        with self._changed:
-            self._changed.notify()
-
     def close(self) -> None:
-        """Answer what waits, then end."""
+        """See :class:`Answers`."""
         with self._changed:
             self._closing = True
             self._changed.notify()
@@ -180,7 +245,7 @@ class Engine:
             return
         try:
             images = [image for job in jobs for image in job.images]
-            results = (self._classify if jobs[0].crops else self._perceive)(images)
+            results: list[Any] = (classify if jobs[0].crops else perceive)(self.pipeline, images)  # type: ignore[operator]
         except Exception as error:  # whatever it is, it is the answer, and the thread lives on
             if len(jobs) == 1:
                 jobs[0].answer.set_exception(error)
@@ -191,18 +256,3 @@ class Engine:
         for job in jobs:
             job.answer.set_result(results[: len(job.images)])
             results = results[len(job.images) :]
-
-    def _perceive(self, images: Sequence[Image]) -> list[Any]:
-        shots, pipeline = [Shot(image, 0.0, str(number)) for number, image in enumerate(images)], self.pipeline
-        try:
-            return list(pipeline.perceive_all(shots))
-        finally:
-            pipeline.forget()
-
-    def _classify(self, crops: Sequence[Image]) -> list[Any]:
-        labels = self.pipeline.labels
-        rows = self.pipeline.classify(crops)
-        return [
-            Judged(labels[int(np.argmax(row))], float(row.max()), dict(zip(labels, row.tolist(), strict=True)))
-            for row in rows
-        ]

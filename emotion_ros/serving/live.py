@@ -18,7 +18,7 @@ from starlette.exceptions import HTTPException
 from emotion_ros.config import ServeConfig
 from emotion_ros.drawing import COLORS, OTHER
 from emotion_ros.serving.app import add_answers, add_detect
-from emotion_ros.serving.engine import Engine
+from emotion_ros.serving.engine import Answers
 from emotion_ros.serving.guard import COOKIE, Guard
 
 ASSETS = {"app.js": "text/javascript", "style.css": "text/css", "icon.svg": "image/svg+xml"}
@@ -106,7 +106,7 @@ class CaptureIn(BaseModel):
     count: int = Field(10, ge=1, le=1000)
 
 
-def create_page(feed: Feed, engine: Engine, token: str, capture: Capture) -> FastAPI:
+def create_page(feed: Feed, engine: Answers, token: str, capture: Capture) -> FastAPI:
     """The live page, and ``/v1/detect`` for pictures that are dropped onto it.
 
     Args:

@@ -12,7 +12,7 @@ from emotion_ros.config import PipelineConfig, ServeConfig
 from emotion_ros.errors import ConfigError
 from emotion_ros.pipeline import Pipeline
 from emotion_ros.serving.app import create_app
-from emotion_ros.serving.engine import Engine
+from emotion_ros.serving.engine import Answers, Engine
 from emotion_ros.serving.guard import read_token
 from emotion_ros.serving.metrics import Metrics
 
@@ -33,9 +33,8 @@ def serve(config: ServeConfig, pipeline: PipelineConfig) -> int:
     token = read_token(config.token_file, config.host)
     listening = listen(config.host, config.port)
     metrics = Metrics()
-    opened = Pipeline(pipeline)
-    engine = Engine(lambda: opened, config.batch, config.wait / 1000, config.queue, metrics.ran)
-    about = f"{opened.classifier.name} on {opened.classifier.provider}"
+    engine = _engine(config, pipeline, metrics)
+    about = f"{engine.about().model} on {engine.about().provider}"
     alone = "" if token else " (no token: only from this machine)"
     print(f"emotion-ros: {about}: {address(listening)}/v1/detect{alone}", file=sys.stderr, flush=True)
     try:
@@ -45,6 +44,15 @@ def serve(config: ServeConfig, pipeline: PipelineConfig) -> int:
     finally:
         engine.close()
     return 0
+
+
+def _engine(config: ServeConfig, pipeline: PipelineConfig, metrics: Metrics) -> Answers:
+    if config.engine == "ray":
+        from emotion_ros.serving.ray_engine import RayEngine
+
+        return RayEngine(config, pipeline, metrics.ran)
+    opened = Pipeline(pipeline)
+    return Engine(lambda: opened, config.batch, config.wait / 1000, config.queue, metrics.ran)
 
 
 def make_server(app: FastAPI, patience: int = PATIENCE) -> uvicorn.Server:

@@ -1,0 +1,141 @@
+"""Pipelines on Ray Serve: as many as load asks for, on this machine or many; what waits for one runs together."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from ray import serve
+from ray.exceptions import RayActorError, RayTaskError
+from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
+
+from emotion_ros.config import PipelineConfig, ServeConfig
+from emotion_ros.errors import ConfigError, EmotionRosError
+from emotion_ros.pipeline import Pipeline
+from emotion_ros.ray_cluster import join, leave
+from emotion_ros.serving.engine import About, BusyError, Judged, about, classify, perceive
+from emotion_ros.types import Image, Perception
+
+NAME = "emotion_ros"
+"""Of the application on Ray Serve."""
+
+AGAIN = 2
+"""Times that an image is given to another pipeline where the one that had it died."""
+
+
+class Replica:
+    """One pipeline."""
+
+    def __init__(self, config: PipelineConfig, batch: int, wait: float) -> None:
+        self._pipeline = Pipeline(config)
+        for each in (self.perceive, self.classify):
+            each.set_max_batch_size(batch)  # type: ignore[attr-defined, union-attr]
+            each.set_batch_wait_timeout_s(wait)  # type: ignore[attr-defined, union-attr]
+        self._lock = asyncio.Lock()
+
+    async def about(self) -> About:
+        """What it is."""
+        return about(self._pipeline)
+
+    @serve.batch
+    async def perceive(self, images: list[Image]) -> list[tuple[Perception, int]]:
+        """All people and hands of each image, and how many there were in the run."""
+        async with self._lock:
+            seen = await asyncio.to_thread(perceive, self._pipeline, images)
+        return [(each, len(images)) for each in seen]
+
+    @serve.batch
+    async def classify(self, crops: list[Image]) -> list[tuple[Judged, int]]:
+        """What the classifier says of each crop, and how many there were in the run."""
+        async with self._lock:
+            judged = await asyncio.to_thread(classify, self._pipeline, crops)
+        return [(each, len(crops)) for each in judged]
+
+
+class RayEngine:
+    """See :class:`emotion_ros.serving.engine.Answers`.
+
+    Args:
+        config: how many pipelines, how large a batch, how long the queue, which cluster.
+        pipeline: what each runs.
+        seen: is told how many images a run had.
+
+    Raises:
+        ConfigError: the cluster cannot be reached, or a pipeline cannot be made on it.
+    """
+
+    def __init__(self, config: ServeConfig, pipeline: PipelineConfig, seen: Callable[[int], None]) -> None:
+        self.arriving = self.waiting = 0
+        self._queue, self._seen = config.queue, seen
+        join(config.ray)
+        try:
+            serve.start(proxy_location="Disabled")
+            deployment = serve.deployment(
+                name="pipeline",
+                max_ongoing_requests=2 * config.batch,
+                max_queued_requests=config.queue,
+                ray_actor_options={"num_cpus": 1},
+                health_check_period_s=1,
+                autoscaling_config={
+                    "min_replicas": config.replicas,
+                    "initial_replicas": config.replicas,
+                    "max_replicas": max(config.replicas, config.most_replicas),
+                    "target_ongoing_requests": config.batch,
+                },
+            )(Replica)
+            application = deployment.bind(pipeline, config.batch, config.wait / 1000)
+            self._handle = serve.run(application, name=NAME, route_prefix=None)
+            self._about: About = self._handle.about.remote().result()
+        except RuntimeError as error:
+            leave()
+            raise ConfigError(f"engine ray: expected pipelines on {config.ray or 'this machine'}: {error}") from error
+
+    @property
+    def ready(self) -> bool:
+        """See :class:`Answers`."""
+        return bool(serve.status().applications[NAME].status == "RUNNING")
+
+    def about(self) -> About:
+        """See :class:`Answers`."""
+        return self._about
+
+    async def perceive(self, images: Sequence[Image]) -> list[Perception]:
+        """See :class:`Answers`."""
+        return await self._ask(self._handle.perceive, images)
+
+    async def classify(self, crops: Sequence[Image]) -> list[Judged]:
+        """See :class:`Answers`."""
+        return await self._ask(self._handle.classify, crops)
+
+    def close(self) -> None:
+        """See :class:`Answers`."""
+        serve.shutdown()  # type: ignore[no-untyped-call]
+        leave()
+
+    async def _ask(self, method: Any, images: Sequence[Image]) -> list[Any]:
+        if self.waiting and self.waiting + len(images) > self._queue:
+            raise BusyError(1.0)
+        self.waiting += len(images)
+        try:
+            return list(await asyncio.gather(*(self._one(method, image) for image in images)))
+        finally:
+            self.waiting -= len(images)
+
+    async def _one(self, method: Any, image: Image) -> Any:
+        """The answer for one image, by another pipeline where the first dies; an image is judged twice at no harm."""
+        for _ in range(1 + AGAIN):
+            try:
+                pending: Awaitable[tuple[Any, int]] = method.remote(image)
+                answer, together = await pending
+                self._seen(together)
+                return answer
+            except BackPressureError as error:
+                raise BusyError(1.0) from error
+            except RayTaskError as error:
+                if isinstance(error.cause, EmotionRosError):
+                    raise error.cause from error
+                raise
+            except (RayActorError, DeploymentUnavailableError):
+                continue
+        raise BusyError(1.0)

@@ -1,0 +1,110 @@
+"""Scale-out on a Ray of this machine: its own processes, two pipelines, one of which is killed."""
+
+import concurrent.futures
+import json
+import os
+import signal
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from serving import encoded, serving
+
+pytest.importorskip("ray", reason="ray is missing: pip install 'ray[serve,data]'")
+
+
+def replicas():
+    """Processes of Ray Serve that have a pipeline."""
+    found = []
+    for each in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            if b"ray::ServeReplica:emotion_ros:pipeline" in each.read_bytes():
+                found.append(int(each.parent.name))
+        except OSError:
+            continue
+    return found
+
+
+@pytest.mark.timeout(300)
+def test_a_pipeline_is_killed_under_load_and_no_request_is_lost(portrait):
+    """Each gets an answer, or is told when to come back; another pipeline takes the place of the dead one."""
+    picture = encoded(portrait, ".jpg")
+    with serving("--engine", "ray", "--replicas", "2", "--most-replicas", "2") as server, server.client() as client:
+        first = client.post("/v1/detect", content=picture)
+        assert first.json()["results"][0]["people"][0]["label"] == "happy"
+        before = replicas()
+        assert len(before) == 2
+        crops = client.post("/v1/classify", files=[("images", ("a", encoded(portrait[106:225, 209:328])))] * 3)
+        assert [each["label"] for each in crops.json()["results"]] == ["happy"] * 3
+        with concurrent.futures.ThreadPoolExecutor(8) as callers:
+            asked = [callers.submit(client.post, "/v1/detect", content=picture) for _ in range(160)]
+            time.sleep(0.5)
+            os.kill(before[0], signal.SIGKILL)
+            answers = [each.result() for each in asked]
+        codes = [each.status_code for each in answers]
+        assert set(codes) <= {200, 429}
+        assert all("retry-after" in each.headers for each in answers if each.status_code == 429)
+        assert codes.count(200) > 140
+        until = time.monotonic() + 60
+        while len(set(replicas()) - {before[0]}) < 2 and time.monotonic() < until:
+            time.sleep(0.5)
+        assert len(replicas()) == 2
+        assert client.post("/v1/detect", content=picture).status_code == 200
+        assert client.get("/readyz").status_code == 200
+    until = time.monotonic() + 20
+    while replicas() and time.monotonic() < until:
+        time.sleep(0.2)
+    assert replicas() == []
+
+
+def without_ids(text):
+    lines = [json.loads(line) for line in text.splitlines()]
+    for line in lines:
+        for person in line["people"]:
+            person.pop("id")
+    return lines
+
+
+@pytest.mark.timeout(300)
+def test_folders_and_videos_give_the_same_as_without_ray_and_are_not_perceived_twice(command_line, portrait, tmp_path):
+    folder, video, out = tmp_path / "folder", tmp_path / "clip.avi", tmp_path / "out"
+    folder.mkdir()
+    for number in range(40):
+        cv2.imwrite(str(folder / f"{number:02}.png"), np.roll(portrait, number, 1)[:240, 100:420])
+    (folder / "broken.jpg").write_bytes(b"none")
+    writer = cv2.VideoWriter(str(video), cv2.VideoWriter_fourcc(*"MJPG"), 10, (640, 480))
+    for _ in range(6):
+        writer.write(portrait)
+    writer.release()
+    command = ["detect", folder, video, "--json", "--no-hands"]
+    alone = command_line(*command)
+    spread = command_line(*command, "--engine", "ray", "--out", out, timeout=200)
+    assert alone.returncode == spread.returncode == 1
+    assert len(without_ids(alone.stdout)) == 46
+    assert without_ids(spread.stdout) == without_ids(alone.stdout)
+    assert "broken.jpg: not a picture" in spread.stderr
+    parts = sorted(out.glob("*.json"))
+    assert len(parts) == 3
+    parts[0].unlink()
+    kept = [(each, each.stat().st_mtime_ns) for each in parts[1:]]
+    again = command_line(*command, "--engine", "ray", "--out", out, timeout=200)
+    assert without_ids(again.stdout) == without_ids(alone.stdout)
+    assert [(each, each.stat().st_mtime_ns) for each in parts[1:]] == kept
+    started = time.monotonic()
+    assert command_line(*command, "--engine", "ray", "--out", out).stdout == again.stdout
+    assert time.monotonic() - started < 30
+
+
+def test_wrong_use_of_ray_is_one_line(command_line, tmp_path):
+    for arguments, said in (
+        (["detect", "sample", "--engine", "ray"], "expected --out FOLDER"),
+        (["detect", "sample", "--engine", "ray", "--out", tmp_path], "expected pictures, folders, videos or bags"),
+        (["detect", tmp_path / "none", "--engine", "ray", "--out", tmp_path], "found nothing there"),
+        (["serve", "--engine", "ray", "--ray", "127.0.0.1:1", "--port", "0"], "expected a cluster at 127.0.0.1:1"),
+    ):
+        refused = command_line(*arguments)
+        assert refused.returncode in (1, 2)
+        assert said in refused.stderr
+        assert "Traceback" not in refused.stderr
