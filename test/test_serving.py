@@ -22,6 +22,7 @@ from PIL import Image as Pillow
 from serving import encoded, serving
 
 from emotion_ros.config import ServeConfig, build
+from emotion_ros.serving import schemas as described
 
 TOKEN = "a-token-of-more-than-16-characters"
 
@@ -104,6 +105,14 @@ def test_openapi_holds_for_whatever_comes(server, tmp_path):
     )
     assert ran.returncode == 0, ran.stdout[-3000:]
     assert "Selected: 6/6" in ran.stdout
+
+
+def test_examples_of_the_description_are_what_it_describes(client):
+    schemas = client.get("/openapi.json").json()["components"]["schemas"]
+    assert {name for name, each in schemas.items() if "examples" in each} == {"DetectOut", "ClassifyOut", "Problem"}
+    for name in ("DetectOut", "ClassifyOut", "Problem"):
+        (example,) = schemas[name]["examples"]
+        assert getattr(described, name).model_validate(example, strict=True)
 
 
 def bomb(side=60000):

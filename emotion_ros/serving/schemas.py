@@ -2,12 +2,35 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Pixels = Annotated[list[int], Field(min_length=4, max_length=4, description="x, y, width, height in pixels")]
+
+
+HAPPY = {"angry": 0.0, "disgust": 0.0, "fear": 0.0, "happy": 0.9999, "neutral": 0.0001, "sad": 0.0, "surprise": 0.0}
+
+PERSON = {
+    "id": "axvuf",
+    "label": "happy",
+    "confidence": 0.9999,
+    "probabilities": HAPPY,
+    "valence": 0.81,
+    "arousal": 0.51,
+    "face": [209, 106, 119, 119],
+    "face_confidence": 0.9561,
+    "quality": 1.0,
+    "position": None,
+    "hands": [],
+}
+
+MODEL = "emotion_resnet18@b50ed82f"
+
+
+def _example(content: dict[str, Any]) -> ConfigDict:
+    return ConfigDict(json_schema_extra={"examples": [content]})
 
 
 class HandOut(BaseModel):
@@ -52,7 +75,24 @@ class SeenOut(BaseModel):
 class DetectOut(BaseModel):
     """People and hands of each image, in the order sent."""
 
-    model: str = Field(examples=["emotion_resnet18@1f0c9a2b"])
+    model_config = _example(
+        {
+            "model": MODEL,
+            "results": [
+                {
+                    "source": "sample.jpg",
+                    "frame": 0,
+                    "time": 0.0,
+                    "width": 640,
+                    "height": 480,
+                    "people": [PERSON],
+                    "hands": [],
+                }
+            ],
+        }
+    )
+
+    model: str
     results: list[SeenOut]
 
 
@@ -67,6 +107,13 @@ class JudgedOut(BaseModel):
 
 class ClassifyOut(BaseModel):
     """Emotion of each crop, in the order sent."""
+
+    model_config = _example(
+        {
+            "model": MODEL,
+            "results": [{"source": "face.png", "label": "happy", "confidence": 0.9999, "probabilities": HAPPY}],
+        }
+    )
 
     model: str
     results: list[JudgedOut]
@@ -99,5 +146,7 @@ class StatusOut(BaseModel):
 
 class Problem(BaseModel):
     """What was expected, what came, and what to do."""
+
+    model_config = _example({"detail": "body: expected JPEG, PNG, WEBP, BMP, got something else"})
 
     detail: str

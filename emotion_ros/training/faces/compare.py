@@ -58,12 +58,13 @@ def compare(names: Sequence[str], data: Path, backgrounds: str, confidence: floa
 
 
 def table(rows: Sequence[dict[str, Any]]) -> str:
-    """The figures as Markdown."""
+    """The figures as Markdown; of each height recall, then precision."""
     heights = [f"≥ {least} px" for least in HEIGHTS]
     columns = ["detector", "pictures", *heights, "false", "AP", "landmarks", *(f"ms at {width}" for width in WIDTHS)]
     lines = ["| " + " | ".join(columns) + " |", "|" + " --- |" * len(columns)]
     for row in rows:
-        cells = [row["detector"], row["pictures"], *(_share(row["recall"][least]) for least in HEIGHTS)]
+        pairs = (f"{_share(row['recall'][least])} / {_share(row['precision'][least])}" for least in HEIGHTS)
+        cells = [row["detector"], row["pictures"], *pairs]
         cells += [str(row["false"]), f"{row['average_precision']:.3f}", _share(row["landmark_error"])]
         cells += [f"{row['ms'][width]:.1f}" for width in WIDTHS]
         lines.append("| " + " | ".join(cells) + " |")

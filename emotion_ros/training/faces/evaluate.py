@@ -24,7 +24,7 @@ HEIGHTS = (96, 48, 24, 16)
 LEAST_OVERLAP = 0.4
 """Intersection over union from which a face counts as found: detectors differ in how much of a head they call face."""
 
-LOWEST = 0.1
+LOWEST = 0.02
 """Confidence from which detections count for the average precision."""
 
 SEED = 7

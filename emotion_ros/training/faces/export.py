@@ -25,6 +25,9 @@ SCENES = 600
 PRECISION = 0.985
 """Share of faces among what is found in those scenes with a calibrated score of one half or more."""
 
+SPREADS = np.geomspace(1, 8, 64)
+"""Factors of the scores' logits among which the one that fits best is taken."""
+
 
 def export_detector(
     checkpoint: Path, output: Path, about: Mapping[str, Any], calibrate_on: Path | None = None
@@ -58,8 +61,8 @@ def export_detector(
 
 
 def _calibrate(network: FaceNetwork, pictures: Iterable[Picture]) -> None:
-    """Shift the scores so that :data:`PRECISION` of what is found with one half or more are faces; training has scores
-    say how well a box fits."""
+    """Shift the scores so that :data:`PRECISION` of what is found with one half or more are faces, and spread them so
+    that they tell best what is one; training has scores say how well a box fits, which is seldom perfect."""
     found: list[tuple[float, bool]] = []
     for picture in pictures:
         height, width = picture.image.shape[:2]
@@ -72,9 +75,14 @@ def _calibrate(network: FaceNetwork, pictures: Iterable[Picture]) -> None:
     precise = np.nonzero(np.cumsum(right) / np.arange(1, len(right) + 1) >= PRECISION)[0]
     if not len(precise):
         raise DatasetError(f"calibration: never are {PRECISION:.0%} of what is found faces; train longer")
-    least = float(scores[precise[-1]])
+    logits = np.log(scores / (1 - scores))
+    shift = float(logits[precise[-1]])
+    signs = np.where(right, 1, -1)
+    losses = [np.logaddexp(0, -signs * spread * (logits - shift)).mean() for spread in SPREADS]
+    spread = float(SPREADS[int(np.argmin(losses))])
     for head in network.heads:
-        head[1].bias.data[0] -= float(np.log(least / (1 - least)))  # type: ignore[index]
+        head[1].weight.data[0] *= spread  # type: ignore[index]
+        head[1].bias.data[0] = spread * (head[1].bias.data[0] - shift)  # type: ignore[index]
 
 
 def is_detector(checkpoint: Path) -> bool:
