@@ -112,7 +112,7 @@ def test_examples_of_the_description_are_what_it_describes(client):
     assert {name for name, each in schemas.items() if "examples" in each} == {"DetectOut", "ClassifyOut", "Problem"}
     for name in ("DetectOut", "ClassifyOut", "Problem"):
         (example,) = schemas[name]["examples"]
-        assert getattr(described, name).model_validate(example, strict=True)
+        assert getattr(described, name).model_validate(example)
 
 
 def bomb(side=60000):
