@@ -166,6 +166,13 @@ def test_a_body_without_length_ends_at_the_limit(client):
     assert next(sent) < 500
 
 
+def test_a_form_of_many_large_images_is_refused_before_they_are_decoded(client):
+    large = encoded(np.zeros((4000, 4000), np.uint8))
+    answer = client.post("/v1/detect", files=[("images", ("a", large))] * 5)
+    assert answer.status_code == 413
+    assert "at most 64000000 pixels in a request, got 80000000" in answer.json()["detail"]
+
+
 def test_forms_that_are_none_are_refused(client, portrait):
     picture = encoded(portrait)
     form = {"Content-Type": "multipart/form-data"}

@@ -6,7 +6,7 @@ import dataclasses
 import logging
 import math
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from typing import Any
 
 import anyio
@@ -32,7 +32,7 @@ from emotion_ros.types import Image, Perception
 LOG = logging.getLogger("emotion_ros.serving")
 
 ROOM = 4
-"""How many of the largest images may be decoded at once."""
+"""How many of the largest images may be decoded at once, of one request or of several."""
 
 PROBLEMS: dict[int | str, dict[str, Any]] = {
     400: {"description": "The body is no form as its header says"},
@@ -138,8 +138,7 @@ class _Service:
             with anyio.fail_after(self._config.time_limit):
                 uploads = await read_uploads(request, self._limits)
                 status, said = 503, "expected to answer"
-                async with AsyncExitStack() as taken:
-                    await taken.enter_async_context(self._room.take(sum(upload.pixels for upload in uploads)))
+                async with self._room.take(self._pixels(uploads)):
                     images = [await decode(upload) for upload in uploads]
                     arriving = self._arrived()
                     yield uploads, images
@@ -152,6 +151,12 @@ class _Service:
             if arriving:
                 self._arrived()
             self._inside -= 1
+
+    def _pixels(self, uploads: Sequence[Upload]) -> int:
+        total, most = sum(upload.pixels for upload in uploads), ROOM * self._limits.pixels
+        if total > most:
+            raise HTTPException(413, f"expected at most {most} pixels in a request, got {total}")
+        return total
 
     def _arrived(self) -> bool:
         self.engine.arriving -= 1

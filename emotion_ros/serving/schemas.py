@@ -56,7 +56,7 @@ class PersonOut(BaseModel):
     face: Pixels
     face_confidence: Share
     quality: Share
-    position: list[float] | None
+    position: list[float] | None = None
     hands: list[HandOut]
 
 

@@ -51,13 +51,12 @@ class Room:
     """For so many pixels of decoded images at once, whoever waits; the memory that a server needs has an end."""
 
     def __init__(self, pixels: int) -> None:
-        self._free, self._most = pixels, pixels
+        self._free = pixels
         self._changed = asyncio.Condition()
 
     @asynccontextmanager
     async def take(self, pixels: int) -> AsyncIterator[None]:
-        """Wait for room and have it; what is larger than all of it has all of it."""
-        pixels = min(pixels, self._most)
+        """Wait for room and have it; more than there is at all never comes."""
         async with self._changed:
             await self._changed.wait_for(lambda: self._free >= pixels)
             self._free -= pixels
