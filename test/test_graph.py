@@ -165,11 +165,11 @@ def test_launch_file_brings_up_the_same_nodes():
     description = PythonLaunchDescriptionSource(str(path)).get_launch_description(context)
     arguments = {each.name: each for each in description.get_launch_arguments()}
     assert set(arguments) == {
-        "image", "source", "params_file", "model", "provider", "namespace", "annotated", "rviz", "log_level"
+        "image", "source", "params_file", "model", "provider", "namespace", "annotated", "web", "capture", "rviz", "log_level"
     }  # fmt: skip
     assert all(each.description for each in arguments.values())
-    context.launch_configurations.update(source="sample", rviz="true")
+    context.launch_configurations.update(source="sample", rviz="true", web="true", capture="data")
     nodes = []
     for entity in description.entities:
         nodes += [each for each in entity.visit(context) or [] if hasattr(each, "node_executable")]
-    assert [each.node_executable for each in nodes] == ["detector", "image_source", "rviz2"]
+    assert [each.node_executable for each in nodes] == ["detector", "image_source", "web", "capture", "rviz2"]
