@@ -165,7 +165,8 @@ def test_launch_file_brings_up_the_same_nodes():
     description = PythonLaunchDescriptionSource(str(path)).get_launch_description(context)
     arguments = {each.name: each for each in description.get_launch_arguments()}
     assert set(arguments) == {
-        "image", "source", "params_file", "model", "provider", "namespace", "annotated", "web", "capture", "rviz", "log_level"
+        "image", "source", "params_file", "model", "provider", "namespace", "annotated", "web", "capture", "rviz",
+        "log_level",
     }  # fmt: skip
     assert all(each.description for each in arguments.values())
     context.launch_configurations.update(source="sample", rviz="true", web="true", capture="data")
