@@ -104,7 +104,7 @@ class PipelineConfig:
     """How an image is looked at."""
 
     face_detector: str = option(
-        "mediapipe", "face detector", choices=("emotion_faces", "mediapipe", "mediapipe_full", "yunet")
+        "emotion_faces", "face detector", choices=("emotion_faces", "mediapipe", "mediapipe_full", "yunet")
     )
     face_model: str = option(
         "", "model file of emotion_faces or yunet, or its name in the catalog; empty: the one of this package"

@@ -22,9 +22,9 @@ TILT = 45.0
 VISIBLE = 0.6
 """Share of a face that must be seen where another photo covers it; else nothing is learned of it."""
 
-OBJECTS, COVERED, DRAWN = 0.5, 0.2, 0.4
-"""Share of scenes with objects behind the faces, and with one in front of them; share of drawn hands among the objects
-where there are things cut out of pictures: what looks most like a face and is none is skin."""
+OBJECTS, COVERED, DRAWN = 0.5, 0.4, 0.4
+"""Share of scenes with objects behind the faces, and with one before a face, most often its mouth; share of drawn hands
+among the objects where there are things cut out of pictures: what looks most like a face and is none is skin."""
 
 MIRRORED = (2, 3, 0, 1, 4, 5, 8, 9, 6, 7)
 """Landmarks after a flip: left and right have changed."""
@@ -51,7 +51,7 @@ def scene(
     for number, size in enumerate(sizes, 1):
         faces += _paste(canvas, owner, number, photos[int(random.integers(len(photos)))], size, random)
     if random.random() < COVERED:
-        _add_object(canvas, owner, photos, backgrounds, random)
+        _add_object(canvas, owner, photos, backgrounds, random, _before(faces, random))
     labelled = [_seen(each, owner, side) for each in faces]
     return _spoil(canvas, random), np.array(labelled, np.float32).reshape(-1, 15)
 
@@ -84,23 +84,47 @@ def background(photos: Sequence[Photo], others: Backgrounds, side: int, random: 
     return canvas  # type: ignore[return-value]
 
 
+Place = tuple[float, float, float]
+"""Middle and size of an object, pixels."""
+
+
 def _add_object(
-    canvas: Image, owner: NDArray[np.uint8], photos: Sequence[Photo], others: Backgrounds, random: Generator
+    canvas: Image,
+    owner: NDArray[np.uint8],
+    photos: Sequence[Photo],
+    others: Backgrounds,
+    random: Generator,
+    place: Place | None = None,
 ) -> None:
-    """What is no face, anywhere; ``owner`` is 255 where it is."""
+    """What is no face, at a place or anywhere; ``owner`` is 255 where it is."""
+    place = place or _anywhere(len(canvas), random)
     if others.things and random.random() >= DRAWN:
-        _put(canvas, owner, others.things[int(random.integers(len(others.things)))], random)
+        _put(canvas, owner, others.things[int(random.integers(len(others.things)))], place, random)
     else:
-        _draw_hand(canvas, owner, photos[int(random.integers(len(photos)))], random)
+        _draw_hand(canvas, owner, photos[int(random.integers(len(photos)))], place, random)
 
 
-def _put(canvas: Image, owner: NDArray[np.uint8], thing: Image, random: Generator) -> None:
-    """A thing (BGRA) of any size, turned at will."""
+def _anywhere(side: int, random: Generator) -> Place:
+    x, y = random.uniform(0, side, 2).tolist()
+    return x, y, float(np.exp(random.uniform(np.log(12), np.log(0.65 * side))))
+
+
+def _before(faces: Sequence[NDArray[np.float32]], random: Generator) -> Place | None:
+    """At the lower half of one of the faces; None where there is none."""
+    if not faces:
+        return None
+    x, y, width, height = faces[int(random.integers(len(faces)))][:4].tolist()
+    across, down = random.normal(0.5, 0.3), random.normal(1.0, 0.25)
+    return x + across * width, y + down * height, float(height * random.uniform(0.5, 1.3))
+
+
+def _put(canvas: Image, owner: NDArray[np.uint8], thing: Image, place: Place, random: Generator) -> None:
+    """A thing (BGRA), turned at will."""
     side, (height, width) = len(canvas), thing.shape[:2]
-    scale = float(np.exp(random.uniform(np.log(12), np.log(0.7 * side)))) / max(height, width)
+    scale = place[2] / max(height, width)
     thing = thing[:, :: int(random.choice([1, -1]))]
     turn: NDArray[Any] = cv2.getRotationMatrix2D((width / 2, height / 2), random.uniform(-180, 180), scale)
-    turn[:, 2] += random.uniform(0, side, 2) - (width / 2, height / 2)
+    turn[:, 2] += np.array(place[:2]) - (width / 2, height / 2)
     thing, warp = _shrunk(np.ascontiguousarray(thing), turn, scale)
     color = cv2.warpAffine(_tinted(np.ascontiguousarray(thing[..., :3]), random), warp, (side, side))
     alpha = cv2.warpAffine(np.ascontiguousarray(thing[..., 3]), warp, (side, side))
@@ -109,13 +133,13 @@ def _put(canvas: Image, owner: NDArray[np.uint8], thing: Image, random: Generato
     canvas[:] = (share * color + (1 - share) * canvas).astype(np.uint8)
 
 
-def _draw_hand(canvas: Image, owner: NDArray[np.uint8], photo: Photo, random: Generator) -> None:
+def _draw_hand(canvas: Image, owner: NDArray[np.uint8], photo: Photo, where: Place, random: Generator) -> None:
     """A palm, some fingers and an arm with the skin of a photo; ``owner`` is 255 where it is."""
     side = len(canvas)
-    size = float(np.exp(random.uniform(np.log(12), np.log(0.6 * side))))
+    place, size = np.array(where[:2]), where[2]
     mask = np.zeros((side, side), np.uint8)
     lines = np.zeros((side, side), np.uint8)
-    place, angle = random.uniform(0, side, 2), random.uniform(0, 360)
+    angle = random.uniform(0, 360)
     cv2.ellipse(mask, place.astype(int).tolist(), (int(0.45 * size), int(0.35 * size)), angle, 0, 360, (255,), -1)
     for finger in range(int(random.integers(0, 6))):
         toward = np.radians(angle + (finger - 2) * random.uniform(8, 28))
