@@ -128,7 +128,6 @@ class Engine:
         wait: seconds that a run is held back at most, and only while :attr:`arriving` says that more comes.
         queue: images that may wait.
         seen: is told how many images each run had.
-
     """
 
     def __init__(
