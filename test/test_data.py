@@ -11,9 +11,9 @@ import pytest
 from emotion_ros.capture import CAPTURES, Request, capture, sharpness
 from emotion_ros.classification.contract import Contract
 from emotion_ros.classification.preprocess import region_crop, to_input
-from emotion_ros.config import TrainConfig
-from emotion_ros.detection import FACE_DETECTORS, FaceSettings
+from emotion_ros.config import PipelineConfig, TrainConfig
 from emotion_ros.errors import ConfigError, DatasetError, OutputError
+from emotion_ros.pipeline import open_faces
 from emotion_ros.training.datasets import read_split
 from emotion_ros.training.draw import draw, parse_classes
 from emotion_ros.training.regions import View
@@ -301,7 +301,7 @@ def test_regions_are_cropped_as_at_run_time(tmp_path, portrait):
         cv2.imwrite(str(tmp_path / "train" / label / "0.png"), portrait)
     about = Contract(("happy", "sad"), size=64, color="rgb", mean=(0, 0, 0), std=(1, 1, 1), margin=0.1, shift=-0.05)
     samples = read_split(tmp_path, "train", View(64, "rgb", "face", 0.1, -0.05))
-    face = FACE_DETECTORS["mediapipe"](FaceSettings()).detect(portrait, 0.5, 24)[0]
+    face = open_faces(PipelineConfig()).detect(portrait, 0.5, 24)[0]
     crop = region_crop(portrait, "face", face, (), about.margin, about.shift)
     expected = to_input([crop], 64, "rgb", about.mean, about.std)[0] * 255
     assert np.abs(samples.pixels[0] - expected).max() < 0.01

@@ -143,7 +143,7 @@ def test_video_is_played_at_its_own_rate(listener, start, tmp_path):
 def test_index_finds_everything_that_is_installed():
     prefix, share = Path(get_package_prefix("emotion_ros")), Path(get_package_share_directory("emotion_ros"))
     programs = {path.name for path in (prefix / "lib" / "emotion_ros").iterdir() if os.access(path, os.X_OK)}
-    assert programs == {"detector", "image_source", "recorder", "capture", "emotion-ros"}
+    assert programs == {"detector", "image_source", "recorder", "capture", "web", "emotion-ros"}
     for name in (
         "launch/detect.launch.py",
         "launch/capture.launch.py",

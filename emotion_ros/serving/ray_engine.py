@@ -17,8 +17,8 @@ from emotion_ros.ray_cluster import join, leave
 from emotion_ros.serving.engine import About, BusyError, Judged, about, classify, perceive
 from emotion_ros.types import Image, Perception
 
-NAME = "emotion_ros"
-"""Of the application on Ray Serve."""
+NAME, PIPELINE = "emotion_ros", "pipeline"
+"""Of the application on Ray Serve, and of its deployment."""
 
 AGAIN = 2
 """Times that an image is given to another pipeline where the one that had it died."""
@@ -72,7 +72,7 @@ class RayEngine:
         try:
             serve.start(proxy_location="Disabled")
             deployment = serve.deployment(
-                name="pipeline",
+                name=PIPELINE,
                 max_ongoing_requests=2 * config.batch,
                 max_queued_requests=config.queue,
                 ray_actor_options={"num_cpus": 1},
@@ -94,7 +94,8 @@ class RayEngine:
     @property
     def ready(self) -> bool:
         """See :class:`Answers`."""
-        return bool(serve.status().applications[NAME].status == "RUNNING")
+        pipelines = serve.status().applications[NAME].deployments[PIPELINE].replica_states
+        return any(count for state, count in pipelines.items() if state == "RUNNING")
 
     def about(self) -> About:
         """See :class:`Answers`."""
