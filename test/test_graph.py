@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -87,7 +88,9 @@ def test_full_disk_is_said_once_and_at_the_end(tmp_path, command_line):
     assert "No space left" in result.stderr
     assert "not everything could be written" in result.stderr
     assert "Traceback" not in result.stderr
-    assert frames_of(tmp_path / "annotated.mp4")[0] > 60
+    images = int(re.search(r"^(\d+) images, ", result.stdout, re.M)[1])
+    assert images > 20
+    assert frames_of(tmp_path / "annotated.mp4")[0] > 0.8 * images  # the video is whole
 
 
 @pytest.mark.parametrize(
