@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import threading
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,6 +43,18 @@ def serving(*options, token=""):
     finally:
         process.terminate()
         process.wait(30)
+
+
+def answering(url):
+    """The URL, once what is there answers."""
+    until = time.monotonic() + 40
+    while True:
+        try:
+            httpx.get(f"{url}/healthz")
+            return url
+        except httpx.TransportError:
+            assert time.monotonic() < until, f"{url} does not answer"
+            time.sleep(0.1)
 
 
 def encoded(image, ending=".png"):

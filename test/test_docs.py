@@ -4,14 +4,12 @@ import re
 import shutil
 import subprocess
 import sys
-import time
-import urllib.error
-import urllib.request
 from pathlib import Path
 
 import cv2
 import pytest
 import yaml
+from serving import answering
 
 ROOT = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent
@@ -68,7 +66,7 @@ def test_shell_blocks_do_what_they_say(page, folder):
                     continue  # made by commands that are not executed; test_bags.py and test_systems.py run these
                 if line.rstrip().endswith("&"):
                     servers.append(subprocess.Popen(line.rstrip("& \n").split(), cwd=folder, stderr=subprocess.DEVNULL))
-                    answering("http://127.0.0.1:8000/healthz")
+                    answering("http://127.0.0.1:8000")
                     continue
                 done = subprocess.run(["bash", "-ec", line], cwd=folder, capture_output=True, text=True, check=False)
                 assert done.returncode == 0, f"{line}: {done.stderr}"
@@ -78,16 +76,6 @@ def test_shell_blocks_do_what_they_say(page, folder):
                 each.terminate()
                 each.wait(20)
     assert ran >= {"README.md": 4, "index.md": 1}[page.name]
-
-
-def answering(url):
-    until = time.monotonic() + 40
-    while True:
-        try:
-            return urllib.request.urlopen(url)
-        except urllib.error.URLError:
-            assert time.monotonic() < until, f"{url} does not answer"
-            time.sleep(0.2)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

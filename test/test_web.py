@@ -15,6 +15,7 @@ from axe_core_python.base import AXE_SCRIPT
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
+from serving import answering
 from websockets.sync.client import connect
 
 DRIVER = shutil.which("chromedriver")
@@ -38,17 +39,6 @@ def page(start, tmp_path):
     ):
         start(name, **parameters)
     return answering(f"http://127.0.0.1:{port}")
-
-
-def answering(url):
-    until = time.monotonic() + 30
-    while True:
-        try:
-            httpx.get(f"{url}/healthz")
-            return url
-        except httpx.TransportError:
-            assert time.monotonic() < until, "the page does not answer"
-            time.sleep(0.1)
 
 
 @pytest.fixture

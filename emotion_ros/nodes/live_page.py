@@ -59,7 +59,6 @@ class LivePage(Node):
     def stop(self) -> None:
         """Let browsers go."""
         self._server.should_exit = True
-        self._feed.put()  # wakes those who wait for news
         if self._thread.is_alive():
             self._thread.join()
         self._engine.close()

@@ -23,7 +23,7 @@ from emotion_ros.catalog import catalog
 from emotion_ros.config import ServeConfig
 from emotion_ros.drawing import draw
 from emotion_ros.serving import schemas
-from emotion_ros.serving.engine import Answers, BusyError
+from emotion_ros.serving.engine import PER_IMAGE, Answers, BusyError
 from emotion_ros.serving.guard import Guard
 from emotion_ros.serving.metrics import Measured, Metrics
 from emotion_ros.serving.uploads import FIELD, FORMATS, MULTIPART, Limits, Room, Upload, decode, read_uploads
@@ -129,7 +129,7 @@ class _Service:
             HTTPException: it is refused.
         """
         if self._inside >= self._config.queue:
-            raise _busy(self.engine.waiting * 0.05)
+            raise _busy(self.engine.waiting * PER_IMAGE)
         self._inside += 1
         status, said = 408, "expected the body"
         arriving = True

@@ -16,6 +16,9 @@ import numpy as np
 from emotion_ros.pipeline import Pipeline, Shot
 from emotion_ros.types import Image, Perception
 
+PER_IMAGE = 0.05
+"""Seconds that an image is supposed to take while nothing better is known."""
+
 
 class BusyError(Exception):
     """More is waiting than is allowed; ``seconds`` until there may be room."""
@@ -145,7 +148,7 @@ class Engine:
         self._jobs: deque[_Job] = deque()
         self._changed = threading.Condition()
         self._closing = False
-        self._per_image = 0.05
+        self._per_image = PER_IMAGE
         self._thread = threading.Thread(target=self._work, name="engine", daemon=True)
         self._thread.start()
 
