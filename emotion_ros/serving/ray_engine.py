@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from ray import serve
 from ray.exceptions import RayActorError, RayTaskError
@@ -16,6 +16,8 @@ from emotion_ros.pipeline import Pipeline
 from emotion_ros.ray_cluster import join, leave
 from emotion_ros.serving.engine import About, BusyError, Judged, about, classify, perceive
 from emotion_ros.types import Image, Perception
+
+R = TypeVar("R")
 
 NAME, PIPELINE = "emotion_ros", "pipeline"
 """Of the application on Ray Serve, and of its deployment."""
@@ -40,17 +42,21 @@ class Replica:
 
     @serve.batch
     async def perceive(self, images: list[Image]) -> list[tuple[Perception, int]]:
-        """All people and hands of each image, and how many there were in the run."""
+        """All people and hands of each image; beside the first, how many there were in the run, beside others 0."""
         async with self._lock:
             seen = await asyncio.to_thread(perceive, self._pipeline, images)
-        return [(each, len(images)) for each in seen]
+        return _with_count(seen)
 
     @serve.batch
     async def classify(self, crops: list[Image]) -> list[tuple[Judged, int]]:
-        """What the classifier says of each crop, and how many there were in the run."""
+        """What the classifier says of each crop; beside the first, how many there were in the run, beside others 0."""
         async with self._lock:
             judged = await asyncio.to_thread(classify, self._pipeline, crops)
-        return [(each, len(crops)) for each in judged]
+        return _with_count(judged)
+
+
+def _with_count(results: list[R]) -> list[tuple[R, int]]:
+    return [(each, 0 if number else len(results)) for number, each in enumerate(results)]
 
 
 class RayEngine:
@@ -129,7 +135,8 @@ class RayEngine:
             try:
                 pending: Awaitable[tuple[Any, int]] = method.remote(image)
                 answer, together = await pending
-                self._seen(together)
+                if together:  # each run is told of once
+                    self._seen(together)
                 return answer
             except BackPressureError as error:
                 raise BusyError(1.0) from error
