@@ -225,7 +225,7 @@ class LoopConfig:
     )
     seed: int = option(1, "seed of everything random", minimum=0, maximum=2**31 - 1)
     precision: str = option(
-        "auto", "arithmetic; auto: bf16 where the processor has it", choices=("auto", "32-true", "bf16-mixed")
+        "auto", "arithmetic; auto: bf16 where a GPU or AMX makes it fast", choices=("auto", "32-true", "bf16-mixed")
     )
     wandb: bool = option(False, "log to Weights & Biases too (WANDB_MODE=offline keeps it on this machine)")
 
@@ -265,9 +265,14 @@ class TrainConfig(LoopConfig):
     light: float = option(
         0.25, "largest random change of brightness and contrast, as a share", minimum=0.0, maximum=1.0
     )
-    blur: float = option(0.0, "probability that a picture is blurred", minimum=0.0, maximum=1.0)
-    compress: float = option(0.0, "probability of JPEG compression at a quality of 20 to 80", minimum=0.0, maximum=1.0)
     erase: float = option(0.3, "probability that a random rectangle is erased", minimum=0.0, maximum=1.0)
+    degrade: float = option(
+        0.0,
+        "probability that a picture is out of focus, in motion, dark, noisy, small or compressed",
+        minimum=0.0,
+        maximum=1.0,
+    )
+    mixup: float = option(0.0, "alpha of mixup: pictures laid over each other; 0: none", minimum=0.0, maximum=4.0)
     compile: bool = option(False, "compile the network first (faster steps, needs a C++ compiler)")
 
 

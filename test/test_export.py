@@ -14,6 +14,7 @@ import torch
 from emotion_ros.classification.classifier import EmotionClassifier
 from emotion_ros.errors import ConfigError, DatasetError, ModelError, OutputError, ProviderError
 from emotion_ros.training import onnx_file, tflite
+from emotion_ros.training.corruptions import KINDS, LEVELS
 from emotion_ros.training.evaluate import evaluate, wilson
 from emotion_ros.training.export import export
 from emotion_ros.training.formats import FORMATS, export_as
@@ -208,6 +209,15 @@ def test_models_are_compared_side_by_side(data, model, lite, command_line):
     head, _, *rows = result.stdout.splitlines()
     assert head.startswith("| model | accuracy")
     assert [row.split("@")[0] for row in rows] == ["| model", "| tiny"]
+
+
+def test_models_are_compared_on_spoilt_pictures(data, model, command_line):
+    result = command_line("compare", data, model, "--split", "test", "--corruptions", "--json")
+    assert result.returncode == 0, result.stderr
+    rows = {kind: next(iter(found.values())) for kind, found in json.loads(result.stdout).items()}
+    assert set(rows) == {"as they are", *KINDS}
+    assert len(rows["dark"]) == len(LEVELS)
+    assert rows["dark"][-1] == 0.5 < rows["as they are"][0]  # in the dark all is dark
 
 
 def test_gap_between_groups_is_that_of_the_largest_and_the_smallest(data, model, tmp_path, monkeypatch):

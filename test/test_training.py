@@ -21,7 +21,8 @@ from emotion_ros.catalog import default_model
 from emotion_ros.config import TrainConfig
 from emotion_ros.errors import DatasetError, ModelError, OutputError
 from emotion_ros.training.architectures import ARCHITECTURES
-from emotion_ros.training.augment import augment
+from emotion_ros.training.augment import augment, mix
+from emotion_ros.training.corruptions import KINDS, LEVELS, corrupt
 from emotion_ros.training.crop import measure_crop
 from emotion_ros.training.datasets import read_split
 from emotion_ros.training.evaluate import evaluate
@@ -178,10 +179,35 @@ def test_resume_without_a_checkpoint(data, tmp_path, small):
 
 def test_augmented_pictures_keep_shape_and_range():
     pixels = torch.rand(32, 1, 48, 48) * 255
-    config = TrainConfig(blur=0.5, compress=0.5, erase=0.5)
+    config = TrainConfig(degrade=1.0, erase=0.5)
     changed = augment(pixels, config)
     assert changed.shape == pixels.shape
     assert 0 <= changed.min() < changed.max() <= 255
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("shape", [(1, 48, 48), (3, 64, 64)])
+def test_picture_is_spoilt_the_more_the_stronger_and_only_where_asked(kind, shape):
+    torch.manual_seed(0)
+    faces = torch.nn.functional.interpolate(torch.rand(64, shape[0], 9, 9), shape[1:], mode="bicubic").clamp(0, 1) * 255
+    apart = [(corrupt(faces, kind, torch.full((64,), each)) - faces).abs().mean() for each in (0.0, *LEVELS)]
+    assert apart == sorted(apart)
+    assert apart[0] < 5 < 2 * apart[-1]
+    half = torch.tensor([1.0] * 32 + [0.0] * 32)
+    moved = (corrupt(faces, kind, half) - faces).abs().mean((1, 2, 3))
+    assert moved[:32].mean() > moved[32:].mean()
+
+
+def test_mixed_pictures_have_mixed_targets():
+    torch.manual_seed(0)
+    pixels, targets = torch.arange(8.0).view(8, 1, 1, 1).expand(8, 1, 4, 4), torch.eye(8)
+    mixed, (shared,) = mix(pixels, (targets,), 0.5)
+    assert torch.allclose(shared.sum(1), torch.ones(8))
+    assert torch.equal(shared.argmax(1), torch.arange(8))
+    assert torch.allclose(mixed[:, 0, 0, 0], shared @ torch.arange(8.0))
+    same, (own,) = mix(pixels, (targets,), 0.0)
+    assert same is pixels
+    assert own is targets
 
 
 def test_file_that_is_no_checkpoint(tmp_path):

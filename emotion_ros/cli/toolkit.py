@@ -109,6 +109,9 @@ def _add_model_commands(commands: Any) -> None:
     compare.add_argument("data", type=Path, metavar="DATA")
     compare.add_argument("models", nargs="+", metavar="MODEL", help="ONNX or TFLite files, or names of the catalog")
     compare.add_argument("--split", default="val", choices=("train", "val", "test"))
+    compare.add_argument(
+        "--corruptions", action="store_true", help="on pictures that are dark, far away, in motion …, more and more"
+    )
     compare.add_argument("--json", action="store_true", help="machine-readable")
     _add_crop(compare)
 
@@ -242,6 +245,12 @@ def _compare(parsed: argparse.Namespace) -> int:
     from emotion_ros.training.evaluate import evaluate
     from emotion_ros.training.report import comparison
 
+    if parsed.corruptions:
+        from emotion_ros.training.robustness import robustness, table
+
+        found = robustness([find_model(model) for model in parsed.models], parsed.data, parsed.split, parsed.crop)
+        print(json.dumps(found) if parsed.json else table(found))
+        return 0
     rows = [evaluate(find_model(model), parsed.data, parsed.split, crop=parsed.crop) for model in parsed.models]
     print(json.dumps(rows) if parsed.json else comparison(rows))
     return 0

@@ -3,20 +3,34 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
-import cv2
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from emotion_ros.config import TrainConfig
+from emotion_ros.training.corruptions import KINDS, corrupt
 
 
 def augment(pixels: Tensor, config: TrainConfig) -> Tensor:
     """A randomly changed copy of a batch (n × channels × size × size, float, 0…255), same shape and range."""
     changed = _relight(_move(pixels, config), config.light)
-    return _erase(_compress(_blur(changed, config.blur), config.compress), config.erase)
+    return _degrade(_erase(changed, config.erase), config.degrade)
+
+
+def mix(pixels: Tensor, parts: Sequence[Tensor], alpha: float) -> tuple[Tensor, list[Tensor]]:
+    """Each picture with another of its batch laid over it more or less, and their targets in the same shares.
+
+    A picture's own share, one for the whole batch, is the larger of two that come from Beta(alpha, alpha) (Zhang et
+    al., "mixup: Beyond Empirical Risk Minimization", 2017); alpha of 0 changes nothing.
+    """
+    if alpha == 0:
+        return pixels, list(parts)
+    drawn = torch.distributions.Beta(alpha, alpha).sample().item()
+    share = max(drawn, 1 - drawn)
+    order = torch.randperm(len(pixels), device=pixels.device)
+    return torch.lerp(pixels[order], pixels, share), [torch.lerp(part[order], part, share) for part in parts]
 
 
 def _uniform(count: int, limit: float, like: Tensor) -> Tensor:
@@ -46,25 +60,19 @@ def _relight(pixels: Tensor, limit: float) -> Tensor:
     return ((pixels - mean) * contrast + mean + brightness).clamp(0, 255)
 
 
-def _blur(pixels: Tensor, probability: float) -> Tensor:
-    """Some pictures are averaged over 3 × 3 pixels, as a face in motion or out of focus is."""
+def _degrade(pixels: Tensor, probability: float) -> Tensor:
+    """Some pictures are spoilt in one of the ways of :mod:`~emotion_ros.training.corruptions`, more or less."""
     if probability == 0:
         return pixels
-    chosen = torch.rand(len(pixels), 1, 1, 1, device=pixels.device) < probability
-    return torch.where(chosen, F.avg_pool2d(F.pad(pixels, (1, 1, 1, 1), mode="replicate"), 3, 1), pixels)
-
-
-def _compress(pixels: Tensor, probability: float) -> Tensor:
-    """Some pictures go through a real JPEG encoder at a quality of 20 to 80."""
-    if probability == 0:
-        return pixels
+    kinds = [kind for kind in KINDS if kind != "tilted"]  # which the rotation does
+    strength = torch.rand(len(pixels), device=pixels.device)
+    chosen = torch.randint(len(kinds), (len(pixels),), device=pixels.device)
+    spared = torch.rand(len(pixels), device=pixels.device) >= probability
     changed = pixels.clone()
-    for index in (torch.rand(len(pixels)) < probability).nonzero().flatten().tolist():
-        quality = int(torch.randint(20, 81, ()))
-        image = pixels[index].round().byte().cpu().numpy().transpose(1, 2, 0)
-        jpeg = cv2.imencode(".jpg", np.ascontiguousarray(image), [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
-        decoded = cv2.imdecode(jpeg, cv2.IMREAD_UNCHANGED).reshape(image.shape)
-        changed[index] = torch.from_numpy(decoded.transpose(2, 0, 1).copy()).to(pixels)
+    for index, kind in enumerate(kinds):
+        rows = (chosen == index) & ~spared
+        if rows.any():
+            changed[rows] = corrupt(pixels[rows], kind, strength[rows])
     return changed
 
 

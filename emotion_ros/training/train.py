@@ -26,7 +26,7 @@ from emotion_ros.classification.preprocess import normalise
 from emotion_ros.config import TrainConfig
 from emotion_ros.errors import DatasetError, ModelError
 from emotion_ros.training.architectures import ARCHITECTURES
-from emotion_ros.training.augment import augment
+from emotion_ros.training.augment import augment, mix
 from emotion_ros.training.datasets import Samples, check_classes, read_split
 from emotion_ros.training.plots import save_batch
 from emotion_ros.training.pretrained import start_from
@@ -73,12 +73,16 @@ class Classifier(L.LightningModule):
     def training_step(self, batch: tuple[Tensor, ...], _: int) -> Tensor:
         """Cross-entropy against soft targets on a randomly changed batch."""
         pixels, targets, votes, classes = batch
-        outputs = self(augment(pixels.float(), self.config)).float()
+        weighed = self.weights[classes]  # type: ignore[index]
+        pixels, (targets, votes, weighed) = mix(
+            augment(pixels.float(), self.config), (targets, votes, weighed), self.config.mixup
+        )
+        outputs = self(pixels).float()
         logits = outputs[:, -len(self.labels) :]
         each = F.cross_entropy(logits, targets, reduction="none")
         if self.config.vote_head:  # a picture without votes has a row of zeros, which costs nothing
             each = each + F.cross_entropy(outputs[:, : len(self.labels)], votes, reduction="none")
-        loss: Tensor = (each * self.weights[classes]).mean()  # type: ignore[index]
+        loss: Tensor = (each * weighed).mean()
         right = (logits.argmax(1) == classes).float().mean()
         self.log("train_loss", loss, on_step=False, on_epoch=True, prog_bar=True)
         self.log("train_accuracy", right, on_step=False, on_epoch=True, prog_bar=True)

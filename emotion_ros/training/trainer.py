@@ -121,10 +121,8 @@ def make_trainer(
 def _precision(wanted: str) -> str:
     if wanted != "auto":
         return wanted
-    if torch.cuda.is_available():
-        fast = torch.cuda.is_bf16_supported()
-    else:
-        fast = torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
+    # On a Xeon with AVX-512 bf16 but no AMX, bf16 took 1.5 times as long as float32.
+    fast = torch.cuda.is_bf16_supported() if torch.cuda.is_available() else torch.cpu._is_amx_tile_supported()
     return "bf16-mixed" if fast else "32-true"
 
 
