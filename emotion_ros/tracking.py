@@ -10,12 +10,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from norfair import Detection
-from norfair import Tracker as Norfair
-from norfair.distances import Distance
 from numpy.typing import NDArray
 
+from emotion_ros.imports import without
 from emotion_ros.types import Box
+
+with without("filterpy.stats"):  # for likelihoods, which norfair asks no filter for: 0.4 s and 35 MiB of scipy.stats
+    from norfair import Detection
+    from norfair import Tracker as Norfair
+    from norfair.distances import Distance
 
 TICKS = 30.0
 """Steps per second in which movements are predicted, whatever the rate of the images."""

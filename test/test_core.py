@@ -1,3 +1,4 @@
+import sys
 from pathlib import Path
 
 import cv2
@@ -9,6 +10,7 @@ from emotion_ros.config import DetectorConfig, PipelineConfig, build, options, p
 from emotion_ros.drawing import draw
 from emotion_ros.errors import ConfigError, ImageError
 from emotion_ros.fusion import attach_hands, not_hands
+from emotion_ros.imports import without
 from emotion_ros.pipeline import Pipeline
 from emotion_ros.types import Box, Face, Hand
 
@@ -97,6 +99,22 @@ def test_every_default_passes_its_own_check(config):
 def test_detect_yaml_holds_every_parameter_with_its_default():
     shipped = Path(__file__).resolve().parents[1] / "config" / "detect.yaml"
     assert shipped.read_text() == parameters_yaml()
+
+
+def test_module_is_absent_only_while_that_is_asked_for():
+    sys.modules.pop("colorsys", None)
+    with without("colorsys"):
+        import colorsys
+
+        assert colorsys.rgb_to_hsv is None
+        with pytest.raises(AttributeError):
+            colorsys.__file__  # noqa: B018
+    import colorsys
+
+    assert colorsys.rgb_to_hsv(1, 1, 1) == (0, 0, 1)
+    with without("colorsys"):
+        import colorsys as loaded
+    assert loaded.rgb_to_hsv(1, 1, 1) == (0, 0, 1)
 
 
 def test_smiling_astronaut_is_happy(pipeline, portrait):

@@ -8,6 +8,8 @@ from typing import Any
 import cv2
 import numpy as np
 
+from emotion_ros.detection.mediapipe_faces import DRAWING
+from emotion_ros.imports import without
 from emotion_ros.types import Box, Hand, Image
 
 OTHER_SIDE = {"Left": "right", "Right": "left"}
@@ -25,7 +27,8 @@ class MediaPipeHands:
     """
 
     def __init__(self, confidence: float, most: int) -> None:
-        from mediapipe.python.solutions.hands import Hands
+        with without(*DRAWING):
+            from mediapipe.python.solutions.hands import Hands
 
         self._graph: Any = Hands(static_image_mode=True, max_num_hands=most, min_detection_confidence=confidence)
         self._lock = threading.Lock()

@@ -33,8 +33,8 @@ def open_session(
     """A session on ``provider`` or what comes after it.
 
     Args:
-        path: of the model, for what is said of it.
-        content: of that file.
+        path: of the model. ONNX Runtime reads it: of bytes it keeps a copy as long as the session lives.
+        content: of that file, of which the digest is taken.
         provider: ``auto``, ``tensorrt``, ``cuda`` or ``cpu``.
         threads: on a CPU; 0 lets ONNX Runtime choose.
         cache: folder for TensorRT engines.
@@ -49,7 +49,7 @@ def open_session(
     settings.intra_op_num_threads = threads
     settings.log_severity_level = 3
     try:
-        first = ort.InferenceSession(content, settings, providers=["CPUExecutionProvider"])
+        first = ort.InferenceSession(str(path), settings, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime's errors have no common base but this
         reason = str(error).strip().splitlines()[0][:200]
         raise ModelError(f"{path}: expected an ONNX model that ONNX Runtime can load: {reason}") from error
@@ -62,7 +62,7 @@ def open_session(
     for _, options in plan:
         if "trt_engine_cache_path" in options:
             Path(options["trt_engine_cache_path"]).mkdir(parents=True, exist_ok=True)
-    return ort.InferenceSession(content, settings, providers=plan)
+    return ort.InferenceSession(str(path), settings, providers=plan)
 
 
 def provider_of(session: ort.InferenceSession) -> str:
