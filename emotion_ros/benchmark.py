@@ -16,8 +16,9 @@ from emotion_ros.drawing import draw
 from emotion_ros.errors import SourceError
 from emotion_ros.fusion import with_gestures
 from emotion_ros.gestures import Seen, gesture, read_gestures
-from emotion_ros.pipeline import Pipeline, Shot
+from emotion_ros.pipeline import Pipeline
 from emotion_ros.quality import quality
+from emotion_ros.scene import Shot
 from emotion_ros.sources import frames
 from emotion_ros.types import Box, Face, Hand, Image
 
@@ -53,12 +54,7 @@ def stages(source: str) -> dict[str, float]:
 def crowd(count: int) -> dict[str, float]:
     """What ``count`` faces in a 640×480 image cost: milliseconds of the classifier, of what makes people of them
     (tracking, quality, gestures, smoothing) and of the whole pipeline; and how many were found."""
-    columns, rows = CROWDS[count]
-    head = cv2.resize(_images("sample")[0][56:338, 267:455], (160, 240))
-    image = np.full((480, 640, 3), 60, np.uint8)
-    for index in range(count):
-        x, y = index % columns * (640 // columns), index // columns * (480 // rows)
-        image[y : y + 240, x : x + 160] = head
+    image = crowd_image(count)
     pipeline = Pipeline(PipelineConfig())
     seen = [pipeline.perceive(image, float(number)) for number in range(ROUNDS)]
     pipeline.close()
@@ -68,6 +64,17 @@ def crowd(count: int) -> dict[str, float]:
         "people_ms": statistics.median(one.timings["people"] for one in seen),
         "pipeline_ms": statistics.median(one.timings["total"] for one in seen),
     }
+
+
+def crowd_image(count: int) -> Image:
+    """The sample's face so many times (of :data:`CROWDS`) in 640×480."""
+    columns, rows = CROWDS[count]
+    head = cv2.resize(_images("sample")[0][56:338, 267:455], (160, 240))
+    image = np.full((480, 640, 3), 60, np.uint8)
+    for index in range(count):
+        x, y = index % columns * (640 // columns), index // columns * (480 // rows)
+        image[y : y + 240, x : x + 160] = head
+    return image
 
 
 def cameras(count: int) -> dict[str, float]:

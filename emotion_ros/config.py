@@ -122,11 +122,23 @@ class PipelineConfig:
     )
     hand_confidence: float = option(0.3, "hands below this are not reported", minimum=0.0, maximum=1.0)
     max_hands: int = option(4, "most hands that are looked for in an image", minimum=1, maximum=32)
-    model: str = option("", "classifier: an ONNX or TFLite file, or its name in the catalog; empty: emotion_resnet18")
+    model: str = option(
+        "",
+        "classifier: an ONNX or TFLite file, or its name in the catalog; empty: emotion_resnet18, or on a CPU with "
+        "VNNI emotion_resnet18_int8",
+    )
     labels: str = option("", "labels.txt of a model without a contract; empty: the one beside the model")
     provider: str = option("auto", "what runs the classifier", choices=("auto", "tensorrt", "cuda", "cpu"))
     threads: int = option(
         1, "threads of the classifier on a CPU; hands run beside it; 0: one per core", minimum=0, maximum=256
+    )
+    faces_per_image: int = option(
+        2,
+        "most faces that are classified in an image, whoever waited longest first; the others keep what they showed, "
+        "and new ones never wait; 0: all",
+        minimum=0,
+        maximum=1000,
+        live=True,
     )
     confidence_floor: float = option(
         0.3, "people whose best emotion is below this are unknown", minimum=0.0, maximum=1.0, live=True
@@ -173,6 +185,14 @@ class DetectorConfig:
     )
     autostart: bool = option(True, "configure and activate without being asked to")
     humans: bool = option(True, "also tell of people under /humans, as REP-155 has it")
+    lazy: bool = option(True, "look at images only while somebody subscribes to what comes of them", live=True)
+    empty_rate: float = option(
+        5.0,
+        "images per second of a camera that are looked at while nobody was in view for track_memory; 0: all",
+        minimum=0.0,
+        maximum=1000.0,
+        live=True,
+    )
     minimum_rate: float = option(
         0.0, "diagnostics warn below so many images per second; 0: never", minimum=0.0, maximum=1000.0, live=True
     )

@@ -6,16 +6,21 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import onnxruntime as ort
 from numpy.typing import NDArray
 
-from emotion_ros.catalog import default_gestures, default_model, find_model
+from emotion_ros.catalog import default_gestures, find_model
 from emotion_ros.classification.classifier import EmotionClassifier
 from emotion_ros.classification.preprocess import region_crop
 from emotion_ros.config import PipelineConfig
 from emotion_ros.fusion import gesture_classes
 from emotion_ros.gestures import read_gestures
+from emotion_ros.inference.providers import int8_pays
 from emotion_ros.labels import LabelMap, read_mapping
 from emotion_ros.types import Face, Hand, Image
+
+DEFAULT_MODEL, INT8_MODEL = "emotion_resnet18", "emotion_resnet18_int8"
+"""Names in the catalog of this package's classifier, and of its copy for processors with int8 instructions."""
 
 
 class Judge:
@@ -34,7 +39,7 @@ class Judge:
     """
 
     def __init__(self, config: PipelineConfig) -> None:
-        model = find_model(config.model) if config.model else default_model()
+        model = find_model(config.model or _own_model(config.provider))
         labels = Path(config.labels) if config.labels else None
         self.classifier = EmotionClassifier(model, config.provider, config.threads, labels=labels)
         classes = self.classifier.contract.labels
@@ -42,21 +47,16 @@ class Judge:
         self.gestures = read_gestures(Path(config.gestures) if config.gestures else default_gestures())
         self.speaks = _what_gestures_say(config.gesture_emotions, tuple(self.gestures), classes)
 
-    def classify(
-        self,
-        images: Sequence[Image],
-        faces: Sequence[Sequence[Face]],
-        owned: Sequence[Sequence[tuple[Hand, ...]]],
-    ) -> list[NDArray[np.float32]]:
-        """Probabilities of the faces of each image, all classified together."""
+    def classify(self, seen: Sequence[tuple[Image, Face, Sequence[Hand]]]) -> NDArray[np.float32]:
+        """Probabilities of faces, each in its image and with its hands, n × classes."""
         about = self.classifier.contract
-        crops = [
-            region_crop(image, about.region, face, hands, about.margin, about.shift)
-            for image, some, theirs in zip(images, faces, owned, strict=True)
-            for face, hands in zip(some, theirs, strict=True)
-        ]
-        counts = np.cumsum([len(each) for each in faces])
-        return np.split(self.classifier.classify(crops), counts[:-1])
+        return self.classifier.classify(
+            [region_crop(image, about.region, face, hands, about.margin, about.shift) for image, face, hands in seen]
+        )
+
+
+def _own_model(provider: str) -> str:
+    return INT8_MODEL if int8_pays(provider, ort.get_available_providers()) else DEFAULT_MODEL
 
 
 def _what_gestures_say(text: str, gestures: Sequence[str], classes: Sequence[str]) -> dict[str, int]:

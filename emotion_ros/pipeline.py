@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
@@ -17,12 +16,12 @@ from emotion_ros.classification.classifier import EmotionClassifier
 from emotion_ros.config import PipelineConfig
 from emotion_ros.detection import FACE_DETECTORS, HAND_DETECTORS, FaceDetector, FaceSettings
 from emotion_ros.errors import ImageError
-from emotion_ros.fusion import attach_hands, not_hands, valence_arousal, with_gestures
-from emotion_ros.geometry import Lens, position
-from emotion_ros.gestures import GestureReader
+from emotion_ros.fusion import valence_arousal, with_gestures
+from emotion_ros.geometry import position
 from emotion_ros.judge import Judge
 from emotion_ros.quality import quality
-from emotion_ros.tracking import Names, Smoother, Tracker
+from emotion_ros.scene import Memory, Scene, Shot, classify
+from emotion_ros.tracking import Names
 from emotion_ros.types import Box, Emotion, Face, Hand, Image, Perception
 
 R = TypeVar("R")
@@ -31,31 +30,11 @@ UNKNOWN = "unknown"
 """Label of a person whose best probability is below the confidence floor."""
 
 
-@dataclass(frozen=True)
-class Shot:
-    """An image (BGR, uint8, h × w × 3) that a camera took at ``stamp`` seconds, through a lens where that is known."""
-
-    image: Image
-    stamp: float
-    camera: str = ""
-    lens: Lens | None = None
-
-
 FACES = frozenset({"face_detector", "face_model", "face_input"})
 JUDGING = frozenset({"model", "labels", "label_map", "gestures", "gesture_emotions"})
 RUNNING = frozenset({"provider", "threads"})
 RELOADED = FACES | JUDGING | RUNNING
 """Settings that :meth:`Pipeline.reload` changes while images come: of the face detector, the judge, or both."""
-
-
-@dataclass
-class _Seen:
-    """What is in one shot: faces, the probabilities of each (n × classes), its hands, and the hands of nobody."""
-
-    faces: Sequence[Face]
-    owned: Sequence[tuple[Hand, ...]]
-    loose: tuple[Hand, ...]
-    probabilities: NDArray[np.float32]
 
 
 class Pipeline:
@@ -79,9 +58,10 @@ class Pipeline:
         self._hands = HAND_DETECTORS["mediapipe"](config.hand_confidence, config.max_hands) if config.hands else None
         self._beside = ThreadPoolExecutor(1, "hands")
         self._names = Names(config.deterministic_ids)
-        self._memories: dict[str, _Memory] = {}
+        self._memories: dict[str, Memory] = {}
         nothing = np.zeros((480, 640, 3), np.uint8)
-        self._find_hands([nothing], [True])
+        if self._hands:
+            self._hands.detect(nothing)
         self.perceive(nothing, 0.0)
         self.forget()
 
@@ -131,11 +111,9 @@ class Pipeline:
         loaded = self._loaded
         for detector in replaced:  # nobody looks through it any more
             detector.close()
-        seen = self._look(shots, loaded, timings)
-        perceptions = [
-            _timed(timings, "people", self._remember, *pair, loaded.judge, timings)
-            for pair in zip(shots, seen, strict=True)
-        ]
+        scenes = [Scene(shot, self._memory(shot.camera, loaded.judge)) for shot in shots]
+        self._look(scenes, loaded, timings)
+        perceptions = [_timed(timings, "people", self._perception, scene, timings) for scene in scenes]
         timings["total"] = 1000 * (time.perf_counter() - begin)
         return perceptions
 
@@ -160,81 +138,71 @@ class Pipeline:
         if self._hands:
             self._hands.close()
 
-    def _look(self, shots: Sequence[Shot], loaded: _Loaded, timings: dict[str, float]) -> list[_Seen]:
-        """What is in each shot by itself."""
-        judge, images = loaded.judge, [shot.image for shot in shots]
-        about = judge.classifier.contract
-        expected = [self._expects_hands(shot) for shot in shots]
-        pending = self._beside.submit(_timed, timings, "hands", self._find_hands, images, expected)
-        faces = _timed(timings, "faces", self._find_faces, loaded.faces, images, about.region)
-        hands_matter = about.region == "face_hands"
+    def _look(self, scenes: Sequence[Scene], loaded: _Loaded, timings: dict[str, float]) -> None:
+        """What is in each scene, and who is who."""
+        judge, most = loaded.judge, self.config.faces_per_image
+        hands_matter = judge.classifier.contract.region == "face_hands"
+        early = [scene for scene in scenes if self._expects_hands(scene)]
+        pending = self._beside.submit(_timed, timings, "hands", self._find_hands, early)
+        _timed(timings, "faces", self._find_faces, loaded, scenes)
         if not hands_matter:
-            nobodys = [[()] * len(each) for each in faces]
-            probabilities = _timed(timings, "classify", judge.classify, images, faces, nobodys)
-        hands = pending.result()
-        late = [bool(some) and not early for some, early in zip(faces, expected, strict=True)]
-        surprises = _timed(timings, "hands", self._find_hands, images, late)
-        hands = [[*pair[0], *pair[1]] for pair in zip(hands, surprises, strict=True)]
-        real = [not_hands(*pair) for pair in zip(faces, hands, strict=True)]
-        faces = [[each[index] for index in kept] for each, kept in zip(faces, real, strict=True)]
-        owners = [attach_hands(*pair) for pair in zip(faces, hands, strict=True)]
+            _timed(timings, "classify", classify, judge, scenes, most)
+        pending.result()
+        late = [scene for scene in scenes if scene.faces and not self._expects_hands(scene)]
+        _timed(timings, "hands", self._find_hands, late)
+        for scene in scenes:
+            scene.share_hands()
         if hands_matter:
-            probabilities = _timed(timings, "classify", judge.classify, images, faces, [owned for owned, _ in owners])
-        else:
-            probabilities = [each[kept] for each, kept in zip(probabilities, real, strict=True)]
-        return [_Seen(each, *owner, judged) for each, owner, judged in zip(faces, owners, probabilities, strict=True)]
+            _timed(timings, "classify", classify, judge, scenes, most)
 
-    def _find_faces(self, detector: FaceDetector, images: Sequence[Image], region: str) -> list[Sequence[Face]]:
-        if region == "frame":  # the model judges the image as a whole, whoever is in it
-            return [[_whole(image)] for image in images]
-        return [detector.detect(image, self.config.face_confidence, self.config.min_face_size) for image in images]
-
-    def _expects_hands(self, shot: Shot) -> bool:
-        """Whether hands are looked for before it is known that there is a face: where there was one of late."""
-        memory = self._memories.get(shot.camera)
-        there = memory is not None and abs(shot.stamp - memory.seen) <= self.config.track_memory
-        return there or not self.config.hands_of_people
-
-    def _find_hands(self, images: Sequence[Image], wanted: Sequence[bool]) -> list[Sequence[Hand]]:
-        return [
-            self._hands.detect(image) if self._hands and looked else ()
-            for image, looked in zip(images, wanted, strict=True)
-        ]
-
-    def _remember(self, shot: Shot, seen: _Seen, judge: Judge, timings: dict[str, float]) -> Perception:
-        """What is in a shot, in the light of what its camera saw before."""
-        memory = self._memories.setdefault(shot.camera, _Memory(Tracker(self._names), judge))
+    def _memory(self, camera: str, judge: Judge) -> Memory:
+        memory = self._memories.setdefault(camera, Memory(self._names, judge))
         memory.heed(judge)
         memory.tracker.memory = self.config.track_memory
-        memory.seen = shot.stamp if seen.faces else memory.seen
-        ids = memory.tracker.update([face.box for face in seen.faces], shot.stamp)
-        memory.smoother.keep(memory.tracker.ids)
-        memory.gestures.forget(shot.stamp)
-        each = zip(ids, seen.probabilities, seen.faces, seen.owned, strict=True)
-        people = tuple(self._person(shot, memory, *one) for one in each)
-        loose = memory.gestures.read("", None, seen.loose, shot.stamp)
-        height, width = shot.image.shape[:2]
+        return memory
+
+    def _find_faces(self, loaded: _Loaded, scenes: Sequence[Scene]) -> None:
+        whole = loaded.judge.classifier.contract.region == "frame"  # judged as a whole, whoever is in it
+        for scene in scenes:
+            image = scene.shot.image
+            least = self.config.face_confidence, self.config.min_face_size
+            scene.show_faces([_whole(image)] if whole else loaded.faces.detect(image, *least))
+
+    def _expects_hands(self, scene: Scene) -> bool:
+        """Whether hands are looked for before it is known that there is a face: where there was one of late."""
+        since = abs(scene.shot.stamp - scene.memory.seen)
+        return since <= self.config.track_memory or not self.config.hands_of_people
+
+    def _find_hands(self, scenes: Sequence[Scene]) -> None:
+        if self._hands:
+            for scene in scenes:
+                scene.hands = self._hands.detect(scene.shot.image)
+
+    def _perception(self, scene: Scene, timings: dict[str, float]) -> Perception:
+        """What is in a scene, in the light of what its camera saw before."""
+        gestures, judge, stamp = scene.memory.gestures, scene.memory.judge, scene.shot.stamp
+        each = zip(scene.ids, scene.faces, scene.owned, strict=True)
+        people = tuple(
+            self._person(scene, id, face, gestures.read(id, face.box, hands, stamp)) for id, face, hands in each
+        )
+        loose = gestures.read("", None, scene.loose, stamp)
+        height, width = scene.shot.image.shape[:2]
         return Perception(width, height, judge.classifier.name, judge.label_map.labels, people, loose, timings)
 
-    def _person(
-        self,
-        shot: Shot,
-        memory: _Memory,
-        id: str,
-        probabilities: NDArray[np.float32],
-        face: Face,
-        hands: tuple[Hand, ...],
-    ) -> Emotion:
-        config, judge = self.config, memory.judge
+    def _person(self, scene: Scene, id: str, face: Face, hands: tuple[Hand, ...]) -> Emotion:
+        config, shot, smoother, judge = self.config, scene.shot, scene.memory.smoother, scene.memory.judge
         about, labels = judge.classifier.contract, judge.label_map.labels
-        hands = memory.gestures.read(id, face.box, hands, shot.stamp)
-        if config.gesture_weight and about.region == "face":  # where hands are in the crop, the model itself decides
-            probabilities = with_gestures(probabilities, hands, judge.speaks, config.gesture_weight)
         seen_well = 1.0 if about.region == "frame" else quality(shot.image, face)
-        shown = memory.smoother.smooth(id, probabilities, seen_well, shot.stamp, config.smoothing)
+        if id in scene.judged:
+            probabilities = scene.judged[id]
+            if config.gesture_weight and about.region == "face":  # where the crop shows hands, the model itself decides
+                probabilities = with_gestures(probabilities, hands, judge.speaks, config.gesture_weight)
+            shown = smoother.smooth(id, probabilities, seen_well, shot.stamp, config.smoothing)
+        else:
+            shown = smoother.shown(id)
         valence, arousal = valence_arousal(about.labels, shown)
         merged = judge.label_map(shown)
-        label = memory.smoother.label(id, labels, merged, config.confidence_floor, config.label_margin)
+        label = smoother.label(id, labels, merged, config.confidence_floor, config.label_margin)
         confidence = float(merged[labels.index(label)] if label else merged.max())
         height, width = shot.image.shape[:2]
         place = position(face, shot.lens, width, height)
@@ -247,22 +215,6 @@ class _Loaded:
 
     judge: Judge
     faces: FaceDetector
-
-
-class _Memory:
-    """What one camera has seen of late, as one judge sees it; people keep their ids when the judge changes."""
-
-    def __init__(self, tracker: Tracker, judge: Judge) -> None:
-        self.tracker = tracker
-        self.seen = -math.inf  # when there was a face
-        self._begin(judge)
-
-    def heed(self, judge: Judge) -> None:
-        if judge is not self.judge:
-            self._begin(judge)
-
-    def _begin(self, judge: Judge) -> None:
-        self.judge, self.smoother, self.gestures = judge, Smoother(), GestureReader(judge.gestures)
 
 
 def open_faces(config: PipelineConfig) -> FaceDetector:

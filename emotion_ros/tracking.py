@@ -172,6 +172,17 @@ class Smoother:
         mood.stamp = stamp
         return mood.probabilities
 
+    def shown(self, id: str) -> NDArray[np.float32]:
+        """What :meth:`smooth` last returned for somebody."""
+        return self._moods[id].probabilities
+
+    def due(self, ids: Sequence[str], most: int) -> set[str]:
+        """Who of those in view shall be classified: everybody new, and of the others who waited longest, ``most`` in
+        all; 0: everybody."""
+        known = sorted((id for id in ids if id in self._moods), key=lambda id: self._moods[id].stamp)
+        new = set(ids) - set(known)
+        return new | set(known[: max(most - len(new), 0)] if most else known)
+
     def label(
         self, id: str, labels: Sequence[str], probabilities: NDArray[np.float32], floor: float, margin: float
     ) -> str:

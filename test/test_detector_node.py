@@ -181,7 +181,7 @@ def test_model_is_reloaded_while_images_come_and_a_bad_one_leaves_the_old_one(li
     assert set_parameter(listener, "label_map", "{joy: [happy]}").successful
     assert listener.until(lambda: "joy" in heard[-1].labels and heard[-1].emotions)
     assert listener.until(lambda: heard[-1].emotions[0].label == "joy")
-    assert before.model.startswith("emotion_resnet18@")
+    assert before.model.startswith("emotion_resnet18")
     assert heard[-1].model.startswith("emotion_resnet18_int8@")
     assert len({person.id for each in heard for person in each.emotions}) == 1
     stamps = [each.header.stamp.sec + each.header.stamp.nanosec * 1e-9 for each in heard]
@@ -213,13 +213,13 @@ def values_of(status):
 def test_diagnostics_tell_state_rates_times_and_people(listener, start):
     start("detector", hands=False, minimum_rate=500.0)
     start("image_source", source="sample", loop=True, rate=10.0)
-    heard = listener.hear(DiagnosticArray, "/diagnostics")
+    heard, _ = listener.hear(DiagnosticArray, "/diagnostics"), listener.hear(EmotionArray, "emotions")
     assert listener.until(lambda: heard and "minimum_rate" in heard[-1].status[0].message, 30)
     status = heard[-1].status[0]
     values = values_of(status)
     assert (status.name, status.level) == ("/social_perception/faces/emotion_ros", DiagnosticStatus.WARN)
     assert (values["Module name"], values["Current lifecycle state"]) == ("detector", "active")
-    assert values["model"].startswith("emotion_resnet18@")
+    assert values["model"].startswith("emotion_resnet18")
     assert (values["provider"], values["people"], values["failed"]) == ("cpu", "1", "0")
     assert float(values["input rate Hz"]) > 0 < float(values["output rate Hz"])
     assert float(values["latency p95 ms"]) >= float(values["latency p50 ms"]) > 0
@@ -228,7 +228,7 @@ def test_diagnostics_tell_state_rates_times_and_people(listener, start):
 
 def test_diagnostics_are_an_error_while_frames_keep_failing_and_warn_when_none_come(listener, camera, start, portrait):
     start("detector", hands=False)
-    heard = listener.hear(DiagnosticArray, "/diagnostics")
+    heard, _ = listener.hear(DiagnosticArray, "/diagnostics"), listener.hear(EmotionArray, "emotions")
     bad = to_message(portrait, header())
     bad.encoding = "hologram"
     for _ in range(8):
@@ -239,6 +239,50 @@ def test_diagnostics_are_an_error_while_frames_keep_failing_and_warn_when_none_c
     camera(to_message(portrait, header()))
     assert listener.until(lambda: heard[-1].status[0].level != DiagnosticStatus.ERROR)
     assert listener.until(lambda: heard[-1].status[0].message == "no image on /image_raw (1 publisher)")
+
+
+def test_images_are_looked_at_only_while_somebody_subscribes(listener, camera, start, portrait):
+    start("detector", hands=False)
+    diagnostics = listener.hear(DiagnosticArray, "/diagnostics")
+
+    def told():
+        camera(to_message(portrait, header()))
+        return diagnostics and diagnostics[-1].status[0].message.startswith("nobody subscribes")
+
+    assert listener.until(told)
+    values = values_of(diagnostics[-1].status[0])
+    assert int(values["not looked at"]) > 0 == int(values["processed"])
+    heard = listener.hear(EmotionArray, "emotions")
+    assert listener.until(lambda: camera(to_message(portrait, header())) or heard)
+    assert len(heard[0].emotions) == 1
+    told = listener.until(lambda: diagnostics[-1].status[0].message == "no image on /image_raw (1 publisher)")
+    assert told, diagnostics[-1].status[0].message
+
+
+def test_few_images_of_an_empty_room_are_looked_at_and_whoever_comes_is_seen_soon(listener, start, camera, portrait):
+    start("detector", hands=False, track_memory=0.5)
+    heard, empty = listener.hear(EmotionArray, "emotions"), np.zeros_like(portrait)
+    assert listener.until(lambda: camera(to_message(empty, header())) or heard)
+
+    def play(image, seconds):
+        begin, sent = time.monotonic(), 0
+        while (now := time.monotonic() - begin) < seconds:
+            if now * 30 > sent:
+                stamped = header()
+                stamped.stamp = listener.node.get_clock().now().to_msg()
+                camera(to_message(image, stamped))
+                sent += 1
+            rclpy.spin_once(listener.node, timeout_sec=0.005)
+        return sent
+
+    play(empty, 1.0)
+    heard.clear()
+    assert play(empty, 2.0) > 40
+    assert 5 <= len(heard) <= 13  # 5 a second are looked at
+    assert play(portrait, 2.0) > 40
+    people = [each for each in heard if each.emotions]
+    assert len(people) > 30
+    assert listener.until(lambda: play(empty, 0.2) and not heard[-1].emotions)
 
 
 def test_one_node_serves_several_cameras_and_none_starves(listener, start, portrait):
@@ -304,7 +348,7 @@ def test_classes_and_model_reach_whoever_comes_later(listener, start):
     assert [each.class_id for each in labels[0].class_map] == list(range(7))
     assert "joy" in [each.class_name for each in labels[0].class_map]
     assert labels[0].threshold == pytest.approx(0.3)
-    assert method[0].method.startswith("emotion_resnet18@")
+    assert method[0].method.startswith("emotion_resnet18")
     assert method[0].database_location == "/label_info"
 
 

@@ -6,7 +6,7 @@ from onnx import TensorProto, helper
 from emotion_ros.classification.classifier import EmotionClassifier
 from emotion_ros.classification.contract import METADATA_KEY, Contract
 from emotion_ros.errors import ModelError, ProviderError
-from emotion_ros.inference.providers import plan_providers
+from emotion_ros.inference.providers import int8_pays, plan_providers
 
 SHAPES = (1, 1, 48, 48), (2, 1, 48, 48), (16, 1, 48, 48)
 ALL = ["TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"]
@@ -84,6 +84,24 @@ def test_outputs_that_are_not_numbers(tmp_path):
 def test_no_metadata_and_no_labels(tmp_path):
     with pytest.raises(ModelError, match=r"labels\.txt"):
         EmotionClassifier(write(tmp_path / "m.onnx", None))
+
+
+@pytest.mark.parametrize(
+    ("flags", "provider", "available", "pays"),
+    [
+        ("fpu avx512_vnni", "auto", ["CPUExecutionProvider"], True),
+        ("fpu avx_vnni", "cpu", ["CUDAExecutionProvider", "CPUExecutionProvider"], True),
+        ("fpu avx512_vnni", "auto", ["CUDAExecutionProvider", "CPUExecutionProvider"], False),
+        ("fpu avx512_vnni", "tensorrt", ["CPUExecutionProvider"], False),
+        ("fpu avx2", "auto", ["CPUExecutionProvider"], False),
+        (None, "auto", ["CPUExecutionProvider"], False),
+    ],
+)
+def test_int8_is_chosen_where_the_processor_is_made_for_it(flags, provider, available, pays, tmp_path):
+    processor = tmp_path / "cpuinfo"
+    if flags is not None:
+        processor.write_text(f"processor\t: 0\nflags\t\t: {flags}\n\nprocessor\t: 1\nflags\t\t: {flags}\n")
+    assert int8_pays(provider, available, processor) is pays
 
 
 def test_jetson_inference_model_loads_with_its_labels(tmp_path):

@@ -6,6 +6,7 @@ import moving_faces
 import numpy as np
 import pytest
 
+from emotion_ros.benchmark import crowd_image
 from emotion_ros.config import PipelineConfig, build
 from emotion_ros.errors import ConfigError
 from emotion_ros.fusion import gesture_classes, valence_arousal, with_gestures
@@ -121,6 +122,35 @@ def test_without_smoothing_each_image_speaks_for_itself():
 
 def nose_at(x):
     return np.array([(40, 40), (60, 40), (x, 55), (50, 65)], np.float32)
+
+
+def test_those_who_waited_longest_are_due_and_new_ones_at_once():
+    smoother, happy = Smoother(), np.array([1, 0], np.float32)
+    assert smoother.due(["a", "b", "c"], 2) == {"a", "b", "c"}
+    for stamp, id in enumerate("abc"):
+        smoother.smooth(id, happy, 1.0, stamp, 0.25)
+    assert smoother.due(["a", "b", "c"], 2) == {"a", "b"}
+    assert smoother.due(["c", "b", "d"], 2) == {"d", "b"}
+    assert smoother.due(["a", "b", "c"], 0) == {"a", "b", "c"}
+    assert smoother.due([], 2) == set()
+    smoother.smooth("a", happy, 1.0, 3, 0.25)
+    assert smoother.due(["a", "b", "c"], 2) == {"b", "c"}
+    assert smoother.shown("a").tolist() == [1, 0]
+
+
+def test_of_many_faces_two_are_classified_per_image_and_all_in_turn(monkeypatch):
+    image = crowd_image(8)
+    pipeline = Pipeline(PipelineConfig(hands=False))
+    runs, classify = [], pipeline.classifier.classify
+    monkeypatch.setattr(pipeline.classifier, "classify", lambda crops: runs.append(len(crops)) or classify(crops))
+    seen = [pipeline.perceive(image, number / 30) for number in range(4)]
+    assert runs == [8, 2, 2, 2]
+    assert [len(one.people) for one in seen] == [8] * 4
+    assert all(person.label != "unknown" for one in seen for person in one.people)
+    pipeline.config = PipelineConfig(hands=False, faces_per_image=0)
+    pipeline.perceive(image, 0.2)
+    assert runs[-1] == 8
+    pipeline.close()
 
 
 def test_quality_falls_for_small_blurred_turned_and_cut_faces(portrait):

@@ -80,7 +80,7 @@ def test_crops_are_judged_as_they_are(client, portrait, classifier):
 
 def test_models_health_and_metrics_are_told(client):
     models = client.get("/v1/models").json()
-    assert models["model"].startswith("emotion_resnet18@")
+    assert models["model"].startswith("emotion_resnet18")
     assert models["region"] == "face"
     assert {"emotion_resnet18", "emotion_faces"} <= {each["name"] for each in models["catalog"] if each["here"]}
     assert client.get("/healthz").json() == client.get("/readyz").json() == {"status": "ok"}

@@ -80,7 +80,7 @@ def test_two_browsers_see_the_person_and_the_detector_draws_only_for_them(page, 
         wait(browser, lambda browser: text(browser, "summary") == "happy")
         seen = wait(browser, frames)
         wait(browser, lambda browser, seen=seen: frames(browser) > seen + 5)
-        wait(browser, lambda browser: "emotion_resnet18@" in text(browser, "figures"))
+        wait(browser, lambda browser: "emotion_resnet18" in text(browser, "figures"))
         wait(browser, lambda browser: "latency p95" in text(browser, "figures"))
         assert re.search(r"happy\n100 %", text(browser, "people"))
         width = browser.execute_script("return [document.documentElement.scrollWidth, window.innerWidth]")

@@ -17,9 +17,30 @@ PROVIDERS = {
 }
 """Our name to ONNX Runtime's, best first."""
 
+GPU = PROVIDERS["tensorrt"], PROVIDERS["cuda"]
+
 Shape: TypeAlias = Sequence[int]
 Shapes: TypeAlias = tuple[Shape, Shape, Shape]
 """Smallest, usual and largest shape of an input, which a TensorRT engine is built for."""
+
+
+INT8_INSTRUCTIONS = {"avx512_vnni", "avx_vnni"}
+"""Linux's names of VNNI, with which int8 takes a quarter of float32's time (docs/performance.md)."""
+
+
+def int8_pays(provider: str, available: Sequence[str], processor: Path = Path("/proc/cpuinfo")) -> bool:
+    """Whether an int8 model will run on a CPU whose instructions make it faster than float32.
+
+    Args:
+        provider: that is asked for.
+        available: as for :func:`plan_providers`.
+        processor: what Linux says of it; where there is no such file, nothing is known of it.
+    """
+    on_gpu = provider in ("tensorrt", "cuda") or (provider == "auto" and {*available} & {*GPU})
+    if on_gpu or not processor.is_file():
+        return False
+    flags = (line.partition(":")[2].split() for line in processor.read_text().splitlines() if line.startswith("flags"))
+    return bool(INT8_INSTRUCTIONS & set(next(flags, ())))
 
 
 def plan_providers(

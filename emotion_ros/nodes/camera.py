@@ -130,6 +130,12 @@ class Camera:
         self._labels.publish(to_label_info(labels, floor, header))
         self._method.publish(to_vision_info(model, self._labels.topic_name, header))
 
+    @property
+    def heard(self) -> bool:
+        """Whether somebody subscribes to what is published for each image."""
+        each = (self._emotions, self._annotated, self._jpeg, self._detections)
+        return any(publisher.get_subscription_count() for publisher in each)
+
     def publish(self, image: Image, perception: Perception, header: Header, jpeg_quality: int) -> None:
         """What was perceived; detections and pictures only while somebody listens."""
         self._emotions.publish(to_emotion_array(perception, header))

@@ -21,13 +21,15 @@ from emotion_ros.config import DetectorConfig, PipelineConfig, options
 from emotion_ros.encodings import decode
 from emotion_ros.errors import EmotionRosError
 from emotion_ros.messages import seconds
+from emotion_ros.nodes.attention import Attention
 from emotion_ros.nodes.camera import Camera, check_topics
 from emotion_ros.nodes.health import Health
 from emotion_ros.nodes.images import to_bgr
 from emotion_ros.nodes.main import spin_node, until_shutdown
 from emotion_ros.nodes.newest import Newest
 from emotion_ros.nodes.parameters import changed, declare
-from emotion_ros.pipeline import RELOADED, Pipeline, Shot
+from emotion_ros.pipeline import RELOADED, Pipeline
+from emotion_ros.scene import Shot
 
 if TYPE_CHECKING:
     from emotion_ros.nodes.humans import Humans
@@ -51,7 +53,7 @@ class Detector(LifecycleNode):
         self._humans: Humans | None = None
         self._newest: Newest[Any] = Newest()
         self._worker: threading.Thread | None = None
-        self._health = Health()
+        self._health, self._attention = Health(), Attention()
         self._state, self._trouble = "unconfigured", ""
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         self.create_timer(1.0, self._diagnose)
@@ -136,7 +138,7 @@ class Detector(LifecycleNode):
 
     def _open(self) -> None:
         """Take images: a worker, and a subscription per camera."""
-        self._newest = Newest()
+        self._newest, self._attention = Newest(), Attention()
         self._health.watch([*self._cameras])
         self._worker = threading.Thread(target=self._work, args=(self._newest,), name="pipeline", daemon=True)
         self._worker.start()
@@ -204,7 +206,11 @@ class Detector(LifecycleNode):
         """The newest image of each camera, their faces classified together."""
         assert self._pipeline is not None
         shots = []
+        others = self._humans is not None and self._humans.heard
+        memory = self._pipeline_config.track_memory
         for topic, message in messages.items():
+            if not self._attention.passes(topic, others or self._cameras[topic].heard, self.config, memory):
+                continue
             try:
                 shots.append(_shot(self._cameras[topic], message))
             except EmotionRosError as error:
@@ -214,8 +220,9 @@ class Detector(LifecycleNode):
         for shot, perception in zip(shots, self._pipeline.perceive_all(shots), strict=True):
             header = messages[shot.camera].header
             self._cameras[shot.camera].publish(shot.image, perception, header, self.config.jpeg_quality)
+            if perception.people:
+                self._attention.met(shot.camera)
             if self._humans is not None:
-                memory = self._pipeline_config.track_memory
                 self._humans.publish(shot.camera, shot.image, perception, header, memory)
             self._health.done(shot.camera, perception, self.get_clock().now().nanoseconds * 1e-9 - shot.stamp)
 
@@ -257,7 +264,7 @@ class Detector(LifecycleNode):
             "provider": classifier.provider if classifier else "",
         }
         status.values = [KeyValue(key=key, value=value) for key, value in about.items()]
-        status.values += self._health.values(self._newest.received, self._newest.dropped)
+        status.values += self._health.values(self._newest.received, self._newest.dropped, self._attention.spared)
         array = DiagnosticArray(status=[status])
         array.header.stamp = self.get_clock().now().to_msg()
         self._diagnostics.publish(array)
@@ -267,10 +274,13 @@ class Detector(LifecycleNode):
             return DiagnosticStatus.ERROR, self._trouble
         if self._worker is None:
             return DiagnosticStatus.OK, "not enabled" if self._state == "active" else self._state
-        level, text = self._health.level(self.config.minimum_rate)
+        sparing = self._attention.reason
+        level, text = self._health.level(0.0 if sparing else self.config.minimum_rate)
         silent = self._health.silent()
         if silent and level != DiagnosticStatus.ERROR:
             return DiagnosticStatus.WARN, f"no image on {', '.join(self._cameras[each].source for each in silent)}"
+        if sparing and level == DiagnosticStatus.OK:
+            return level, f"{sparing}: not all images are looked at (see lazy, empty_rate)"
         return level, text
 
 

@@ -87,7 +87,7 @@ class Health:
             return DiagnosticStatus.WARN, f"{rate:.1f} images per second, fewer than minimum_rate {minimum_rate:g}"
         return DiagnosticStatus.OK, "running"
 
-    def values(self, received: Counter[str], dropped: Counter[str]) -> list[KeyValue]:
+    def values(self, received: Counter[str], dropped: Counter[str], spared: int) -> list[KeyValue]:
         """All figures as keys with values."""
         now = time.monotonic()
         latency = np.percentile([*self._latencies] or [0.0], [50, 95]) * 1000
@@ -97,6 +97,7 @@ class Health:
             "received": received.total(),
             "processed": self._processed,
             "dropped": dropped.total(),
+            "not looked at": spared,
             "failed": self.failed,
             "latency p50 ms": f"{latency[0]:.1f}",
             "latency p95 ms": f"{latency[1]:.1f}",

@@ -105,6 +105,12 @@ class Humans:
             self._vanish(id)
         self._list(header)
 
+    @property
+    def heard(self) -> bool:
+        """Whether somebody subscribes to any of it."""
+        people = (publisher for known in self._people.values() for publisher in known.publishers.values())
+        return any(_heard(publisher) for publisher in (*self._lists.values(), *people))
+
     def goodbye(self) -> None:
         """Nobody is tracked any more: empty lists, and no topics of people."""
         for id in list(self._people):

@@ -13,7 +13,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from emotion_ros.pipeline import Pipeline, Shot
+from emotion_ros.pipeline import Pipeline
+from emotion_ros.scene import Shot
 from emotion_ros.types import Image, Perception
 
 PER_IMAGE = 0.05

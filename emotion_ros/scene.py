@@ -1,0 +1,103 @@
+"""What a camera sees in one image, and what it has seen of late."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence, Set
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emotion_ros.fusion import attach_hands, not_hands
+from emotion_ros.geometry import Lens
+from emotion_ros.gestures import GestureReader
+from emotion_ros.judge import Judge
+from emotion_ros.tracking import Smoother, Tracker
+from emotion_ros.types import Face, Hand, Image
+
+
+@dataclass(frozen=True)
+class Shot:
+    """An image (BGR, uint8, h × w × 3) that a camera took at ``stamp`` seconds, through a lens where that is known."""
+
+    image: Image
+    stamp: float
+    camera: str = ""
+    lens: Lens | None = None
+
+
+class Memory:
+    """What one camera has seen of late, as one judge sees it; people keep their ids when the judge changes.
+
+    Attributes:
+        tracker, smoother, gestures: who is who, what each has shown, and which gestures.
+        seen: stamp of the last image with a face.
+    """
+
+    def __init__(self, names: Callable[[], str], judge: Judge) -> None:
+        self.tracker = Tracker(names)
+        self.seen = -math.inf
+        self._begin(judge)
+
+    def heed(self, judge: Judge) -> None:
+        """Begin to see as this judge does, where it is another."""
+        if judge is not self.judge:
+            self._begin(judge)
+
+    def recognise(self, faces: Sequence[Face], stamp: float) -> list[str]:
+        """Whose face each is."""
+        ids = self.tracker.update([face.box for face in faces], stamp)
+        self.smoother.keep(self.tracker.ids)
+        self.gestures.forget(stamp)
+        return ids
+
+    def _begin(self, judge: Judge) -> None:
+        self.judge, self.smoother, self.gestures = judge, Smoother(), GestureReader(judge.gestures)
+
+
+@dataclass
+class Scene:
+    """One shot, while stage by stage it becomes known what is in it.
+
+    Attributes:
+        shot: the image.
+        memory: of its camera.
+        faces, ids, owned: one each per face: the face, whose it is, and the hands that belong to it.
+        hands: all of them.
+        loose: those that belong to nobody.
+        judged: probabilities by id, of those who are classified in this image.
+    """
+
+    shot: Shot
+    memory: Memory
+    faces: list[Face] = field(default_factory=list)
+    ids: list[str] = field(default_factory=list)
+    owned: list[tuple[Hand, ...]] = field(default_factory=list)
+    hands: Sequence[Hand] = ()
+    loose: tuple[Hand, ...] = ()
+    judged: dict[str, NDArray[np.float32]] = field(default_factory=dict)
+
+    def show_faces(self, faces: Sequence[Face]) -> None:
+        """These were found."""
+        self.faces, self.owned = list(faces), [()] * len(faces)
+        self.ids = self.memory.recognise(faces, self.shot.stamp)
+
+    def share_hands(self) -> None:
+        """Now that the hands are known: forget faces that are hands, and give each hand to whom it belongs."""
+        kept = not_hands(self.faces, self.hands)
+        self.faces, self.ids = [self.faces[index] for index in kept], [self.ids[index] for index in kept]
+        self.owned, self.loose = attach_hands(self.faces, self.hands)
+        if self.faces:
+            self.memory.seen = self.shot.stamp
+
+
+def classify(judge: Judge, scenes: Sequence[Scene], most: int) -> None:
+    """Judge the faces whose turn it is, ``most`` in each scene besides new ones (0: all), in one run."""
+    turns: list[tuple[Scene, int]] = []
+    for scene in scenes:
+        due: Set[str] = scene.memory.smoother.due(scene.ids, most)
+        turns += [(scene, index) for index, id in enumerate(scene.ids) if id in due]
+    found = judge.classify([(scene.shot.image, scene.faces[index], scene.owned[index]) for scene, index in turns])
+    for (scene, index), probabilities in zip(turns, found, strict=True):
+        scene.judged[scene.ids[index]] = probabilities
