@@ -3,7 +3,8 @@
 PYTHON ?= $(shell for v in 3.12 3.11 3.10; do python$$v -c '' 2>/dev/null && echo python$$v && break; done)
 SOURCE ?= sample
 OUT ?= out
-MINUTES ?= 30
+MINUTES ?= 10
+PEERS ?= .peers
 VENV := .venv
 BIN := $(CURDIR)/$(VENV)/bin
 SOURCES := $(shell find emotion_ros msg srv launch config models interfaces cmake scripts -type f -not -name '*.pyc') CMakeLists.txt package.xml
@@ -11,9 +12,10 @@ SOURCES := $(shell find emotion_ros msg srv launch config models interfaces cmak
 # A sourced ROS would mix with the one in the virtual environment.
 ROS_FREE := env -u AMENT_PREFIX_PATH -u CMAKE_PREFIX_PATH -u COLCON_PREFIX_PATH -u PYTHONPATH -u LD_LIBRARY_PATH -u ROS_DISTRO
 PIP := $(ROS_FREE) $(BIN)/python -m pip --quiet --disable-pip-version-check install
+PEER_PIP := $(ROS_FREE) $(PEERS)/bin/python -m pip --quiet --disable-pip-version-check install
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint bench bench-serve docs soak lock clean check
+.PHONY: help setup run test lint bench bench-serve compare docs soak lock clean check
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' $(MAKEFILE_LIST)
@@ -66,10 +68,23 @@ bench-serve: install/built $(VENV)/test.done ## measure the HTTP service beside 
 	@mkdir -p $(OUT)
 	@scripts/in-workspace python scripts/bench_serve.py $(OUT)/bench-serve.json
 
+# TensorFlow, which fer needs, shares no environment with us; fer 22.4.0 is the last that brings MTCNN without PyTorch.
+$(PEERS)/done: requirements/peers.txt
+	@echo "Setting up what is compared in $(CURDIR)/$(PEERS) (TensorFlow, a few minutes, once) ..."
+	@$(PYTHON) -m venv $(PEERS)
+	@$(PEER_PIP) -r requirements/peers.txt
+	@$(PEER_PIP) --no-deps fer==25.10.3
+	@$(PEER_PIP) --no-deps --upgrade --target $(PEERS)/mtcnn fer==22.4.0 mtcnn==1.0.0
+	@touch $@
+
+compare: install/built $(VENV)/test.done $(PEERS)/done ## measure this package beside others [CLIP=clip.mp4] [DATA=fer2013] [MINUTES=10]
+	@mkdir -p $(OUT)
+	@scripts/in-workspace python scripts/compare $(PEERS) $(OUT)/compare.json --minutes $(MINUTES) $(if $(CLIP),--clip $(CLIP)) $(if $(DATA),--data $(DATA))
+
 docs: install/built $(VENV)/test.done ## build the documentation into out/site
 	@NO_MKDOCS_2_WARNING=1 scripts/in-workspace python -m mkdocs build --strict --quiet --site-dir $(abspath $(OUT))/site && echo "written: $(OUT)/site/index.html"
 
-soak: install/built ## see whether the detector leaks, for MINUTES (30)
+soak: install/built ## see whether the detector leaks, for MINUTES (10)
 	@scripts/in-workspace python scripts/soak.py $(MINUTES)
 
 lock: ## choose versions anew: requirements/*.in to requirements/*.txt

@@ -120,6 +120,13 @@ class PipelineConfig:
     hands_of_people: bool = option(
         True, "look for hands only where a face is, or was within track_memory; false: in every image", live=True
     )
+    hand_pause: float = option(
+        0.1,
+        "seconds without a look for hands after one that found none; 0: they are looked for in every image",
+        minimum=0.0,
+        maximum=10.0,
+        live=True,
+    )
     hand_confidence: float = option(0.3, "hands below this are not reported", minimum=0.0, maximum=1.0)
     max_hands: int = option(4, "most hands that are looked for in an image", minimum=1, maximum=32)
     model: str = option(

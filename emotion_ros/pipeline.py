@@ -142,13 +142,14 @@ class Pipeline:
         """What is in each scene, and who is who."""
         judge, most = loaded.judge, self.config.faces_per_image
         hands_matter = judge.classifier.contract.region == "face_hands"
-        early = [scene for scene in scenes if self._expects_hands(scene)]
+        looked_for = [scene for scene in scenes if hands_matter or not self._pauses(scene)] if self._hands else []
+        early = [scene for scene in looked_for if self._expects_hands(scene)]
         pending = self._beside.submit(_timed, timings, "hands", self._find_hands, early)
         _timed(timings, "faces", self._find_faces, loaded, scenes)
         if not hands_matter:
             _timed(timings, "classify", classify, judge, scenes, most)
         pending.result()
-        late = [scene for scene in scenes if scene.faces and not self._expects_hands(scene)]
+        late = [scene for scene in looked_for if scene.faces and not self._expects_hands(scene)]
         _timed(timings, "hands", self._find_hands, late)
         for scene in scenes:
             scene.share_hands()
@@ -173,10 +174,14 @@ class Pipeline:
         since = abs(scene.shot.stamp - scene.memory.seen)
         return since <= self.config.track_memory or not self.config.hands_of_people
 
+    def _pauses(self, scene: Scene) -> bool:
+        """Whether hands were looked for a moment ago, and there were none."""
+        return 0 <= scene.shot.stamp - scene.memory.no_hands < self.config.hand_pause
+
     def _find_hands(self, scenes: Sequence[Scene]) -> None:
-        if self._hands:
-            for scene in scenes:
-                scene.hands = self._hands.detect(scene.shot.image)
+        for scene in scenes:
+            assert self._hands is not None
+            scene.show_hands(self._hands.detect(scene.shot.image))
 
     def _perception(self, scene: Scene, timings: dict[str, float]) -> Perception:
         """What is in a scene, in the light of what its camera saw before."""

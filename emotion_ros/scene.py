@@ -33,11 +33,12 @@ class Memory:
     Attributes:
         tracker, smoother, gestures: who is who, what each has shown, and which gestures.
         seen: stamp of the last image with a face.
+        no_hands: stamp of the last image in which hands were looked for, if there were none.
     """
 
     def __init__(self, names: Callable[[], str], judge: Judge) -> None:
         self.tracker = Tracker(names)
-        self.seen = -math.inf
+        self.seen = self.no_hands = -math.inf
         self._begin(judge)
 
     def heed(self, judge: Judge) -> None:
@@ -82,6 +83,11 @@ class Scene:
         """These were found."""
         self.faces, self.owned = list(faces), [()] * len(faces)
         self.ids = self.memory.recognise(faces, self.shot.stamp)
+
+    def show_hands(self, hands: Sequence[Hand]) -> None:
+        """These were found."""
+        self.hands = hands
+        self.memory.no_hands = -math.inf if hands else self.shot.stamp
 
     def share_hands(self) -> None:
         """Now that the hands are known: forget faces that are hands, and give each hand to whom it belongs."""

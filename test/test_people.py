@@ -264,7 +264,7 @@ def test_cameras_do_not_share_people_and_pictures_can_be_kept_apart(portrait):
 
 def test_hands_are_looked_for_where_somebody_is_or_was(portrait):
     """Looking for them is most of what an empty room would cost."""
-    pipeline = Pipeline(PipelineConfig(track_memory=1.0))
+    pipeline = Pipeline(PipelineConfig(track_memory=1.0, hand_pause=0.0))
     looked = []
     find = pipeline._hands.detect
     pipeline._hands.detect = lambda image: looked.append(image) or find(image)
@@ -284,4 +284,24 @@ def test_hands_are_looked_for_where_somebody_is_or_was(portrait):
     pipeline.config = replace(pipeline.config, hands_of_people=False)
     pipeline.perceive(empty, 3.0, "front")
     assert len(looked) == 4
+    pipeline.close()
+
+
+def test_without_hands_one_looks_again_a_moment_later_and_with_them_in_each_image(portrait):
+    pipeline = Pipeline(PipelineConfig(hand_pause=0.09))
+    looked, there = [], []
+    pipeline._hands.detect = lambda image: looked.append(image) or there
+    for number in range(12):  # 30 Hz: in each third
+        pipeline.perceive(portrait, number / 30)
+    assert len(looked) == 4
+    there.append(Hand("left", Box(20, 300, 80, 80), 0.9, np.full((21, 2), 340, np.float32)))
+    seen = [pipeline.perceive(portrait, 12 / 30 + number / 30) for number in range(6)]
+    assert len(looked) == 10
+    assert all(len(one.hands) + len(one.people[0].hands) == 1 for one in seen)
+    there.clear()
+    for number in range(3):
+        pipeline.perceive(portrait, 18 / 30 + number / 30)
+    assert len(looked) == 11
+    pipeline.perceive(portrait, 0.0)  # a bag that starts again
+    assert len(looked) == 12
     pipeline.close()

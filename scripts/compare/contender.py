@@ -1,0 +1,147 @@
+"""What one contender makes of sequences of frames: contender.py NAME SECONDS FRAMES.npy..., one JSON object as answer.
+
+Runs in this package's environment or in that of the peers, on two cores, in a process of its own.
+"""
+
+import json
+import os
+import statistics
+import sys
+import time
+
+import numpy as np
+
+WARM = 5
+"""Frames before time is taken."""
+
+
+def ours(model, hands):
+    """This package's pipeline as a library: faces, emotions, ids, and hands where asked for."""
+
+    def make():
+        from emotion_ros.config import PipelineConfig
+        from emotion_ros.pipeline import Pipeline
+
+        threads = 1 if hands else 0  # hands have a thread of their own
+        pipeline = Pipeline(PipelineConfig(model=model, hands=hands, threads=threads))
+        number = iter(range(10**9))
+
+        def look(image):
+            seen = pipeline.perceive(image, next(number) / 30)
+            return len(seen.people), seen.timings
+
+        return look
+
+    return make
+
+
+def mediapipe():
+    """Faces by MediaPipe, and nothing else."""
+    from emotion_ros.detection import FACE_DETECTORS, FaceSettings
+
+    detector = FACE_DETECTORS["mediapipe"](FaceSettings())
+    return lambda image: (len(detector.detect(image, 0.5, 24)), {})
+
+
+def fer(**options):
+    """The package fer as its README uses it."""
+
+    def make():
+        model = fer_model(**options)
+
+        def look(image):
+            begin = time.perf_counter()
+            faces = model.find_faces(image)
+            found = time.perf_counter()
+            model.detect_emotions(image, faces)
+            end = time.perf_counter()
+            return len(faces), {"faces": 1000 * (found - begin), "classify": 1000 * (end - found)}
+
+        return look
+
+    return make
+
+
+def fer_model(**options):
+    """Its newest version; MTCNN in the last version that brings it without PyTorch."""
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+    if options.get("mtcnn"):
+        sys.path.insert(0, os.environ["FER_WITH_MTCNN"])
+    from fer.fer import FER
+
+    return FER(**options)
+
+
+CONTENDERS = {
+    "emotion_ros, float32": ours("emotion_resnet18", False),
+    "emotion_ros, float32, hands": ours("emotion_resnet18", True),
+    "emotion_ros, int8": ours("emotion_resnet18_int8", False),
+    "emotion_ros, int8, hands": ours("emotion_resnet18_int8", True),
+    "fer 25.10.3, Haar, TFLite": fer(),
+    "fer 25.10.3, Haar, Keras": fer(use_tflite=False),
+    "fer 22.4.0, MTCNN, Keras": fer(mtcnn=True),
+    "MediaPipe, faces alone": lambda: mediapipe(),
+}
+
+
+def measure(look, frames, seconds):
+    """Frames per second, milliseconds per stage, CPU and faces found, over as many frames as that takes."""
+    for image in frames[:WARM]:
+        look(image)
+    spans, stages, found = [], [], 0
+    begin, before = time.perf_counter(), time.process_time()
+    while time.perf_counter() - begin < seconds or len(spans) < len(frames):
+        start = time.perf_counter()
+        count, timings = look(frames[len(spans) % len(frames)])
+        spans.append(1000 * (time.perf_counter() - start))
+        found += count
+        stages.append({name: span for name, span in timings.items() if name != "total"})
+    return {
+        "frames/s": len(spans) / (time.perf_counter() - begin),
+        "ms": statistics.median(spans),
+        "stages": {
+            name: statistics.median(each[name] for each in stages if name in each) for name in sorted({*stages[-1]})
+        },
+        "cpu ms": 1000 * (time.process_time() - before) / len(spans),
+        "faces": found / len(spans),
+    }
+
+
+def peak():
+    """MiB that this process held at most; getrusage would count what its parent held when it was made."""
+    with open("/proc/self/status") as file:
+        return next(int(line.split()[1]) for line in file if line.startswith("VmHWM")) / 1024
+
+
+def accuracy(name, pictures, labels):
+    """How often fer's classifier says the folder's class of 48×48 pictures (n × 48 × 48), resized as fer does."""
+    import cv2
+
+    model = fer_model(use_tflite="TFLite" in name)
+    if not hasattr(model, "_get_labels"):
+        raise SystemExit("this version of fer names its classes otherwise")
+    names = model._get_labels()
+    inputs = np.stack([cv2.resize(each, (64, 64)) for each in pictures]).astype(np.float32) / 127.5 - 1
+    parts = [np.asarray(model._classify_emotions(inputs[start : start + 64])) for start in range(0, len(inputs), 64)]
+    said = [names[index] for index in np.concatenate(parts).argmax(1)]
+    return float(np.mean([a == b for a, b in zip(said, labels, strict=True)]))
+
+
+def main(name, seconds, *files):
+    """See the top of this file; with "accuracy" for SECONDS the files are pictures and their labels."""
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:2])
+    if seconds == "accuracy":
+        answer = accuracy(name, np.load(files[0]), np.load(files[1]).tolist())
+    else:
+        look, answer, largest = CONTENDERS[name](), {}, 0
+        for file in files:
+            frames = np.load(file)
+            largest = max(largest, frames.nbytes)
+            answer[file] = measure(look, frames, float(seconds))
+            answer[file]["peak MiB"] = peak() - largest / 2**20
+            del frames
+    print(json.dumps(answer))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
