@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import CameraInfo, CompressedImage
 from sensor_msgs.msg import Image as ImageMessage
@@ -123,14 +124,16 @@ def listen(topic: str, seconds: float) -> None:
         10,
     )
     node.create_subscription(CameraInfo, "camera_info", lambda info: published.add(_nanoseconds(info)), 1000)
+    executor = SingleThreadedExecutor()  # what rclpy.spin(node) makes
+    executor.add_node(node)
     deadline = time.monotonic() + WAIT
     while len(latencies) < RATE:  # the first second warms up
         if time.monotonic() > deadline:
             sys.exit(f"benchmark: {len(latencies)} messages on {topic} within {WAIT} s; does its source play?")
-        rclpy.spin_once(node, timeout_sec=0.1)
+        executor.spin_once(0.1)
     start = time.time_ns()
     while time.time_ns() < start + (seconds + 1) * 1e9:
-        rclpy.spin_once(node, timeout_sec=0.1)
+        executor.spin_once(0.1)
     window = {stamp for stamp in published if start <= stamp < start + seconds * 1e9}
     spans = [latencies[stamp] for stamp in window if stamp in latencies]
     p50, p95 = np.percentile(spans, [50, 95]).tolist()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
-import gc
 import threading
 import traceback
 from collections.abc import Iterator, Mapping
@@ -26,6 +24,7 @@ from emotion_ros.nodes.camera import Camera, check_topics
 from emotion_ros.nodes.health import Health
 from emotion_ros.nodes.images import to_bgr
 from emotion_ros.nodes.main import spin_node, until_shutdown
+from emotion_ros.nodes.memory import give_back_memory
 from emotion_ros.nodes.newest import Newest
 from emotion_ros.nodes.parameters import changed, declare
 from emotion_ros.pipeline import RELOADED, Pipeline
@@ -282,14 +281,6 @@ class Detector(LifecycleNode):
         if sparing and level == DiagnosticStatus.OK:
             return level, f"{sparing}: not all images are looked at (see lazy, empty_rate)"
         return level, text
-
-
-def give_back_memory() -> None:
-    """Return what was freed to the system, where the C library can: glibc keeps it else."""
-    gc.collect()
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-    if trim is not None:
-        trim(0)
 
 
 def _shot(camera: Camera, message: Any) -> Shot:

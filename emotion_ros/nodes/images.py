@@ -6,6 +6,7 @@ from array import array
 from typing import Any
 
 import cv2
+import numpy as np
 from sensor_msgs.msg import CompressedImage
 from sensor_msgs.msg import Image as ImageMessage
 from std_msgs.msg import Header
@@ -33,12 +34,19 @@ def to_message(image: Image, header: Header) -> ImageMessage:
     message = ImageMessage(header=header, encoding="bgr8")
     message.height, message.width = image.shape[:2]
     message.step = message.width * 3
-    message.data = array("B", image.tobytes())
+    message.data = _bytes(image)
     return message
 
 
 def to_jpeg(image: Image, header: Header, quality: int) -> CompressedImage:
     """An image as JPEG of that quality (1…100)."""
     message = CompressedImage(header=header, format="bgr8; jpeg compressed bgr8")
-    message.data = array("B", cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes())
+    message.data = _bytes(cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1])
     return message
+
+
+def _bytes(values: Any) -> array[int]:
+    """What rclpy takes without a look at each value, copied once."""
+    data = array("B")
+    data.frombytes(np.ascontiguousarray(values).data.cast("B"))
+    return data

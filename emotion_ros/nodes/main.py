@@ -13,7 +13,13 @@ from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.impl.implementation_singleton import rclpy_implementation
 
 from emotion_ros.errors import EmotionRosError
+from emotion_ros.nodes.memory import keep_freed_memory
 from emotion_ros.nodes.shared_memory import sweep
+
+try:  # half the work for each message; not in Humble and Jazzy
+    from rclpy.experimental import EventsExecutor
+except ImportError:
+    EventsExecutor = None
 
 LOOK_UP = 0.2
 """Seconds after which a node that nothing wakes looks whether it was interrupted: rclpy wakes it before the context is
@@ -41,6 +47,7 @@ def spin_node(create: Callable[[], Any]) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: None)
     sweep()
+    keep_freed_memory()
     rclpy.init()
     try:
         _spin(create)
@@ -57,7 +64,7 @@ def _spin(create: Callable[[], Any]) -> None:
     try:
         with until_shutdown():
             node = create()
-            executor = SingleThreadedExecutor()
+            executor = EventsExecutor() if EventsExecutor is not None else SingleThreadedExecutor()
             executor.add_node(node)
             node.start()
             while rclpy.ok():
