@@ -71,6 +71,12 @@ class Pipeline:
         return self._loaded.judge.classifier
 
     @property
+    def engines(self) -> dict[str, str]:
+        """How the TensorRT engines fare that do not run, by what they are for."""
+        each = {"classifier": self.classifier.engine, "faces": self._loaded.faces.engine}
+        return {name: text for name, text in each.items() if text}
+
+    @property
     def labels(self) -> tuple[str, ...]:
         """Of the probabilities that come out."""
         return self._loaded.judge.label_map.labels

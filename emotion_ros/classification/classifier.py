@@ -28,7 +28,6 @@ class EmotionClassifier:
     Attributes:
         contract: what the model says of itself.
         name: file name without ending and the first eight digits of the SHA-256, as in ``emotion_resnet18@1f0c9a2b``.
-        provider: the execution provider that runs it: ``tensorrt``, ``cuda`` or ``cpu``.
     """
 
     def __init__(
@@ -56,9 +55,18 @@ class EmotionClassifier:
         self.name = f"{path.stem}@{hashlib.sha256(content).hexdigest()[:8]}"
         kind = SESSIONS.get(path.suffix, OnnxSession)
         self._session = kind(path, content, provider, threads, cache or default_cache())
-        self.provider = self._session.provider
         self.contract = self._contract(path, labels)
         self._check(path)
+
+    @property
+    def provider(self) -> str:
+        """The execution provider that runs it now: ``tensorrt``, ``cuda`` or ``cpu``."""
+        return self._session.provider
+
+    @property
+    def engine(self) -> str:
+        """How its TensorRT engine fares; empty where it runs, or where none was asked for."""
+        return self._session.engine
 
     def classify(self, crops: Sequence[Image], taught_by: str = "") -> NDArray[np.float32]:
         """Probabilities of each crop (BGR, any size), n × labels, float32, each row sums to 1.

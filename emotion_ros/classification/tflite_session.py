@@ -19,7 +19,7 @@ class TfliteSession:
     An int8 model gets and gives int8: what goes in and out is scaled as its file says.
     """
 
-    provider = "cpu"
+    provider, engine = "cpu", ""
     batch = 1
 
     def __init__(self, path: Path, content: bytes, provider: str, threads: int, cache: Path) -> None:

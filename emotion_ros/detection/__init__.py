@@ -15,6 +15,11 @@ from emotion_ros.types import Face, Hand, Image
 class FaceDetector(Protocol):
     """Finds faces. ``minimum`` is the smallest confidence and the shortest side in pixels that count as found."""
 
+    @property
+    def engine(self) -> str:
+        """How its TensorRT engine fares; empty where it runs, or where there is none."""
+        ...
+
     def detect(self, image: Image, confidence: float, minimum: float) -> Sequence[Face]:
         """Faces in the image, boxes clipped to it, from left to right."""
         ...

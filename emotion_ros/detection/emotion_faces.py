@@ -65,6 +65,11 @@ class EmotionFaces:
         self._lock = threading.Lock()
         self.detect(np.zeros((480, 640, 3), np.uint8), 0.5, 1)
 
+    @property
+    def engine(self) -> str:
+        """See :class:`emotion_ros.inference.session.Session`."""
+        return self._session.engine
+
     def detect(self, image: Image, confidence: float, minimum: float) -> list[Face]:
         """See :class:`emotion_ros.detection.FaceDetector`."""
         height, width = image.shape[:2]
@@ -76,7 +81,7 @@ class EmotionFaces:
         if bottom or right:
             image = cv2.copyMakeBorder(image, 0, bottom, 0, right, cv2.BORDER_CONSTANT)  # type: ignore[assignment]
         with self._lock:
-            values = self._session.run(None, {"pixels": cv2.dnn.blobFromImage(image)})[0][0]
+            values = self._session.run(["cells"], {"pixels": cv2.dnn.blobFromImage(image)})[0][0]
         rows = find(values, image.shape[0], image.shape[1], max(confidence, LEAST))
         rows[:, :14] /= scale
         return kept((face(row, width, height) for row in rows), minimum)

@@ -28,6 +28,8 @@ class MediaPipeFaces:
     The landmarks are right eye, left eye, nose tip, middle of the mouth, right ear, left ear.
     """
 
+    engine = ""
+
     def __init__(self, full_range: bool) -> None:
         with without(*DRAWING):
             from mediapipe.python.solutions.face_detection import FaceDetection

@@ -23,6 +23,8 @@ SUPPRESSION_OVERLAP = 0.3
 class YuNetFaces:
     """Faces with six landmarks: right eye, left eye, nose tip, middle, right and left corner of the mouth."""
 
+    engine = ""
+
     def __init__(self, model: Path | None) -> None:
         if model is None or not model.is_file():
             raise ModelError(

@@ -54,6 +54,7 @@ class Detector(LifecycleNode):
         self._worker: threading.Thread | None = None
         self._health, self._attention = Health(), Attention()
         self._state, self._trouble = "unconfigured", ""
+        self._engines_told: dict[str, str] = {}
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         self.create_timer(1.0, self._diagnose)
         self.create_service(SetBool, "~/enable", self._on_enable)
@@ -261,12 +262,23 @@ class Detector(LifecycleNode):
             "Current lifecycle state": self._state,
             "model": classifier.name if classifier else "",
             "provider": classifier.provider if classifier else "",
+            **{f"engine of {name}": text for name, text in self._engines().items()},
         }
         status.values = [KeyValue(key=key, value=value) for key, value in about.items()]
         status.values += self._health.values(self._newest.received, self._newest.dropped, self._attention.spared)
         array = DiagnosticArray(status=[status])
         array.header.stamp = self.get_clock().now().to_msg()
         self._diagnostics.publish(array)
+
+    def _engines(self) -> dict[str, str]:
+        """How TensorRT engines fare that do not run; said in the log when it begins, when it fails, and at the end."""
+        engines = self._pipeline.engines if self._pipeline is not None else {}
+        for name in engines.keys() | self._engines_told.keys():
+            text = engines.get(name, "TensorRT engine runs").split(" for ")[0]
+            if text != self._engines_told.get(name):
+                self.get_logger().info(f"{name}: {text}")
+                self._engines_told[name] = text
+        return engines
 
     def _level(self) -> tuple[bytes, str]:
         if self._trouble:
@@ -278,6 +290,9 @@ class Detector(LifecycleNode):
         silent = self._health.silent()
         if silent and level != DiagnosticStatus.ERROR:
             return DiagnosticStatus.WARN, f"no image on {', '.join(self._cameras[each].source for each in silent)}"
+        if self._pipeline is not None and level == DiagnosticStatus.OK:
+            for name, engine in self._pipeline.engines.items():
+                return DiagnosticStatus.WARN, f"{name}: {engine}"
         if sparing and level == DiagnosticStatus.OK:
             return level, f"{sparing}: not all images are looked at (see lazy, empty_rate)"
         return level, text
