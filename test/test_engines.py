@@ -1,5 +1,6 @@
 """TensorRT without a GPU: what it is asked for, what runs meanwhile, what is said, and what happens when it fails."""
 
+import json
 import time
 
 import numpy as np
@@ -13,6 +14,7 @@ from rclpy.executors import SingleThreadedExecutor
 from emotion_ros.catalog import default_model
 from emotion_ros.classification.classifier import EmotionClassifier
 from emotion_ros.config import PipelineConfig
+from emotion_ros.devices import Peak, floor_ms
 from emotion_ros.inference import session as inference
 from emotion_ros.inference.session import Session
 from emotion_ros.nodes.detector import Detector
@@ -137,3 +139,23 @@ def test_node_tells_of_the_engine_while_it_serves(gpu, listener):
     finally:
         detector.stop()
         detector.destroy_node()
+
+
+def test_benchmark_of_a_provider_is_a_table_with_what_devices_could_do(command_line, tmp_path):
+    result = command_line("benchmark", "--provider", "cpu", "--out", tmp_path / "gpu.json")
+    assert result.returncode == 0, result.stderr
+    rows = [line.split(" | ") for line in result.stdout.splitlines() if line.startswith("| emotion_resnet18 ")]
+    assert rows[0][1] == "cpu"
+    figures = json.loads((tmp_path / "gpu.json").read_text())
+    assert 0 < figures["emotion_resnet18"]["1 faces ms"] < figures["emotion_resnet18"]["16 faces ms"]
+    assert figures["emotion_faces"]["640×480 ms"] > 0
+    assert "Jetson Orin Nano" in result.stdout
+    refused = command_line("benchmark", "--provider", "tensorrt")
+    assert refused.returncode == 1
+    assert "onnxruntime-gpu" in refused.stderr
+
+
+def test_no_device_is_faster_than_its_memory_or_its_arithmetic():
+    slow, fast = Peak(0.001, 1000.0), Peak(1000.0, 1.0)
+    assert floor_ms(slow, 2) == pytest.approx(2 * floor_ms(slow, 1)) == pytest.approx(1252.8)
+    assert floor_ms(fast, 8) == floor_ms(fast, 1) == pytest.approx(22.345)

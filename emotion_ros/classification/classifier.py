@@ -68,6 +68,10 @@ class EmotionClassifier:
         """How its TensorRT engine fares; empty where it runs, or where none was asked for."""
         return self._session.engine
 
+    def wait(self) -> None:
+        """Until it runs on what it will go on running on: an engine may be in the making."""
+        self._session.wait()
+
     def classify(self, crops: Sequence[Image], taught_by: str = "") -> NDArray[np.float32]:
         """Probabilities of each crop (BGR, any size), n × labels, float32, each row sums to 1.
 

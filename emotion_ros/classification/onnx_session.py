@@ -55,6 +55,10 @@ class OnnxSession:
         """See :class:`emotion_ros.inference.session.Session`."""
         return self.session.engine
 
+    def wait(self) -> None:
+        """See :class:`emotion_ros.inference.session.Session`."""
+        self.session.wait()
+
     def run(self, pixels: NDArray[np.float32], output: int = 0) -> NDArray[np.float32]:
         """One of the outputs, n × labels, for pixels of n × channels × size × size; n at most ``batch``."""
         name = self.session.outputs[output].name

@@ -51,6 +51,9 @@ class TfliteSession:
         self._input, self._outputs = inputs[0], self._interpreter.get_output_details()
         self.metadata = _metadata(content)
 
+    def wait(self) -> None:
+        """It runs."""
+
     def run(self, pixels: NDArray[np.float32], output: int = 0) -> NDArray[np.float32]:
         """One of the outputs, 1 × labels, for pixels of 1 × channels × size × size."""
         self._interpreter.set_tensor(self._input["index"], _quantized(pixels.transpose(0, 2, 3, 1), self._input))

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from emotion_ros import __version__
 from emotion_ros.cli import toolkit
@@ -89,6 +90,11 @@ def _parser() -> argparse.ArgumentParser:
     benchmark = add_command(commands, "benchmark", _benchmark, "measure the pipeline and the ROS graph on this machine")
     benchmark.add_argument("--source", default="sample", help="what is played, seen at 640×480")
     benchmark.add_argument("--out", type=Path, help="JSON file for the figures")
+    benchmark.add_argument(
+        "--provider",
+        choices=("tensorrt", "cuda", "cpu"),
+        help="measure only the networks, on this provider, as a table for a README; TensorRT's engines are made first",
+    )
     return parser
 
 
@@ -179,6 +185,8 @@ def _models(parsed: argparse.Namespace) -> int:
 
 
 def _benchmark(parsed: argparse.Namespace) -> int:
+    if parsed.provider:
+        return _benchmark_provider(parsed)
     from emotion_ros import benchmark
     from emotion_ros.nodes import benchmark as ros
     from emotion_ros.sources import frames
@@ -197,12 +205,26 @@ def _benchmark(parsed: argparse.Namespace) -> int:
             for name, cured in (("Fast DDS as it comes", False), ("config/fastdds.xml", True))
         },
     }
-    figures = {}
+    figures: dict[str, Any] = {}
     for name, measure in parts.items():
         figures[name] = {key: round(value, 2) for key, value in measure().items()}
         print(f"{name}: " + ", ".join(f"{key} {value:g}" for key, value in figures[name].items()), flush=True)
-    if parsed.out:
-        parsed.out.parent.mkdir(parents=True, exist_ok=True)
-        parsed.out.write_text(json.dumps(figures, indent=2, ensure_ascii=False) + "\n")
-        print(f"written: {parsed.out}")
+    _keep(figures, parsed.out)
     return 0
+
+
+def _benchmark_provider(parsed: argparse.Namespace) -> int:
+    from emotion_ros.devices import measure, table
+
+    print("an engine of TensorRT may take minutes ...", file=sys.stderr)
+    figures = measure(parsed.provider)
+    print(table(figures))
+    _keep(figures, parsed.out)
+    return 0
+
+
+def _keep(figures: dict[str, Any], out: Path | None) -> None:
+    if out:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(json.dumps(figures, indent=2, ensure_ascii=False) + "\n")
+        print(f"written: {out}")

@@ -66,6 +66,15 @@ class EmotionFaces:
         self.detect(np.zeros((480, 640, 3), np.uint8), 0.5, 1)
 
     @property
+    def provider(self) -> str:
+        """See :class:`emotion_ros.inference.session.Session`."""
+        return self._session.provider
+
+    def wait(self) -> None:
+        """See :class:`emotion_ros.inference.session.Session`."""
+        self._session.wait()
+
+    @property
     def engine(self) -> str:
         """See :class:`emotion_ros.inference.session.Session`."""
         return self._session.engine
