@@ -1,102 +1,14 @@
 """Every setting of this package, one frozen dataclass per stage.
 
 This is the only place of a default. ROS parameters (with description and range), command-line options and
-``config/detect.yaml`` are made from the :class:`Option` that each field carries.
+``config/detect.yaml`` are made from the :class:`~emotion_ros.options.Option` that each field carries.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Mapping
-from dataclasses import MISSING, Field, dataclass, field, fields
-from typing import Any, TypeVar, get_args, get_type_hints
+from dataclasses import dataclass
 
-from emotion_ros.errors import ConfigError
-
-Value = bool | int | float | str | tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Option:
-    """What a user is told about one setting.
-
-    ``minimum`` and ``maximum`` are inclusive. ``choices`` are all allowed values, empty where any is. ``live`` settings
-    may change while the node runs.
-    """
-
-    name: str
-    type: type[Any]
-    default: Value
-    description: str
-    minimum: float | None = None
-    maximum: float | None = None
-    choices: tuple[str, ...] = ()
-    live: bool = False
-
-    def check(self, value: object) -> Value:
-        """The value in the option's type.
-
-        Raises:
-            ConfigError: it has another type, is out of range or none of the choices.
-        """
-        if self.type is float and isinstance(value, int) and not isinstance(value, bool):
-            value = float(value)
-        if self.type is tuple and isinstance(value, list | tuple) and all(isinstance(each, str) for each in value):
-            value = tuple(value)
-        if type(value) is not self.type:
-            raise ConfigError(f"{self.name}: expected {self.type.__name__}, got {value!r}")
-        if self.choices and value not in self.choices:
-            raise ConfigError(f"{self.name}: expected one of {', '.join(self.choices)}, got {value!r}")
-        if isinstance(value, int | float) and not self._in_range(value):
-            raise ConfigError(f"{self.name}: expected {self.minimum} to {self.maximum}, got {value}")
-        return value  # type: ignore[return-value]
-
-    def _in_range(self, value: float) -> bool:
-        low = -math.inf if self.minimum is None else self.minimum
-        high = math.inf if self.maximum is None else self.maximum
-        return low <= value <= high
-
-
-def option(
-    default: Value,
-    description: str,
-    *,
-    minimum: float | None = None,
-    maximum: float | None = None,
-    choices: tuple[str, ...] = (),
-    live: bool = False,
-) -> Any:
-    """A dataclass field with a default and what a user must know of it; see :class:`Option`."""
-    about = {"description": description, "minimum": minimum, "maximum": maximum, "choices": choices, "live": live}
-    return field(default=default, metadata=about)
-
-
-def options(config: type[Any]) -> Iterator[Option]:
-    """The options of a config dataclass, in the order they are written."""
-    types = get_type_hints(config)
-    for item in fields(config):
-        yield _option_of(item, types[item.name])
-
-
-def _option_of(item: Field[Any], annotation: Any) -> Option:
-    if item.default is MISSING:
-        raise TypeError(f"{item.name} has no default")
-    kind = tuple if annotation == tuple[str, ...] else annotation
-    assert not get_args(kind), f"{item.name}: an option has a plain type, or is a tuple of texts"
-    return Option(item.name, kind, item.default, **item.metadata)
-
-
-C = TypeVar("C")
-
-
-def build(config: type[C], values: Mapping[str, object]) -> C:
-    """A config from those of ``values`` that it knows, checked; the rest keep their defaults.
-
-    Raises:
-        ConfigError: a value has the wrong type, is out of range or none of the choices.
-    """
-    known = {each.name: each for each in options(config)}
-    return config(**{name: known[name].check(value) for name, value in values.items() if name in known})
+from emotion_ros.options import Option, Value, option, options
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,8 @@ from pathlib import Path
 from mkdocs.structure.files import File
 
 from emotion_ros.cli import _parser
-from emotion_ros.config import NODES, CaptureConfig, ServeConfig, options
+from emotion_ros.config import NODES, CaptureConfig, ServeConfig
+from emotion_ros.options import options
 
 ROOT = Path(__file__).resolve().parents[1]
 

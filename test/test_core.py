@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 
 from emotion_ros.classification.preprocess import crop_square, normalise, resize
-from emotion_ros.config import DetectorConfig, PipelineConfig, build, options, parameters_yaml
+from emotion_ros.config import DetectorConfig, PipelineConfig, parameters_yaml
 from emotion_ros.drawing import draw
 from emotion_ros.errors import ConfigError, ImageError
 from emotion_ros.fusion import attach_hands, not_hands
 from emotion_ros.imports import without
+from emotion_ros.options import build, options
 from emotion_ros.pipeline import Pipeline
 from emotion_ros.types import Box, Face, Hand
 

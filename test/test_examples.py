@@ -72,7 +72,8 @@ def test_session_is_plotted(command_line, example, tmp_path, portrait):
 
 def test_launch_example_names_topics_and_parameters_that_there_are():
     tree = ast.parse((EXAMPLES / "two_cameras.launch.py").read_text())
-    from emotion_ros.config import DetectorConfig, PipelineConfig, options
+    from emotion_ros.config import DetectorConfig, PipelineConfig
+    from emotion_ros.options import options
 
     known = {each.name for config in (DetectorConfig, PipelineConfig) for each in options(config)}
     (parameters,) = [

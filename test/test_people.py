@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 
 from emotion_ros.benchmark import crowd_image
-from emotion_ros.config import PipelineConfig, build
+from emotion_ros.config import PipelineConfig
 from emotion_ros.errors import ConfigError
 from emotion_ros.fusion import gesture_classes, valence_arousal, with_gestures
 from emotion_ros.geometry import Lens, position
 from emotion_ros.labels import LabelMap
+from emotion_ros.options import build
 from emotion_ros.pipeline import Pipeline
 from emotion_ros.quality import quality
 from emotion_ros.tracking import Names, Smoother, Tracker

@@ -21,7 +21,8 @@ import pytest
 from PIL import Image as Pillow
 from serving import encoded, serving
 
-from emotion_ros.config import ServeConfig, build
+from emotion_ros.config import ServeConfig
+from emotion_ros.options import build
 from emotion_ros.serving import schemas as described
 
 TOKEN = "a-token-of-more-than-16-characters"

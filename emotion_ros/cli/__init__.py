@@ -16,8 +16,9 @@ from typing import Any
 from emotion_ros import __version__
 from emotion_ros.cli import toolkit
 from emotion_ros.cli.options import add_command, add_options
-from emotion_ros.config import PipelineConfig, RecorderConfig, ServeConfig, SourceConfig, WebConfig, build
+from emotion_ros.config import PipelineConfig, RecorderConfig, ServeConfig, SourceConfig, WebConfig
 from emotion_ros.errors import ConfigError, EmotionRosError
+from emotion_ros.options import build
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from emotion_ros.config import options
+from emotion_ros.options import options
 
 
 def add_command(commands: Any, name: str, function: Any, description: str) -> argparse.ArgumentParser:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from emotion_ros.catalog import find_model
 from emotion_ros.cli.options import add_command, add_options
-from emotion_ros.config import FaceTrainConfig, TrainConfig, build
+from emotion_ros.config import FaceTrainConfig, TrainConfig
 from emotion_ros.errors import ConfigError
+from emotion_ros.options import build
 
 if TYPE_CHECKING:
     from emotion_ros.training.trainer import Result

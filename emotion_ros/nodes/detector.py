@@ -15,7 +15,7 @@ from rclpy.parameter import Parameter
 from sensor_msgs.msg import CompressedImage
 from std_srvs.srv import SetBool
 
-from emotion_ros.config import DetectorConfig, PipelineConfig, options
+from emotion_ros.config import DetectorConfig, PipelineConfig
 from emotion_ros.encodings import decode
 from emotion_ros.errors import EmotionRosError
 from emotion_ros.messages import seconds
@@ -27,6 +27,7 @@ from emotion_ros.nodes.main import spin_node, until_shutdown
 from emotion_ros.nodes.memory import give_back_memory
 from emotion_ros.nodes.newest import Newest
 from emotion_ros.nodes.parameters import changed, declare
+from emotion_ros.options import options
 from emotion_ros.pipeline import RELOADED, Pipeline
 from emotion_ros.scene import Shot
 

@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 
 from emotion_ros.classification.classifier import EmotionClassifier
 from emotion_ros.classification.preprocess import crop_square, face_square, roll
-from emotion_ros.config import PipelineConfig, build
+from emotion_ros.config import PipelineConfig
 from emotion_ros.errors import DatasetError
+from emotion_ros.options import build
 from emotion_ros.pipeline import open_faces
 from emotion_ros.training.datasets import check_classes, read_split
 from emotion_ros.training.regions import View

@@ -10,7 +10,8 @@ from typing import Any
 
 import cv2
 
-from emotion_ros.config import PipelineConfig, build
+from emotion_ros.config import PipelineConfig
+from emotion_ros.options import build
 from emotion_ros.pipeline import open_faces
 from emotion_ros.training.faces.evaluate import HEIGHTS, measure, milliseconds, photos_of, scenes_of, yolo
 from emotion_ros.training.faces.photos import read_backgrounds, read_photos
