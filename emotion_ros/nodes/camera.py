@@ -14,12 +14,15 @@ from vision_msgs.msg import Detection2DArray, LabelInfo, VisionInfo
 
 from emotion_ros.config import DetectorConfig
 from emotion_ros.drawing import draw
+from emotion_ros.encodings import decode
 from emotion_ros.errors import ConfigError
 from emotion_ros.geometry import Lens
+from emotion_ros.messages import seconds
 from emotion_ros.msg import EmotionArray
-from emotion_ros.nodes.images import to_jpeg, to_message
+from emotion_ros.nodes.images import to_bgr, to_jpeg, to_message
 from emotion_ros.nodes.messages import to_detections, to_emotion_array, to_label_info, to_vision_info
 from emotion_ros.nodes.qos import LATCHED, PUBLISH, image_subscription
+from emotion_ros.scene import Shot
 from emotion_ros.sources import place_of
 from emotion_ros.types import Image, Perception
 
@@ -108,6 +111,15 @@ class Camera:
         if info is None or info.k[0] <= 0 or info.k[4] <= 0:
             return None
         return Lens(info.k[0], info.k[4], info.k[2], info.k[5], info.width, info.height)
+
+    def shot(self, message: Any) -> Shot:
+        """The image of a message, with when and through which lens it was taken.
+
+        Raises:
+            ImageError: it is none.
+        """
+        image = decode(message) if isinstance(message, CompressedImage) else to_bgr(message)
+        return Shot(image, seconds(message.header), self.topic, self.lens)
 
     def _on_info(self, message: CameraInfo) -> None:
         self._info = message

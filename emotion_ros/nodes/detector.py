@@ -12,24 +12,19 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
-from sensor_msgs.msg import CompressedImage
 from std_srvs.srv import SetBool
 
 from emotion_ros.config import DetectorConfig, PipelineConfig
-from emotion_ros.encodings import decode
 from emotion_ros.errors import EmotionRosError
-from emotion_ros.messages import seconds
 from emotion_ros.nodes.attention import Attention
 from emotion_ros.nodes.camera import Camera, check_topics
 from emotion_ros.nodes.health import Health
-from emotion_ros.nodes.images import to_bgr
 from emotion_ros.nodes.main import spin_node, until_shutdown
 from emotion_ros.nodes.memory import give_back_memory
 from emotion_ros.nodes.newest import Newest
 from emotion_ros.nodes.parameters import changed, declare
 from emotion_ros.options import options
 from emotion_ros.pipeline import RELOADED, Pipeline
-from emotion_ros.scene import Shot
 
 if TYPE_CHECKING:
     from emotion_ros.nodes.humans import Humans
@@ -213,7 +208,7 @@ class Detector(LifecycleNode):
             if not self._attention.passes(topic, others or self._cameras[topic].heard, self.config, memory):
                 continue
             try:
-                shots.append(_shot(self._cameras[topic], message))
+                shots.append(self._cameras[topic].shot(message))
             except EmotionRosError as error:
                 self._fail(error)
         if not shots:
@@ -297,11 +292,6 @@ class Detector(LifecycleNode):
         if sparing and level == DiagnosticStatus.OK:
             return level, f"{sparing}: not all images are looked at (see lazy, empty_rate)"
         return level, text
-
-
-def _shot(camera: Camera, message: Any) -> Shot:
-    image = decode(message) if isinstance(message, CompressedImage) else to_bgr(message)
-    return Shot(image, seconds(message.header), camera.topic, camera.lens)
 
 
 def main() -> int:
