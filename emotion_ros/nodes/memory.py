@@ -8,8 +8,8 @@ import gc
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 """Of mallopt(3), in glibc's malloc.h."""
 
-KEPT = 128 << 20
-"""Bytes that are free at the end of the heap before any are returned to the system."""
+KEPT = 16 << 20
+"""Bytes that are free at the end of the heap before any are returned to the system: some copies of an image."""
 
 LARGEST = 32 << 20
 """Bytes of the largest piece that comes from the heap, the most that glibc allows: 4K in colour has 25 MB."""

@@ -2,7 +2,7 @@
 
 compare PEERS OUT.json [--clip FILE_OR_FOLDER] [--data FER2013] [--seconds 3] [--minutes 10] [--only PART...]
 
-PEERS is the folder that `make compare` sets up. Parts: library, classification, ros, accuracy.
+PEERS is the folder that `make compare` sets up. Parts: library, classification, node, ros, accuracy.
 """
 
 import argparse
@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 
 import contender
+import node
 import numpy as np
 from sequence import COUNTS, SIZES, clip, sequence
 
@@ -197,10 +198,17 @@ def accuracy_table(figures):
     return "\n".join([*lines, *(f"| {name} | {value:.3f} |" for name, value in figures.items())])
 
 
-PARTS = {"library": library, "classification": classification, "ros": over_ros, "accuracy": accuracy}
+PARTS = {
+    "library": library,
+    "classification": classification,
+    "node": lambda asked: node.measure(),
+    "ros": over_ros,
+    "accuracy": accuracy,
+}
 TABLES = {
     "library": library_table,
     "classification": classification_table,
+    "node": node.table,
     "ros": ros_table,
     "accuracy": accuracy_table,
 }
