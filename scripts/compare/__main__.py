@@ -2,7 +2,7 @@
 
 compare PEERS OUT.json [--clip FILE_OR_FOLDER] [--data FER2013] [--seconds 3] [--minutes 10] [--only PART...]
 
-PEERS is the folder that `make compare` sets up. Parts: library, classification, node, ros, accuracy.
+PEERS is the folder that `make compare` sets up. Parts: library, classification, floors, node, ros, accuracy.
 """
 
 import argparse
@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 
 import contender
+import floors
 import node
 import numpy as np
 from sequence import COUNTS, SIZES, clip, sequence
@@ -201,13 +202,15 @@ def accuracy_table(figures):
 PARTS = {
     "library": library,
     "classification": classification,
-    "node": lambda asked: node.measure(),
+    "floors": lambda _: floors.measure(),
+    "node": lambda _: node.measure(),
     "ros": over_ros,
     "accuracy": accuracy,
 }
 TABLES = {
     "library": library_table,
     "classification": classification_table,
+    "floors": floors.table,
     "node": node.table,
     "ros": ros_table,
     "accuracy": accuracy_table,
