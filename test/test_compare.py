@@ -20,9 +20,11 @@ def test_contender_finds_the_faces_of_the_frames_and_says_what_they_cost(tmp_pat
     assert frames.shape == (30, 480, 640, 3)
     assert not np.array_equal(frames[0], frames[10])
     np.save(tmp_path / "two.npy", frames)
-    command = [sys.executable, SCRIPTS / "compare" / "contender.py", "emotion_ros, int8", "0.1", tmp_path / "two.npy"]
-    done = subprocess.run([str(each) for each in command], capture_output=True, text=True, timeout=60, check=True)
-    (figures,) = json.loads(done.stdout).values()
+    command = [sys.executable, str(SCRIPTS / "compare" / "contender.py"), "emotion_ros, int8"]
+    asked = f"{tmp_path / 'two.npy'} 0.1\n"
+    done = subprocess.run(command, input=asked, capture_output=True, text=True, timeout=60, check=True)
+    ready, figures = (json.loads(line) for line in done.stdout.splitlines())
+    assert ready == "ready"
     assert figures["faces"] == pytest.approx(2, abs=0.1)
     assert 1000 / figures["frames/s"] == pytest.approx(figures["ms"], rel=0.5)
     assert set(figures["stages"]) >= {"faces", "classify", "people"}

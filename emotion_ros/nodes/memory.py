@@ -8,7 +8,7 @@ import gc
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 """Of mallopt(3), in glibc's malloc.h."""
 
-KEPT = 16 << 20
+KEPT = 64 << 20
 """Bytes that are free at the end of the heap before any are returned to the system: some copies of an image."""
 
 LARGEST = 32 << 20

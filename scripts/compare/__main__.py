@@ -1,6 +1,6 @@
 """This package beside what people use today, in one run on the same frames and the same two cores, as tables.
 
-compare PEERS OUT.json [--clip FILE_OR_FOLDER] [--data FER2013] [--seconds 3] [--minutes 10] [--only PART...]
+compare PEERS OUT.json [--clip FILE_OR_FOLDER] [--data FER2013] [--seconds 1] [--minutes 10] [--only PART...]
 
 PEERS is the folder that `make compare` sets up. Parts: library, classification, floors, node, ros, accuracy.
 """
@@ -8,6 +8,7 @@ PEERS is the folder that `make compare` sets up. Parts: library, classification,
 import argparse
 import json
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -28,7 +29,7 @@ from emotion_ros.pipeline import Pipeline
 
 OURS = ("emotion_resnet18", "emotion_resnet18_int8")
 FACES = (1, 2, 4, 8)
-ROUNDS = 200
+ROUNDS, ROUNDS_OF_ALL = 200, 3
 HERE = Path(__file__).parent
 
 
@@ -39,7 +40,7 @@ def main():
     parser.add_argument("out", type=Path)
     parser.add_argument("--clip", default="")
     parser.add_argument("--data", type=Path)
-    parser.add_argument("--seconds", type=float, default=3.0)
+    parser.add_argument("--seconds", type=float, default=1.0)
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--only", nargs="*", choices=PARTS, default=list(PARTS))
     asked = parser.parse_args()
@@ -54,38 +55,78 @@ def main():
 
 
 def library(asked):
-    """Each contender on each sequence."""
+    """Each contender on each sequence, in turn, several times: medians, so that what else runs here hits all alike."""
     with tempfile.TemporaryDirectory() as folder:
-        files = {}
-        for size in SIZES:
-            for count in COUNTS:
-                files[f"{size[0]}×{size[1]}, {count} faces"] = sequence(count, size)
-        if asked.clip:
-            files[f"{Path(asked.clip).name}, 640×480"] = clip(asked.clip)
         paths = {}
-        for number, (name, frames) in enumerate(files.items()):
-            paths[name] = f"{folder}/{number}.npy"
+        for name, frames in sequences(asked.clip):
+            paths[name] = f"{folder}/{len(paths)}.npy"
             np.save(paths[name], frames)
-        found = {}
-        for name in contender.CONTENDERS:
-            print(f"{time.strftime('%H:%M:%S')} {name}", file=sys.stderr, flush=True)
-            answer = run(asked.peers, name, str(asked.seconds), *paths.values())
-            found[name] = {sequence: answer[path] for sequence, path in paths.items()}
-    return found
+        running = {name: Running(asked.peers, name) for name in contender.CONTENDERS}
+        rounds = []
+        for number in range(ROUNDS_OF_ALL):
+            print(f"{time.strftime('%H:%M:%S')} round {number + 1} of {ROUNDS_OF_ALL}", file=sys.stderr, flush=True)
+            rounds.append(
+                {
+                    (name, sequence): each.ask(f"{path} {asked.seconds}")
+                    for sequence, path in paths.items()
+                    for name, each in running.items()
+                }
+            )
+        for each in running.values():
+            each.close()
+    return {name: {one: middle([turn[name, one] for turn in rounds]) for one in paths} for name in running}
 
 
-def run(peers, name, *arguments):
-    """What a contender answers, in the environment it needs."""
-    theirs = name.startswith("fer")
-    python = peers / "bin" / "python" if theirs else sys.executable
-    settings = {**os.environ, "FER_WITH_MTCNN": str(peers / "mtcnn")}
-    if theirs:  # its packages are not ours
-        settings = {key: value for key, value in settings.items() if key not in ("PYTHONPATH", "LD_LIBRARY_PATH")}
-    command = [str(python), str(HERE / "contender.py"), name, *arguments]
-    done = subprocess.run(command, env=settings, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise SystemExit(f"{name}: {done.stderr[-2000:]}")
-    return json.loads(done.stdout.splitlines()[-1])
+def sequences(source):
+    """Names and frames."""
+    for size in SIZES:
+        for count in COUNTS:
+            yield f"{size[0]}×{size[1]}, {count} faces", sequence(count, size)
+    if source:
+        yield f"{Path(source).name}, 640×480", clip(source)
+
+
+def middle(figures):
+    """Median of each figure."""
+    first = figures[0]
+    return {
+        key: middle([each[key] for each in figures])
+        if isinstance(first[key], dict)
+        else statistics.median(each[key] for each in figures)
+        for key in first
+    }
+
+
+class Running:
+    """A contender in the environment it needs."""
+
+    def __init__(self, peers, name, *arguments):
+        theirs = name.startswith("fer")
+        python = peers.absolute() / "bin" / "python" if theirs else sys.executable
+        settings = {**os.environ, "FER_WITH_MTCNN": str(peers / "mtcnn")}
+        if theirs:  # its packages are not ours
+            settings = {key: value for key, value in settings.items() if key not in ("PYTHONPATH", "LD_LIBRARY_PATH")}
+        command = [str(python), str(HERE / "contender.py"), name, *arguments]
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+        self._name, self._process = name, subprocess.Popen(command, env=settings, text=True, **pipes)
+        self.ready = self._answer()
+
+    def ask(self, line):
+        """What it answers to a line."""
+        self._process.stdin.write(line + "\n")
+        self._process.stdin.flush()
+        return self._answer()
+
+    def close(self):
+        """Let it end."""
+        self._process.stdin.close()
+        self._process.wait()
+
+    def _answer(self):
+        for line in self._process.stdout:
+            if line.startswith(("{", "[", '"', "0", "1")):
+                return json.loads(line)
+        raise SystemExit(f"{self._name} ended without an answer; run {HERE / 'contender.py'} by hand to see why")
 
 
 def classification(_):
@@ -141,7 +182,7 @@ def accuracy(asked):
         np.save(f"{folder}/pictures.npy", np.stack([image[..., 0] for _, image in named]))
         np.save(f"{folder}/labels.npy", np.array([name.split("/")[0] for name, _ in named]))
         for name in ("fer 25.10.3, Haar, TFLite", "fer 25.10.3, Haar, Keras"):
-            found[name] = run(asked.peers, name, "accuracy", f"{folder}/pictures.npy", f"{folder}/labels.npy")
+            found[name] = Running(asked.peers, name, f"{folder}/pictures.npy", f"{folder}/labels.npy").ready
     return found
 
 

@@ -1,6 +1,7 @@
-"""What one contender makes of sequences of frames: contender.py NAME SECONDS FRAMES.npy..., one JSON object as answer.
+"""What one contender makes of sequences of frames: contender.py NAME, then a line FRAMES.npy SECONDS for each answer.
 
-Runs in this package's environment or in that of the peers, on two cores, in a process of its own.
+Answers are lines of JSON. Runs in this package's environment or in that of the peers, on two cores, in a process of its
+own. contender.py NAME PICTURES.npy LABELS.npy answers how often fer's classifier is right.
 """
 
 import json
@@ -11,8 +12,8 @@ import time
 
 import numpy as np
 
-WARM = 5
-"""Frames before time is taken."""
+WARM, LEAST = 3, 5
+"""Frames before time is taken, and how many it is taken of at least."""
 
 
 def ours(model, hands):
@@ -90,7 +91,7 @@ def measure(look, frames, seconds):
         look(image)
     spans, stages, found = [], [], 0
     begin, before = time.perf_counter(), time.process_time()
-    while time.perf_counter() - begin < seconds or len(spans) < len(frames):
+    while time.perf_counter() - begin < seconds or len(spans) < LEAST:
         start = time.perf_counter()
         count, timings = look(frames[len(spans) % len(frames)])
         spans.append(1000 * (time.perf_counter() - start))
@@ -127,20 +128,22 @@ def accuracy(name, pictures, labels):
     return float(np.mean([a == b for a, b in zip(said, labels, strict=True)]))
 
 
-def main(name, seconds, *files):
-    """See the top of this file; with "accuracy" for SECONDS the files are pictures and their labels."""
+def main(name, *files):
+    """See the top of this file."""
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:2])
-    if seconds == "accuracy":
-        answer = accuracy(name, np.load(files[0]), np.load(files[1]).tolist())
-    else:
-        look, answer, largest = CONTENDERS[name](), {}, 0
-        for file in files:
-            frames = np.load(file)
-            largest = max(largest, frames.nbytes)
-            answer[file] = measure(look, frames, float(seconds))
-            answer[file]["peak MiB"] = peak() - largest / 2**20
-            del frames
-    print(json.dumps(answer))
+    if files:
+        print(json.dumps(accuracy(name, np.load(files[0]), np.load(files[1]).tolist())))
+        return
+    look, largest = CONTENDERS[name](), 0
+    print(json.dumps("ready"), flush=True)
+    for line in sys.stdin:
+        file, seconds = line.split()
+        frames = np.load(file)
+        largest = max(largest, frames.nbytes)
+        figures = measure(look, frames, float(seconds))
+        figures["peak MiB"] = peak() - largest / 2**20
+        del frames
+        print(json.dumps(figures), flush=True)
 
 
 if __name__ == "__main__":
