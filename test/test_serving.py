@@ -21,7 +21,8 @@ import pytest
 from PIL import Image as Pillow
 from serving import encoded, serving
 
-from emotion_ros.config import ServeConfig
+from emotion_ros.config import PipelineConfig, ServeConfig
+from emotion_ros.judge import Judge
 from emotion_ros.options import build
 from emotion_ros.serving import schemas as described
 
@@ -70,7 +71,8 @@ def test_annotated_is_the_picture(client, portrait):
     assert np.abs(picture.astype(int) - portrait).max() > 100
 
 
-def test_crops_are_judged_as_they_are(client, portrait, classifier):
+def test_crops_are_judged_as_they_are(client, portrait):
+    classifier = Judge(PipelineConfig()).classifier
     crops = [portrait[100:230, 205:335], portrait[300:400, 100:200]]
     answer = client.post("/v1/classify", files=[("images", (f"{n}", encoded(crop))) for n, crop in enumerate(crops)])
     expected = classifier.classify(crops)
