@@ -3,7 +3,7 @@
 PYTHON ?= $(shell for v in 3.12 3.11 3.10; do python$$v -c '' 2>/dev/null && echo python$$v && break; done)
 SOURCE ?= sample
 OUT ?= out
-MINUTES ?= 10
+MINUTES ?= 30
 PEERS ?= .peers
 VENV := .venv
 BIN := $(CURDIR)/$(VENV)/bin
@@ -77,6 +77,7 @@ $(PEERS)/done: requirements/peers.txt
 	@$(PEER_PIP) --no-deps --upgrade --target $(PEERS)/mtcnn fer==22.4.0 mtcnn==1.0.0
 	@touch $@
 
+compare: MINUTES = 10
 compare: install/built $(VENV)/test.done $(PEERS)/done ## measure this package beside others [CLIP=clip.mp4] [DATA=fer2013] [MINUTES=10]
 	@mkdir -p $(OUT)
 	@scripts/in-workspace python scripts/compare $(PEERS) $(OUT)/compare.json --minutes $(MINUTES) $(if $(CLIP),--clip $(CLIP)) $(if $(DATA),--data $(DATA))
@@ -84,7 +85,7 @@ compare: install/built $(VENV)/test.done $(PEERS)/done ## measure this package b
 docs: install/built $(VENV)/test.done ## build the documentation into out/site
 	@NO_MKDOCS_2_WARNING=1 scripts/in-workspace python -m mkdocs build --strict --quiet --site-dir $(abspath $(OUT))/site && echo "written: $(OUT)/site/index.html"
 
-soak: install/built ## see whether the detector leaks, for MINUTES (10)
+soak: install/built ## see whether the detector leaks, for MINUTES (30)
 	@scripts/in-workspace python scripts/soak.py $(MINUTES)
 
 lock: ## choose versions anew: requirements/*.in to requirements/*.txt

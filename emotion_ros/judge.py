@@ -9,7 +9,7 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from emotion_ros.catalog import default_gestures, find_model
+from emotion_ros.catalog import default_gestures, default_model, find_model
 from emotion_ros.classification.classifier import EmotionClassifier
 from emotion_ros.classification.preprocess import region_crop
 from emotion_ros.config import PipelineConfig
@@ -19,8 +19,8 @@ from emotion_ros.inference.providers import int8_pays
 from emotion_ros.labels import LabelMap, read_mapping
 from emotion_ros.types import Face, Hand, Image
 
-DEFAULT_MODEL, INT8_MODEL = "emotion_resnet18", "emotion_resnet18_int8"
-"""Names in the catalog of this package's classifier, and of its copy for processors with int8 instructions."""
+INT8_MODEL = "emotion_resnet18_int8"
+"""Name in the catalog of the copy of this package's classifier for processors with int8 instructions."""
 
 
 class Judge:
@@ -39,7 +39,7 @@ class Judge:
     """
 
     def __init__(self, config: PipelineConfig) -> None:
-        model = find_model(config.model or _own_model(config.provider))
+        model = find_model(config.model) if config.model else _own_model(config.provider)
         labels = Path(config.labels) if config.labels else None
         self.classifier = EmotionClassifier(model, config.provider, config.threads, labels=labels)
         classes = self.classifier.contract.labels
@@ -55,8 +55,8 @@ class Judge:
         )
 
 
-def _own_model(provider: str) -> str:
-    return INT8_MODEL if int8_pays(provider, ort.get_available_providers()) else DEFAULT_MODEL
+def _own_model(provider: str) -> Path:
+    return find_model(INT8_MODEL) if int8_pays(provider, ort.get_available_providers()) else default_model()
 
 
 def _what_gestures_say(text: str, gestures: Sequence[str], classes: Sequence[str]) -> dict[str, int]:

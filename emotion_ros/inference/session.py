@@ -45,7 +45,7 @@ class Session:
             shapes: that an engine is built for.
         """
         self.inputs, self.outputs = first.get_inputs(), first.get_outputs()
-        self.metadata: str | None = first.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
+        self.metadata = metadata(first)
         engine, rest = plan[:1], plan[1:]
         if engine[0][0] != PROVIDERS["tensorrt"]:
             engine, rest = [], plan

@@ -249,7 +249,8 @@ class Detector(LifecycleNode):
         return SetParametersResult(successful=True)
 
     def _diagnose(self) -> None:
-        level, text = self._level()
+        engines = self._engines()
+        level, text = self._level(engines)
         place = self.get_namespace().rstrip("/")
         status = DiagnosticStatus(level=level, name=f"/social_perception/faces/emotion_ros{place}", message=text)
         classifier = self._pipeline.classifier if self._pipeline is not None else None
@@ -258,7 +259,7 @@ class Detector(LifecycleNode):
             "Current lifecycle state": self._state,
             "model": classifier.name if classifier else "",
             "provider": classifier.provider if classifier else "",
-            **{f"engine of {name}": text for name, text in self._engines().items()},
+            **{f"engine of {name}": each for name, each in engines.items()},
         }
         status.values = [KeyValue(key=key, value=value) for key, value in about.items()]
         status.values += self._health.values(self._newest.received, self._newest.dropped, self._attention.spared)
@@ -276,7 +277,7 @@ class Detector(LifecycleNode):
                 self._engines_told[name] = text
         return engines
 
-    def _level(self) -> tuple[bytes, str]:
+    def _level(self, engines: Mapping[str, str]) -> tuple[bytes, str]:
         if self._trouble:
             return DiagnosticStatus.ERROR, self._trouble
         if self._worker is None:
@@ -286,9 +287,8 @@ class Detector(LifecycleNode):
         silent = self._health.silent()
         if silent and level != DiagnosticStatus.ERROR:
             return DiagnosticStatus.WARN, f"no image on {', '.join(self._cameras[each].source for each in silent)}"
-        if self._pipeline is not None and level == DiagnosticStatus.OK:
-            for name, engine in self._pipeline.engines.items():
-                return DiagnosticStatus.WARN, f"{name}: {engine}"
+        if engines and level == DiagnosticStatus.OK:
+            return DiagnosticStatus.WARN, "; ".join(f"{name}: {engine}" for name, engine in engines.items())
         if sparing and level == DiagnosticStatus.OK:
             return level, f"{sparing}: not all images are looked at (see lazy, empty_rate)"
         return level, text

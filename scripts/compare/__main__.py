@@ -21,14 +21,13 @@ import node
 import numpy as np
 from sequence import COUNTS, SIZES, clip, sequence
 
-from emotion_ros.benchmark import crowd_image
+from emotion_ros.benchmark import CROWDS, crowd_image
 from emotion_ros.catalog import find_model
 from emotion_ros.config import PipelineConfig
 from emotion_ros.nodes import benchmark as ros
 from emotion_ros.pipeline import Pipeline
 
 OURS = ("emotion_resnet18", "emotion_resnet18_int8")
-FACES = (1, 2, 4, 8)
 ROUNDS, ROUNDS_OF_ALL = 200, 3
 HERE = Path(__file__).parent
 
@@ -139,7 +138,7 @@ def classification(_):
         settings = ort.SessionOptions()
         settings.intra_op_num_threads = PipelineConfig.threads
         bare = ort.InferenceSession(str(find_model(model)), settings, providers=["CPUExecutionProvider"])
-        for count in FACES:
+        for count in CROWDS:
             image, pixels = crowd_image(count), np.zeros((count, 1, 48, 48), np.float32)
             ours, theirs, cadence = [], [], []
             for number in range(ROUNDS):

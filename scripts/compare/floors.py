@@ -3,18 +3,17 @@
 The peaks are measured, not looked up: products of large matrices by ONNX Runtime on one thread, and copies of memory.
 """
 
-import time
-
 import cv2
 import numpy as np
 import onnxruntime as ort
 from onnx import TensorProto, helper
 from std_msgs.msg import Header
 
-from emotion_ros.benchmark import crowd_image
+from emotion_ros.benchmark import crowd_image, median_ms
 from emotion_ros.classification.preprocess import region_crop, to_input
 from emotion_ros.config import PipelineConfig
 from emotion_ros.detection import HAND_DETECTORS
+from emotion_ros.devices import OPERATIONS, WEIGHTS
 from emotion_ros.drawing import draw
 from emotion_ros.nodes.images import to_bgr, to_jpeg, to_message
 from emotion_ros.nodes.memory import keep_freed_memory
@@ -24,21 +23,9 @@ from emotion_ros.quality import quality
 from emotion_ros.tracking import Tracker
 
 SIDE = 1024
-ROUNDS = 40
 FACE_OPERATIONS, FACE_WEIGHTS = 2 * 165.4e6, 0.28e6
-RESNET_OPERATIONS, RESNET_WEIGHTS = 2 * 313.2e6, 44.69e6
-"""By scripts/count_operations.py, for an image of 640×480 and for one face; bytes of float32. What lies between input
+"""By scripts/count_operations.py, for an image of 640×480; bytes of float32. What lies between input
 and output stays in the caches at best."""
-
-
-def spent(call):
-    """Median milliseconds."""
-    spans = []
-    for _ in range(ROUNDS):
-        begin = time.perf_counter()
-        call()
-        spans.append(1000 * (time.perf_counter() - begin))
-    return float(np.median(spans))
 
 
 def product(kind):
@@ -58,13 +45,13 @@ def product(kind):
     settings.intra_op_num_threads = 1
     session = ort.InferenceSession(model.SerializeToString(), settings, providers=["CPUExecutionProvider"])
     feed = {"a": np.ones((SIDE, SIDE), dtypes[0])}
-    return 2 * SIDE**3 / spent(lambda: session.run(None, feed)) / 1e6
+    return 2 * SIDE**3 / median_ms(lambda: session.run(None, feed)) / 1e6
 
 
 def copies():
     """10⁹ bytes per second that are read and written by a copy that fits into no cache."""
     there, here = np.ones(64 << 20, np.uint8), np.empty(64 << 20, np.uint8)
-    return 2 * len(here) / spent(lambda: np.copyto(here, there)) / 1e6
+    return 2 * len(here) / median_ms(lambda: np.copyto(here, there)) / 1e6
 
 
 def measure():
@@ -95,9 +82,9 @@ def measure():
          lambda: region_crop(image, "face", face, (), about.margin, about.shift)),
         ("crop to the classifier's input", 0, crop.nbytes + pixels.nbytes, 0,
          lambda: to_input([crop], about.size, about.color, about.mean, about.std)),
-        ("classifier alone, float32", RESNET_OPERATIONS, RESNET_WEIGHTS, float32,
+        ("classifier alone, float32", OPERATIONS, 2 * WEIGHTS, float32,
          lambda: bare["f"].run(["output_0"], {"input_0": pixels})),
-        ("classifier alone, int8", RESNET_OPERATIONS, RESNET_WEIGHTS / 4, int8,
+        ("classifier alone, int8", OPERATIONS, WEIGHTS / 2, int8,
          lambda: bare["i"].run(["output_0"], {"input_0": pixels})),
         ("hands (MediaPipe), none in view", None, None, 0, lambda: hands.detect(image)),
         ("who is who (norfair)", None, None, 0, lambda: tracker.update([face.box], next(ticks) / 30)),
@@ -109,7 +96,7 @@ def measure():
     stages = {}
     for name, operations, moved, rate, call in rows:
         floor = None if operations is None else max(operations / (rate or 1) / 1e6, moved / memory / 1e6)
-        stages[name] = {"operations": operations, "bytes": moved, "floor ms": floor, "ms": spent(call)}
+        stages[name] = {"operations": operations, "bytes": moved, "floor ms": floor, "ms": median_ms(call)}
     for each in (pipeline, quick, hands):
         each.close()
     return {"peaks": {"float32": float32, "int8": int8, "memory": memory}, "stages": stages}

@@ -4,11 +4,11 @@ import cv2
 import numpy as np
 import skimage.data
 
-COUNTS = (0, 1, 2, 4, 8)
+from emotion_ros.benchmark import CROWDS
+
+COUNTS = (0, *CROWDS)
 SIZES = ((640, 480), (1280, 720))
 FRAMES = 30
-PLACES = {1: (1, 1), 2: (2, 1), 4: (2, 2), 8: (4, 2)}
-"""Number of faces to columns and rows that they stand in."""
 
 HEAD = (slice(10, 250), slice(130, 330))
 """Of the portrait: rows and columns that hold the head; the face fills half of it."""
@@ -20,7 +20,7 @@ def sequence(count, size):
     rng = np.random.default_rng(count)
     wall = cv2.GaussianBlur(rng.integers(60, 160, (height, width, 3), np.uint8), (0, 0), 9)
     head = cv2.cvtColor(skimage.data.astronaut(), cv2.COLOR_RGB2BGR)[HEAD]
-    columns, rows = PLACES.get(count, (1, 1))
+    columns, rows = CROWDS.get(count, (1, 1))
     tall = round(0.8 * min(height / rows, width / columns * 1.2))
     head = cv2.resize(head, (round(tall * head.shape[1] / head.shape[0]), tall))
     frames = np.empty((FRAMES, height, width, 3), np.uint8)
