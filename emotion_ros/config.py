@@ -25,6 +25,14 @@ class PipelineConfig:
         640, "side of an image, in pixels, above which emotion_faces shrinks it first", minimum=32, maximum=8192
     )
     face_confidence: float = option(0.5, "faces below this are not reported", minimum=0.0, maximum=1.0, live=True)
+    face_pause: float = option(
+        0.2,
+        "seconds between two looks for new faces; in images between, emotion_faces on a CPU looks only around those it "
+        "knows; 0: it looks at all of every image",
+        minimum=0.0,
+        maximum=10.0,
+        live=True,
+    )
     min_face_size: int = option(
         24, "faces with a shorter side, in pixels, are not reported", minimum=1, maximum=4096, live=True
     )

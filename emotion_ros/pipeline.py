@@ -171,9 +171,12 @@ class Pipeline:
     def _find_faces(self, loaded: _Loaded, scenes: Sequence[Scene]) -> None:
         whole = loaded.judge.classifier.contract.region == "frame"  # judged as a whole, whoever is in it
         for scene in scenes:
-            image = scene.shot.image
-            least = self.config.face_confidence, self.config.min_face_size
-            scene.show_faces([_whole(image)] if whole else loaded.faces.detect(image, *least))
+            image, config = scene.shot.image, self.config
+            if whole:
+                scene.show_faces([_whole(image)])
+                continue
+            near = scene.near(config.face_pause)
+            scene.show_faces(loaded.faces.detect(image, config.face_confidence, config.min_face_size, near))
 
     def _expects_hands(self, scene: Scene) -> bool:
         """Whether hands are looked for before it is known that there is a face: where there was one of late."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+from cv2.typing import MatLike
 
 from emotion_ros.types import Face, Image, ramp
 
@@ -44,8 +45,8 @@ def sharpness(crop: Image) -> float:
     """Variance of the Laplacian of a face at :data:`SIDE` × :data:`SIDE` pixels, as a share of the variance of its grey
     values: a dark face is not a blurred one (after Pech-Pacheco et al., "Diatom autofocusing in brightfield
     microscopy", 2000)."""
-    grey = cv2.cvtColor(cv2.resize(crop, (SIDE, SIDE), interpolation=cv2.INTER_AREA), cv2.COLOR_BGR2GRAY)
-    return float(cv2.Laplacian(grey, cv2.CV_64F).var()) / max(float(grey.var()), 1.0)
+    grey = cv2.resize(cv2.cvtColor(crop, cv2.COLOR_BGR2GRAY), (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+    return _variance(cv2.Laplacian(grey, cv2.CV_16S)) / max(_variance(grey), 1.0)
 
 
 def turn(face: Face) -> float:
@@ -56,6 +57,10 @@ def turn(face: Face) -> float:
     eyes = left - right
     distance = max(float(np.hypot(*eyes)), 1e-6)
     return abs(float((nose - (left + right) / 2) @ eyes)) / distance**2
+
+
+def _variance(values: MatLike) -> float:
+    return float(cv2.meanStdDev(values)[1][0, 0]) ** 2
 
 
 def _sharp(crop: Image) -> float:

@@ -14,7 +14,7 @@ from emotion_ros.geometry import Lens
 from emotion_ros.gestures import GestureReader
 from emotion_ros.judge import Judge
 from emotion_ros.tracking import Smoother, Tracker
-from emotion_ros.types import Face, Hand, Image
+from emotion_ros.types import Box, Face, Hand, Image
 
 
 @dataclass(frozen=True)
@@ -34,11 +34,14 @@ class Memory:
         tracker, smoother, gestures: who is who, what each has shown, and which gestures.
         seen: stamp of the last image with a face.
         no_hands: stamp of the last image in which hands were looked for, if there were none.
+        searched: stamp of the last image that was searched for faces as a whole.
+        boxes: of the faces in the last image.
     """
 
     def __init__(self, names: Callable[[], str], judge: Judge) -> None:
         self.tracker = Tracker(names)
-        self.seen = self.no_hands = -math.inf
+        self.seen = self.no_hands = self.searched = -math.inf
+        self.boxes: list[Box] = []
         self._begin(judge)
 
     def heed(self, judge: Judge) -> None:
@@ -79,8 +82,16 @@ class Scene:
     loose: tuple[Hand, ...] = ()
     judged: dict[str, NDArray[np.float32]] = field(default_factory=dict)
 
+    def near(self, pause: float) -> Sequence[Box]:
+        """Where faces were in the image before; nowhere in particular ``pause`` seconds after the last search."""
+        if 0 < self.shot.stamp - self.memory.searched < pause and self.memory.boxes:
+            return self.memory.boxes
+        self.memory.searched = self.shot.stamp
+        return ()
+
     def show_faces(self, faces: Sequence[Face]) -> None:
         """These were found."""
+        self.memory.boxes = [face.box for face in faces]
         self.faces, self.owned = list(faces), [()] * len(faces)
         self.ids = self.memory.recognise(faces, self.shot.stamp)
 

@@ -51,6 +51,10 @@ class Box:
         bottom = min(max(self.y + self.height, top), height)
         return Box(left, top, right - left, bottom - top)
 
+    def scaled(self, factor: float) -> Box:
+        """The same part of an image that was scaled so."""
+        return Box(self.x * factor, self.y * factor, self.width * factor, self.height * factor)
+
     def shared(self, other: Box) -> float:
         """Square pixels that both boxes cover."""
         width = min(self.x + self.width, other.x + other.width) - max(self.x, other.x)

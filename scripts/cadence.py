@@ -1,26 +1,34 @@
-"""What it costs in accuracy to classify few of many faces per image: cadence.py FER2013 [PEOPLE].
+"""What it costs to look less: cadence.py classify FER2013 [PEOPLE], and cadence.py search PICTURES.
 
-People whose expression changes every two seconds, each image of them a test picture of that class: shown labels against
-the truth, for several numbers of faces that are classified in an image. Classifier and smoother are the robot's.
+classify: of many faces few are classified per image. People whose expression changes every two seconds, each image of
+them a test picture of that class: shown labels against the truth, for several numbers of faces that are classified in an
+image. Classifier and smoother are the robot's.
+
+search: a camera pans over each picture in a folder, at several speeds. Which faces are found, and what is seen in them,
+where all of every image is searched, and where that is done every face_pause seconds.
 """
 
 import sys
+from collections import Counter
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from emotion_ros.catalog import default_model
 from emotion_ros.classification.classifier import EmotionClassifier
 from emotion_ros.config import PipelineConfig
+from emotion_ros.pipeline import Pipeline
 from emotion_ros.tracking import Smoother
 from emotion_ros.training.datasets import read_split
 from emotion_ros.training.evaluate import probabilities, view_of
 
 RATE, SECONDS, CHANGE = 30.0, 120.0, 2.0
+SPEEDS, VIEWS, SAME = (0.25, 0.5, 1.0, 2.0), 13, 0.4
 CLASSES = ("happy", "neutral", "sad", "surprise", "angry")
 
 
-def main(data, people="8"):
+def classify(data, people="8"):
     """A line for each number of faces."""
     classifier = EmotionClassifier(default_model(), "cpu")
     samples = read_split(Path(data), "test", view_of(classifier.contract, "auto"))
@@ -59,5 +67,49 @@ def show(most, ids, samples, found, labels):
     return float(np.mean(right)), float(np.median(delays))
 
 
+def search(folder):
+    """A line for each speed."""
+    images = [image for file in sorted(Path(folder).iterdir()) if (image := cv2.imread(str(file))) is not None]
+    pauses = 0.0, PipelineConfig.face_pause
+    robots = [Pipeline(PipelineConfig(hands=False, face_pause=each, faces_per_image=0)) for each in pauses]
+    for speed in SPEEDS:
+        tally = Counter()
+        for image in images:
+            for robot in robots:
+                robot.forget()
+            for stamp, view in pan(image, speed):
+                always, paused = (robot.perceive(view, stamp) for robot in robots)
+                tally.update(compared(always, paused))
+        shown = {name: tally[name] / max(tally["faces"], 1) for name in ("found", "same label", "overlap")}
+        ratio = tally["ms always"] / tally["ms paused"]
+        print(f"{speed:g} widths/s: {tally['faces']} faces, of which ", end="")
+        print(f"{shown['found']:.4f} are found with pauses, {shown['same label']:.4f} with the same label, ", end="")
+        print(f"mean overlap {shown['overlap']:.3f}, {tally['more']} others; {ratio:.2f} times as fast")
+
+
+def pan(image, speed):
+    """Views of 640×480 of a picture, whose camera moves so many of their widths per second, there and back."""
+    wide = cv2.resize(image, (800, round(image.shape[0] * 800 / image.shape[1])))
+    wide = cv2.copyMakeBorder(wide, 0, max(480 - wide.shape[0], 0), 0, 0, cv2.BORDER_REPLICATE)
+    for number in range(VIEWS):
+        way = speed * 640 * number / RATE % 320
+        left = round(min(way, 320 - way))
+        yield number / RATE, np.ascontiguousarray(wide[:480, left : left + 640])
+
+
+def compared(always, paused):
+    """Counts for one image."""
+    counts = Counter(faces=len(always.people), more=len(paused.people))
+    for name, seen in (("always", always), ("paused", paused)):
+        counts[f"ms {name}"] = seen.timings["total"]
+    for person in always.people:
+        box = person.face.box
+        best = max(paused.people, key=lambda each: each.face.box.overlap(box), default=None)
+        if best is not None and best.face.box.overlap(box) >= SAME:
+            agree = best.probabilities.argmax() == person.probabilities.argmax()
+            counts.update({"found": 1, "same label": int(agree), "overlap": best.face.box.overlap(box), "more": -1})
+    return counts
+
+
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    {"classify": classify, "search": search}[sys.argv[1]](*sys.argv[2:])

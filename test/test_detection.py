@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from emotion_ros.classification.preprocess import crop_square, face_square, roll
 from emotion_ros.config import PipelineConfig
 from emotion_ros.detection import FACE_DETECTORS, HAND_DETECTORS, FaceSettings
+from emotion_ros.detection.near import Part, parts
 from emotion_ros.errors import ModelError
 from emotion_ros.pipeline import open_faces
 from emotion_ros.types import Box
@@ -50,6 +51,69 @@ def test_boxes_are_clipped_sorted_and_not_smaller_than_asked(detector, portrait)
         assert face.box == face.box.clipped(400, 240)
     assert detector.detect(pair, 0.5, 200) == []
     assert detector.detect(np.zeros((240, 320, 3), np.uint8), 0.5, 24) == []
+
+
+@pytest.fixture(scope="module")
+def searching():
+    """Our detector, and the sizes of what its network was shown."""
+    made, seen = open_faces(PipelineConfig()), []
+    run = made._session.run
+    made._session.run = lambda outputs, inputs: seen.append(inputs["pixels"].shape[2:]) or run(outputs, inputs)
+    yield made, seen
+    made.close()
+
+
+def test_known_faces_are_looked_for_around_them_and_no_closer_than_it_takes(searching, portrait):
+    detector, seen = searching
+    (face,) = detector.detect(portrait, 0.5, 24)
+    seen.clear()
+    (again,) = detector.detect(portrait, 0.5, 24, [face.box])
+    (looked,) = seen
+    assert np.prod(looked) < 0.3 * np.prod(portrait.shape[:2])
+    assert again.box.overlap(face.box) > 0.8
+    assert face_square(again.landmarks).overlap(face_square(face.landmarks)) > 0.8
+    large = cv2.resize(portrait, None, fx=2, fy=2)
+    (twice,) = detector.detect(large, 0.5, 24, [face.box.scaled(2)])
+    assert np.prod(seen[-1]) <= np.prod(looked)
+    assert twice.box.overlap(again.box.scaled(2)) > 0.8
+
+
+def test_a_face_that_left_its_place_is_looked_for_everywhere(searching, portrait):
+    detector, seen = searching
+    (face,) = detector.detect(portrait, 0.5, 24)
+    seen.clear()
+    elsewhere = Box(20, 300, 100, 100)
+    (found,) = detector.detect(portrait, 0.5, 24, [elsewhere])
+    assert len(seen) == 2
+    assert found.box == face.box
+    assert len(detector.detect(portrait, 0.5, 24, [face.box, elsewhere])) == 1
+    assert detector.detect(np.zeros_like(portrait), 0.5, 24, [face.box]) == []
+
+
+def test_a_face_that_a_part_cuts_is_left_to_the_next_search(searching, portrait):
+    detector, _ = searching
+    head = cv2.resize(portrait[56:338, 267:455], (100, 150))
+    pair = np.full((480, 640, 3), 60, np.uint8)
+    pair[100:250, 100:200] = pair[100:250, 220:320] = head
+    first, second = detector.detect(pair, 0.5, 24)
+    found = detector.detect(pair, 0.5, 24, [first.box])
+    assert [each.box.overlap(first.box) > 0.7 for each in found] == [True]
+    both = detector.detect(pair, 0.5, 24, [first.box, second.box])
+    assert [each.box.overlap(known.box) > 0.7 for each, known in zip(both, (first, second), strict=True)] == [True] * 2
+
+
+def test_parts_meet_nowhere_and_are_given_up_where_the_whole_is_as_good():
+    whole = Part(0, 0, 640, 480, 1.0)
+    (small,) = parts([Box(100, 100, 40, 50)], whole)
+    assert (small.left, small.top, small.right, small.bottom, small.shrink) == (75, 75, 165, 175, 1.0)
+    assert len(parts([Box(100, 100, 40, 50), Box(120, 110, 40, 50), Box(500, 300, 40, 50)], whole)) == 2
+    (near,) = parts([Box(0, 0, 200, 200), Box(250, 50, 60, 60)], whole)
+    assert near.shrink == 1.0  # of two faces the smaller says how closely to look
+    assert parts([Box(0, 0, 200, 200)], whole)[0].shrink == 3.0
+    assert parts([Box(0, 0, 60, 60), Box(200, 0, 60, 60)], Part(0, 0, 300, 90, 1.0)) == []
+    corner = parts([Box(0, 0, 60, 60)], whole)[0]
+    rows = np.array([[0, 0, 60, 60], [50, 10, 40, 40]], np.float32)
+    assert corner.holds(rows, 640, 480).tolist() == [True, False]
 
 
 def test_face_cut_by_the_border_stays_inside(detector, portrait):

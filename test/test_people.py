@@ -288,6 +288,30 @@ def test_hands_are_looked_for_where_somebody_is_or_was(portrait):
     pipeline.close()
 
 
+def test_whole_images_are_searched_for_faces_at_times_only(portrait):
+    pipeline = Pipeline(PipelineConfig(hands=False, face_pause=0.09))
+    near, detect = [], pipeline._loaded.faces.detect
+    pipeline._loaded.faces.detect = lambda *of: near.append(len(of[3])) or detect(*of)
+    empty = np.full_like(portrait, 90)
+    for number in range(6):  # 30 Hz: each third
+        pipeline.perceive(portrait, number / 30)
+    assert near == [0, 1, 1, 0, 1, 1]
+    pipeline.perceive(portrait, 0.0)  # a bag that starts again
+    assert near[6:] == [0]
+    pipeline.perceive(portrait, 0.0)  # the same moment: a picture like any other
+    assert near[7:] == [0]
+    pipeline.perceive(empty, 0.05)
+    for stamp in (0.06, 0.07, 0.08):  # where nobody was, anybody may come
+        pipeline.perceive(empty, stamp)
+    assert near[8:] == [1, 0, 0, 0]
+    pipeline.config = replace(pipeline.config, face_pause=0.0)
+    near.clear()
+    for stamp in (0.09, 0.1):
+        assert len(pipeline.perceive(portrait, stamp).people) == 1
+    assert near == [0, 0]
+    pipeline.close()
+
+
 def test_without_hands_one_looks_again_a_moment_later_and_with_them_in_each_image(portrait):
     pipeline = Pipeline(PipelineConfig(hand_pause=0.09))
     looked, there = [], []

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from emotion_ros.detection import mediapipe_faces, mediapipe_hands, yunet
 from emotion_ros.detection.emotion_faces import EmotionFaces
-from emotion_ros.types import Face, Hand, Image
+from emotion_ros.types import Box, Face, Hand, Image
 
 
 class FaceDetector(Protocol):
@@ -20,8 +20,12 @@ class FaceDetector(Protocol):
         """How its TensorRT engine fares; empty where it runs, or where there is none."""
         ...
 
-    def detect(self, image: Image, confidence: float, minimum: float) -> Sequence[Face]:
-        """Faces in the image, boxes clipped to it, from left to right."""
+    def detect(self, image: Image, confidence: float, minimum: float, near: Sequence[Box] = ()) -> Sequence[Face]:
+        """Faces in the image, boxes clipped to it, from left to right.
+
+        Where it is known what was there a moment ago, ``near`` holds those boxes, and a detector that saves time by it
+        may look only around them, as long as it finds as many.
+        """
         ...
 
     def close(self) -> None:

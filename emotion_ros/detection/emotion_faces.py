@@ -3,26 +3,33 @@
 from __future__ import annotations
 
 import json
+import math
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import onnxruntime as ort
+from numpy.typing import NDArray
 
 from emotion_ros.detection.cells import STRIDES, find
+from emotion_ros.detection.near import Part, parts
 from emotion_ros.detection.rows import face, kept
 from emotion_ros.errors import ModelError
 from emotion_ros.inference.providers import Shapes
 from emotion_ros.inference.session import default_cache, metadata, open_session, read
-from emotion_ros.types import Face, Image
+from emotion_ros.types import Box, Face, Image
 
 KIND = "faces"
 """What the metadata of a model that finds faces say under ``kind``."""
 
 STEP = STRIDES[-1]
 """Width and height of what the network sees are multiples of it."""
+
+XS, YS = (0, 4, 6, 8, 10, 12), (1, 5, 7, 9, 11, 13)
+"""Columns of what :func:`find` returns that are places in the image."""
 
 LEAST = 0.02
 """Confidence under which nothing is a face, whatever the caller asks for."""
@@ -63,6 +70,7 @@ class EmotionFaces:
 
         self._session = open_session(model, read(model), provider, threads, cache or default_cache(), shapes)
         self._lock = threading.Lock()
+        self._memory = np.empty(0, np.float32)
         self.detect(np.zeros((480, 640, 3), np.uint8), 0.5, 1)
 
     @property
@@ -79,21 +87,43 @@ class EmotionFaces:
         """See :class:`emotion_ros.inference.session.Session`."""
         return self._session.engine
 
-    def detect(self, image: Image, confidence: float, minimum: float) -> list[Face]:
+    def detect(self, image: Image, confidence: float, minimum: float, near: Sequence[Box] = ()) -> list[Face]:
         """See :class:`emotion_ros.detection.FaceDetector`."""
         height, width = image.shape[:2]
-        scale = min(1.0, self._longest / max(height, width))
-        if scale < 1:
-            size = (max(round(width * scale), 1), max(round(height * scale), 1))
-            image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
-        bottom, right = -image.shape[0] % STEP, -image.shape[1] % STEP
-        if bottom or right:
-            image = cv2.copyMakeBorder(image, 0, bottom, 0, right, cv2.BORDER_CONSTANT)  # type: ignore[assignment]
+        shrink = max(max(height, width) / self._longest, 1.0)
+        whole = Part(0, 0, width, height, shrink)
+        places = parts(near, whole) if self.provider == "cpu" else []  # a GPU likes shapes it knows
         with self._lock:
-            values = self._session.run(["cells"], {"pixels": cv2.dnn.blobFromImage(image)})[0][0]
-        rows = find(values, image.shape[0], image.shape[1], max(confidence, LEAST))
-        rows[:, :14] /= scale
+            rows = self._look(image, places, confidence)
+            if not places or len(rows) < len(near):
+                rows = self._look(image, [whole], confidence)
         return kept((face(row, width, height) for row in rows), minimum)
+
+    def _look(self, image: Image, places: Sequence[Part], confidence: float) -> NDArray[np.float32]:
+        """Rows of :func:`find` in those parts, in pixels of the image."""
+        nothing = np.empty((0, 15), np.float32)
+        return np.concatenate([nothing, *(self._part(image, each, max(confidence, LEAST)) for each in places)])
+
+    def _part(self, image: Image, part: Part, confidence: float) -> NDArray[np.float32]:
+        pixels = self._to_input(part.shrunk(image))
+        rows = find(self._session.run(["cells"], {"pixels": pixels})[0][0], *pixels.shape[2:], confidence)
+        rows[:, :14] *= part.shrink
+        rows[:, XS] += part.left
+        rows[:, YS] += part.top
+        return rows[part.holds(rows, image.shape[1], image.shape[0])]
+
+    def _to_input(self, image: Image) -> NDArray[np.float32]:
+        """1 × 3 × height × width, black up to multiples of 32, in memory that the next call uses again."""
+        height, width = image.shape[:2]
+        shape = 1, 3, -(-height // STEP) * STEP, -(-width // STEP) * STEP
+        count = math.prod(shape)
+        if len(self._memory) < count:
+            self._memory = np.empty(count, np.float32)
+        pixels = self._memory[:count].reshape(shape)
+        pixels[:, :, height:], pixels[:, :, :, width:] = 0, 0
+        for plane, values in zip(pixels[0], cv2.split(image), strict=True):
+            plane[:height, :width] = values
+        return pixels
 
     def close(self) -> None:
         """Nothing to free: ONNX Runtime does it with the object."""

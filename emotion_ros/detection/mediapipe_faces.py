@@ -6,6 +6,7 @@ The models come inside the mediapipe package: nothing is downloaded.
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from typing import Any
 
 import cv2
@@ -37,8 +38,8 @@ class MediaPipeFaces:
         self._graph: Any = FaceDetection(LOWEST_CONFIDENCE, model_selection=int(full_range))
         self._lock = threading.Lock()
 
-    def detect(self, image: Image, confidence: float, minimum: float) -> list[Face]:
-        """See :class:`emotion_ros.detection.FaceDetector`."""
+    def detect(self, image: Image, confidence: float, minimum: float, near: Sequence[Box] = ()) -> list[Face]:
+        """See :class:`emotion_ros.detection.FaceDetector`; it looks at all of the image."""
         with self._lock:
             found = self._graph.process(cv2.cvtColor(image, cv2.COLOR_BGR2RGB)).detections or ()
         height, width = image.shape[:2]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from emotion_ros.detection.rows import face, kept
 from emotion_ros.errors import ModelError
-from emotion_ros.types import Face, Image
+from emotion_ros.types import Box, Face, Image
 
 LOWEST_CONFIDENCE = 0.3
 """What the detector itself lets through; the caller's threshold, which may change at run time, comes after it."""
@@ -38,8 +39,8 @@ class YuNetFaces:
             raise ModelError(f"{model}: expected a YuNet ONNX file that OpenCV can read: {error.err}") from error
         self._lock = threading.Lock()
 
-    def detect(self, image: Image, confidence: float, minimum: float) -> list[Face]:
-        """See :class:`emotion_ros.detection.FaceDetector`."""
+    def detect(self, image: Image, confidence: float, minimum: float, near: Sequence[Box] = ()) -> list[Face]:
+        """See :class:`emotion_ros.detection.FaceDetector`; it looks at all of the image."""
         height, width = image.shape[:2]
         with self._lock:
             self._net.setInputSize((width, height))

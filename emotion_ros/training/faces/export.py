@@ -53,6 +53,7 @@ def export_detector(
     if calibrate_on is not None:
         photos, behind = read_photos(calibrate_on, only_held_out=True), read_backgrounds(model.config.backgrounds)
         _calibrate(network, scenes_of(photos, behind, VAL_SIDE, SCENES))
+    network.absorb_division()
     contract = {"kind": KIND, "color": "bgr", "strides": STRIDES, **about}
     example = torch.rand(2, 3, 96, 160, generator=torch.Generator().manual_seed(0)) * 255
     axes = {"pixels": {0: "batch", 2: "height", 3: "width"}, "cells": {0: "batch", 1: "cells"}}

@@ -38,6 +38,7 @@ class FaceNetwork(nn.Module):
         self.far = nn.Sequential(*(_block(width, width, 2 if first else 1) for first in (True, False, False, False)))
         self.merge = nn.ModuleList(_block(width, width) for _ in range(2))
         self.heads = nn.ModuleList(nn.Sequential(_block(width, width), nn.Conv2d(width, VALUES, 1)) for _ in range(3))
+        self.undivided = False
         for head in self.heads:
             nn.init.constant_(head[1].bias[:1], -4.6)  # type: ignore[index]  # one cell in a hundred sees a face
 
@@ -47,10 +48,16 @@ class FaceNetwork(nn.Module):
         Cells go row by row through the grid of stride 8, then 16, then 32; their values are those that
         :mod:`emotion_ros.detection.cells` explains.
         """
-        near = self.near(pixels / 255)
+        near = self.near(pixels if self.undivided else pixels / 255)
         middle = self.middle(near)
         far = self.far(middle)
         middle = self.merge[0](middle + F.interpolate(far, scale_factor=2.0))
         near = self.merge[1](near + F.interpolate(middle, scale_factor=2.0))
         maps = [head(level) for head, level in zip(self.heads, (near, middle, far), strict=True)]
         return torch.cat([each.flatten(2).transpose(1, 2) for each in maps], 1)
+
+    def absorb_division(self) -> None:
+        """Divide the first weights by 255 instead of each pixel, for good: the same values in a tenth less time."""
+        if not self.undivided:
+            self.near[0][0].weight.data /= 255  # type: ignore[index]
+            self.undivided = True
