@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from emotion_ros.options import Option, Value, option, options
+from emotion_ros.options import as_yaml, option, options
 
 
 @dataclass(frozen=True)
@@ -288,19 +288,7 @@ def parameters_yaml() -> str:
     for node, configs in NODES.items():
         lines += [f"/**/{node}:", "  ros__parameters:"]
         for each in (each for config in configs for each in options(config)):
-            lines += [f"    # {each.description}{_limits(each)}{' (live)' if each.live else ''}"]
-            lines += [f"    {each.name}: {_yaml(each.default)}"]
+            lines += [f"    # {each.description}{each.limits}{' (live)' if each.live else ''}"]
+            lines += [f"    {each.name}: {as_yaml(each.default)}"]
         lines += [""]
     return "\n".join(lines)
-
-
-def _limits(each: Option) -> str:
-    if each.choices:
-        return f"; one of {', '.join(each.choices)}"
-    return "" if each.minimum is None else f"; {each.minimum} to {each.maximum}"
-
-
-def _yaml(value: Value) -> str:
-    if isinstance(value, tuple):
-        return f"[{', '.join(map(_yaml, value))}]"
-    return f'"{value}"' if isinstance(value, str) else str(value).lower() if isinstance(value, bool) else str(value)

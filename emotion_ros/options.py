@@ -29,6 +29,13 @@ class Option:
     choices: tuple[str, ...] = ()
     live: bool = False
 
+    @property
+    def limits(self) -> str:
+        """What values it takes, to be put behind its description."""
+        if self.choices:
+            return f"; one of {', '.join(self.choices)}"
+        return "" if self.minimum is None else f"; {self.minimum} to {self.maximum}"
+
     def check(self, value: object) -> Value:
         """The value in the option's type.
 
@@ -93,3 +100,13 @@ def build(config: type[C], values: Mapping[str, object]) -> C:
     """
     known = {each.name: each for each in options(config)}
     return config(**{name: known[name].check(value) for name, value in values.items() if name in known})
+
+
+def as_yaml(value: object) -> str:
+    """A value as YAML writes it on one line."""
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(as_yaml, value))}]"
+    if isinstance(value, str):
+        quoted = value.replace("'", "''")
+        return f"'{quoted}'"
+    return str(value).lower() if isinstance(value, bool) else str(value)

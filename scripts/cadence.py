@@ -1,8 +1,8 @@
 """What it costs to look less: cadence.py classify FER2013 [PEOPLE], and cadence.py search PICTURES.
 
 classify: of many faces few are classified per image. People whose expression changes every two seconds, each image of
-them a test picture of that class: shown labels against the truth, for several numbers of faces that are classified in an
-image. Classifier and smoother are the robot's.
+them a test picture of that class: shown labels against the truth, for several numbers of faces that are classified in
+an image. Classifier and smoother are the robot's.
 
 search: a camera pans over each picture in a folder, at several speeds. Which faces are found, and what is seen in them,
 where all of every image is searched, and where that is done every face_pause seconds.

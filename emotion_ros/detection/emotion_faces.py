@@ -106,7 +106,8 @@ class EmotionFaces:
 
     def _part(self, image: Image, part: Part, confidence: float) -> NDArray[np.float32]:
         pixels = self._to_input(part.shrunk(image))
-        rows = find(self._session.run(["cells"], {"pixels": pixels})[0][0], *pixels.shape[2:], confidence)
+        values = self._session.run(["cells"], {"pixels": pixels})[0][0]
+        rows = find(values, pixels.shape[2], pixels.shape[3], confidence)
         rows[:, :14] *= part.shrink
         rows[:, XS] += part.left
         rows[:, YS] += part.top

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from ament_index_python.packages import get_package_prefix, get_package_share_directory
 
+from emotion_ros.options import as_yaml
 from emotion_ros.sources import check_source
 
 END_WITHIN = 1.5
@@ -29,15 +30,9 @@ class Process:
 
     def command(self) -> list[str]:
         """The command line that runs the installed executable with this Python."""
-        arguments = [part for name, value in self.parameters.items() for part in ("-p", f"{name}:={_yaml(value)}")]
+        arguments = [part for name, value in self.parameters.items() for part in ("-p", f"{name}:={as_yaml(value)}")]
         program = Path(get_package_prefix("emotion_ros")) / "lib" / "emotion_ros" / self.executable
         return [sys.executable, str(program), "--ros-args", *arguments]
-
-
-def _yaml(value: object) -> str:
-    if isinstance(value, list | tuple):
-        return f"[{', '.join(map(_yaml, value))}]"
-    return f"'{value}'" if isinstance(value, str) else str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def share() -> Path:
