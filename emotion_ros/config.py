@@ -112,7 +112,7 @@ class DetectorConfig:
     )
     autostart: bool = option(True, "configure and activate without being asked to")
     humans: bool = option(True, "also tell of people under /humans, as REP-155 has it")
-    lazy: bool = option(True, "look at images only while somebody subscribes to what comes of them", live=True)
+    lazy: bool = option(True, "take images only while somebody subscribes to what comes of them", live=True)
     empty_rate: float = option(
         5.0,
         "images per second of a camera that are looked at while nobody was in view for track_memory; 0: all",

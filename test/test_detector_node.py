@@ -241,22 +241,23 @@ def test_diagnostics_are_an_error_while_frames_keep_failing_and_warn_when_none_c
     assert listener.until(lambda: heard[-1].status[0].message == "no image on /image_raw (1 publisher)")
 
 
-def test_images_are_looked_at_only_while_somebody_subscribes(listener, camera, start, portrait):
+def test_images_are_taken_only_while_somebody_subscribes(listener, camera, start, portrait):
     start("detector", hands=False)
     diagnostics = listener.hear(DiagnosticArray, "/diagnostics")
 
-    def told():
-        camera(to_message(portrait, header()))
+    def unheard():
         return diagnostics and diagnostics[-1].status[0].message.startswith("nobody subscribes")
 
-    assert listener.until(told)
-    values = values_of(diagnostics[-1].status[0])
-    assert int(values["not looked at"]) > 0 == int(values["processed"])
+    assert listener.until(unheard)
+    assert int(values_of(diagnostics[-1].status[0])["received"]) == 0 == listener.node.count_subscribers("image_raw")
     heard = listener.hear(EmotionArray, "emotions")
     assert listener.until(lambda: camera(to_message(portrait, header())) or heard)
     assert len(heard[0].emotions) == 1
     told = listener.until(lambda: diagnostics[-1].status[0].message == "no image on /image_raw (1 publisher)")
     assert told, diagnostics[-1].status[0].message
+    listener.node.destroy_subscription([*listener.node.subscriptions][-1])
+    assert listener.until(unheard)
+    assert listener.until(lambda: not listener.node.count_subscribers("image_raw"))
 
 
 def test_few_images_of_an_empty_room_are_looked_at_and_whoever_comes_is_seen_soon(listener, start, camera, portrait):
@@ -396,6 +397,7 @@ def test_node_lives_on_without_its_model_and_can_be_mended(listener, camera, sta
 
 def test_transition_that_goes_wrong_leads_back_to_unconfigured_and_says_why(monkeypatch):
     from emotion_ros.nodes import detector
+    from emotion_ros.nodes.camera import Camera
 
     def fail(*_):
         raise RuntimeError("no more subscriptions")
@@ -404,10 +406,11 @@ def test_transition_that_goes_wrong_leads_back_to_unconfigured_and_says_why(monk
     node = detector.Detector()
     try:
         with monkeypatch.context() as broken:
-            broken.setattr(detector.Camera, "open", fail)
+            broken.setattr(Camera, "open", fail)
+            broken.setattr(Camera, "heard", True)
             node.start()
         assert node._trouble == "activating went wrong: RuntimeError('no more subscriptions'); configure again"
-        assert node._pipeline is node._worker is None
+        assert node._pipeline is node._work is None
         assert node._state_machine.current_state[1] == "unconfigured"
         node.start()
         assert (node._state, node._trouble) == ("active", "")

@@ -7,11 +7,11 @@ import time
 
 from emotion_ros.config import DetectorConfig
 
-UNHEARD, ALONE = "nobody subscribes", "nobody in view"
+ALONE = "nobody in view: not all images are looked at (see empty_rate)"
 
 
 class Attention:
-    """Lets images pass while somebody subscribes; where nobody was in view of late, only some of them.
+    """Lets images pass; where nobody was in view of late, only some of them.
 
     Attributes:
         spared: number of images that did not pass.
@@ -24,20 +24,18 @@ class Attention:
         self._looked: dict[str, float] = {}
         self._met: dict[str, float] = {}
 
-    def passes(self, camera: str, heard: bool, config: DetectorConfig, memory: float) -> bool:
+    def passes(self, camera: str, config: DetectorConfig, memory: float) -> bool:
         """Whether to look at an image that came now.
 
         Args:
             camera: where from.
-            heard: whether somebody subscribes to what would come of it.
             config: says when to look.
             memory: seconds after which whoever was in view is gone.
         """
         now = time.monotonic()
-        unheard = config.lazy and not heard
         alone = config.empty_rate > 0 and now - self._met.setdefault(camera, now) > memory
-        self.reason = UNHEARD if unheard else ALONE if alone else ""
-        if unheard or (alone and now - self._looked.get(camera, -math.inf) < 1 / config.empty_rate):
+        self.reason = ALONE if alone else ""
+        if alone and now - self._looked.get(camera, -math.inf) < 1 / config.empty_rate:
             self.spared += 1
             return False
         self._looked[camera] = now

@@ -98,6 +98,11 @@ class Camera:
         self._subscriptions, self._info, self._passed_on = [], None, None
 
     @property
+    def open_now(self) -> bool:
+        """Whether it takes images."""
+        return bool(self._subscriptions)
+
+    @property
     def source(self) -> str:
         """Full name of the image topic and how many publish there, for whoever wonders why no image comes."""
         name = str(self._subscriptions[0].topic_name) if self._subscriptions else self.topic

@@ -2,57 +2,53 @@
 
 from __future__ import annotations
 
-import threading
+import re
 import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rcl_interfaces.msg import SetParametersResult
+from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from std_srvs.srv import SetBool
 
 from emotion_ros.config import DetectorConfig, PipelineConfig
 from emotion_ros.errors import EmotionRosError
-from emotion_ros.nodes.attention import Attention
-from emotion_ros.nodes.camera import Camera, check_topics
+from emotion_ros.nodes.camera import check_topics
 from emotion_ros.nodes.health import Health
-from emotion_ros.nodes.main import spin_node, until_shutdown
+from emotion_ros.nodes.main import spin_node
 from emotion_ros.nodes.memory import give_back_memory
-from emotion_ros.nodes.newest import Newest
 from emotion_ros.nodes.parameters import changed, declare
+from emotion_ros.nodes.work import Work
 from emotion_ros.options import options
 from emotion_ros.pipeline import RELOADED, Pipeline
 
-if TYPE_CHECKING:
-    from emotion_ros.nodes.humans import Humans
+LISTEN_EVERY = 0.1
+"""Seconds between two looks whether somebody subscribes."""
 
-LOG_EVERY = 5.0
-"""Seconds between two log lines about frames that fail."""
+UNHEARD = "nobody subscribes: no image is taken (see lazy)"
 
 FIXED = {each.name for config in (DetectorConfig, PipelineConfig) for each in options(config) if not each.live}
 """Parameters that are read when the node is configured; those of :data:`RELOADED` may change later too."""
 
 
 class Detector(LifecycleNode):
-    """Only plumbing: callbacks store the newest image of each camera, one worker runs the pipeline and publishes."""
+    """Only plumbing: life cycle, parameters and diagnostics; what is done with images is in :class:`Work`."""
 
     def __init__(self) -> None:
         super().__init__("detector")
         self.config = declare(self, DetectorConfig, fixed=False)
         self._pipeline_config = declare(self, PipelineConfig, fixed=False)
         self._pipeline: Pipeline | None = None
-        self._cameras: dict[str, Camera] = {}
-        self._humans: Humans | None = None
-        self._newest: Newest[Any] = Newest()
-        self._worker: threading.Thread | None = None
-        self._health, self._attention = Health(), Attention()
+        self._work: Work | None = None
+        self._health = Health()
         self._state, self._trouble = "unconfigured", ""
         self._engines_told: dict[str, str] = {}
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         self.create_timer(1.0, self._diagnose)
+        self.create_timer(LISTEN_EVERY, self._listen, clock=Clock(clock_type=ClockType.STEADY_TIME))
         self.create_service(SetBool, "~/enable", self._on_enable)
         self.add_on_set_parameters_callback(self._on_parameters)
 
@@ -66,9 +62,7 @@ class Detector(LifecycleNode):
             self.get_logger().error(str(error))
             return TransitionCallbackReturn.FAILURE
         with self._telling("configuring"):
-            topics = self.config.image_topics
-            self._cameras = {topic: Camera(self, topic, len(topics) == 1) for topic in topics}
-            self._humans = self._tell_of_humans() if self.config.humans else None
+            self._work = Work(self, self._pipeline, self.config, self._health)
             self._announce()
         give_back_memory()  # of what loading took: 90 MiB
         self._state, self._trouble = "inactive", ""
@@ -77,13 +71,13 @@ class Detector(LifecycleNode):
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Begin to take images."""
         with self._telling("activating"):
-            self._open()
+            self._working.begin()
         self._state = "active"
         return super().on_activate(state)
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Stop taking images; the models stay loaded."""
-        self._shut()
+        self._working.end()
         self._state = "inactive"
         return super().on_deactivate(state)
 
@@ -109,8 +103,7 @@ class Detector(LifecycleNode):
             self.trigger_activate()
 
     def stop(self) -> None:
-        """End the worker and free everything; also called once before the node is destroyed."""
-        self._shut()
+        """End the work and free everything; also called once before the node is destroyed."""
         self._free()
 
     @contextmanager
@@ -123,43 +116,20 @@ class Detector(LifecycleNode):
             self.get_logger().error("".join(traceback.format_exception(error)))
             raise
 
-    def _tell_of_humans(self) -> Humans | None:
-        try:
-            from emotion_ros.nodes.humans import Humans
-        except ImportError as error:
-            text = f"{error}: nothing is published under /humans; install hri_msgs, or set humans: false"
-            self.get_logger().warning(text)
-            return None
-        return Humans(self)
+    @property
+    def _working(self) -> Work:
+        """What there is once the node is configured."""
+        assert self._work is not None
+        return self._work
 
-    def _open(self) -> None:
-        """Take images: a worker, and a subscription per camera."""
-        self._newest, self._attention = Newest(), Attention()
-        self._health.watch([*self._cameras])
-        self._worker = threading.Thread(target=self._work, args=(self._newest,), name="pipeline", daemon=True)
-        self._worker.start()
-        topics = [camera.open(self.config, self._on_image) for camera in self._cameras.values()]
-        self.get_logger().info(f"waiting for images on {', '.join(topics)} ({self.config.reliability})")
-
-    def _shut(self) -> None:
-        for camera in self._cameras.values():
-            camera.shut()
-        self._newest.close()
-        if self._worker is not None:
-            self._worker.join(timeout=2)
-            self._worker = None
-        if self._humans is not None:
-            with until_shutdown():
-                self._humans.goodbye()
+    def _listen(self) -> None:
+        if self._work is not None:
+            self._work.listen()
 
     def _free(self) -> None:
-        for camera in self._cameras.values():
-            camera.close()
-        self._cameras = {}
-        if self._humans is not None:
-            with until_shutdown():
-                self._humans.close()
-            self._humans = None
+        if self._work is not None:
+            self._work.close()
+            self._work = None
         if self._pipeline is not None:
             self._pipeline.close()
             self._pipeline = None
@@ -171,7 +141,7 @@ class Detector(LifecycleNode):
         assert self._pipeline is not None
         classifier = self._pipeline.classifier
         self.get_logger().info(f"model {classifier.name} on {classifier.provider}")
-        for camera in self._cameras.values():
+        for camera in self._working.cameras.values():
             camera.say_labels(classifier.name, self._pipeline.labels, self._pipeline_config.confidence_floor)
 
     def _on_enable(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
@@ -179,53 +149,12 @@ class Detector(LifecycleNode):
         response.success = self._state == "active"
         if not response.success:
             response.message = f"the node is {self._state}; activate it first"
-        elif request.data == (self._worker is not None):
+        elif request.data == self._working.running:
             response.message = "already so"
         else:
-            self._open() if request.data else self._shut()
+            self._working.begin() if request.data else self._working.end()
             response.message = "taking images" if request.data else "not taking images"
         return response
-
-    def _on_image(self, camera: str, message: Any) -> None:
-        self._health.arrived(camera)
-        self._newest.put(camera, message)
-
-    def _work(self, newest: Newest[Any]) -> None:
-        while (messages := newest.take()) is not None:
-            try:
-                with until_shutdown():
-                    self._process(messages)
-            except Exception as error:  # whatever a frame brings costs that frame, never the node
-                self._fail(error)
-
-    def _process(self, messages: Mapping[str, Any]) -> None:
-        """The newest image of each camera, their faces classified together."""
-        assert self._pipeline is not None
-        shots = []
-        others = self._humans is not None and self._humans.heard
-        memory = self._pipeline_config.track_memory
-        for topic, message in messages.items():
-            if not self._attention.passes(topic, others or self._cameras[topic].heard, self.config, memory):
-                continue
-            try:
-                shots.append(self._cameras[topic].shot(message))
-            except EmotionRosError as error:
-                self._fail(error)
-        if not shots:
-            return
-        for shot, perception in zip(shots, self._pipeline.perceive_all(shots), strict=True):
-            header = messages[shot.camera].header
-            self._cameras[shot.camera].publish(shot.image, perception, header, self.config.jpeg_quality)
-            if perception.people:
-                self._attention.met(shot.camera)
-            if self._humans is not None:
-                self._humans.publish(shot.camera, shot.image, perception, header, memory)
-            self._health.done(shot.camera, perception, self.get_clock().now().nanoseconds * 1e-9 - shot.stamp)
-
-    def _fail(self, error: Exception) -> None:
-        self._health.failure(str(error))
-        text = str(error) if isinstance(error, EmotionRosError) else "".join(traceback.format_exception(error))
-        self.get_logger().error(text, throttle_duration_sec=LOG_EVERY)
 
     def _on_parameters(self, parameters: list[Parameter]) -> SetParametersResult:
         values = {each.name: each.value for each in parameters}
@@ -243,7 +172,7 @@ class Detector(LifecycleNode):
             return SetParametersResult(successful=False, reason=str(error))
         self.config, self._pipeline_config = configs
         if self._pipeline is not None:
-            self._pipeline.config = self._pipeline_config
+            self._pipeline.config, self._working.config = self._pipeline_config, self.config
             if RELOADED & set(values):
                 self._announce()
         return SetParametersResult(successful=True)
@@ -262,36 +191,38 @@ class Detector(LifecycleNode):
             **{f"engine of {name}": each for name, each in engines.items()},
         }
         status.values = [KeyValue(key=key, value=value) for key, value in about.items()]
-        status.values += self._health.values(self._newest.received, self._newest.dropped, self._attention.spared)
+        status.values += self._health.values(self._work.counts if self._work is not None else {})
         array = DiagnosticArray(status=[status])
         array.header.stamp = self.get_clock().now().to_msg()
         self._diagnostics.publish(array)
 
     def _engines(self) -> dict[str, str]:
-        """How TensorRT engines fare that do not run; said in the log when it begins, when it fails, and at the end."""
+        """How TensorRT engines fare that do not run; in the log when it begins, when it fails, and when they do."""
         engines = self._pipeline.engines if self._pipeline is not None else {}
         for name in engines.keys() | self._engines_told.keys():
-            text = engines.get(name, "TensorRT engine runs").split(" for ")[0]
-            if text != self._engines_told.get(name):
-                self.get_logger().info(f"{name}: {text}")
-                self._engines_told[name] = text
+            text = engines.get(name, "TensorRT engine runs")
+            news = re.sub(r"\d+", "", text)  # the seconds so far are none
+            if news != self._engines_told.get(name):
+                self._engines_told[name] = news
+                log = self.get_logger()
+                log.warning(f"{name}: {text}") if name in engines else log.info(f"{name}: {text}")
         return engines
 
     def _level(self, engines: Mapping[str, str]) -> tuple[bytes, str]:
+        work = self._work
         if self._trouble:
             return DiagnosticStatus.ERROR, self._trouble
-        if self._worker is None:
+        if work is None or not work.running:
             return DiagnosticStatus.OK, "not enabled" if self._state == "active" else self._state
-        sparing = self._attention.reason
+        taken = work.taken
+        sparing = work.attention.reason if taken else UNHEARD
         level, text = self._health.level(0.0 if sparing else self.config.minimum_rate)
-        silent = self._health.silent()
+        silent = [topic for topic in self._health.silent() if topic in taken]
         if silent and level != DiagnosticStatus.ERROR:
-            return DiagnosticStatus.WARN, f"no image on {', '.join(self._cameras[each].source for each in silent)}"
+            return DiagnosticStatus.WARN, f"no image on {', '.join(work.cameras[each].source for each in silent)}"
         if engines and level == DiagnosticStatus.OK:
             return DiagnosticStatus.WARN, "; ".join(f"{name}: {engine}" for name, engine in engines.items())
-        if sparing and level == DiagnosticStatus.OK:
-            return level, f"{sparing}: not all images are looked at (see lazy, empty_rate)"
-        return level, text
+        return level, sparing if sparing and level == DiagnosticStatus.OK else text
 
 
 def main() -> int:

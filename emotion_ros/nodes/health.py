@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections import Counter, deque
-from collections.abc import Mapping, Sequence
+from collections import deque
+from collections.abc import Mapping
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
@@ -39,14 +39,16 @@ class Health:
         self._last_image: dict[str, float] = {}
         self._processed = 0
 
-    def watch(self, cameras: Sequence[str]) -> None:
-        """Expect images of these cameras from now on."""
-        now = time.monotonic()
-        self._last_image = dict.fromkeys(cameras, now)
-        self._people = {}
+    def begin(self) -> None:
+        """Count rates and times from now on."""
+        self._last_image, self._people = {}, {}
         self._failing = 0
         for each in (self._latencies, self._timings, self._arrived, self._done):
             each.clear()
+
+    def expect(self, camera: str) -> None:
+        """Images of it should come from now on."""
+        self._last_image[camera] = time.monotonic()
 
     def arrived(self, camera: str) -> None:
         """An image came."""
@@ -87,17 +89,15 @@ class Health:
             return DiagnosticStatus.WARN, f"{rate:.1f} images per second, fewer than minimum_rate {minimum_rate:g}"
         return DiagnosticStatus.OK, "running"
 
-    def values(self, received: Counter[str], dropped: Counter[str], spared: int) -> list[KeyValue]:
-        """All figures as keys with values."""
+    def values(self, counts: Mapping[str, int]) -> list[KeyValue]:
+        """All figures as keys with values, and the counts."""
         now = time.monotonic()
         latency = np.percentile([*self._latencies] or [0.0], [50, 95]) * 1000
         figures: dict[str, object] = {
             "input rate Hz": f"{_rate(self._arrived, now):.1f}",
             "output rate Hz": f"{_rate(self._done, now):.1f}",
-            "received": received.total(),
+            **counts,
             "processed": self._processed,
-            "dropped": dropped.total(),
-            "not looked at": spared,
             "failed": self.failed,
             "latency p50 ms": f"{latency[0]:.1f}",
             "latency p95 ms": f"{latency[1]:.1f}",

@@ -13,6 +13,7 @@ from emotion_ros.msg import EmotionArray
 from rclpy.executors import SingleThreadedExecutor
 
 from emotion_ros.nodes.graph import Process, end, environment
+from emotion_ros.nodes.image_source import WAIT_FOR_SUBSCRIBER
 
 DOMAIN = "96"
 SETTLE, SECONDS = 4.0, 10.0
@@ -112,7 +113,7 @@ def measure():
                     figures[name] = {"first message s": robot.first_message()}
                 else:
                     figures[name] = {}
-                robot.spin(SETTLE + 2)
+                robot.spin(SETTLE + (2 if how.get("heard", True) else WAIT_FOR_SUBSCRIBER))
                 cores, rates = robot.cpu()
                 figures[name] |= {"share of a core": cores, "messages/s": rates, "MB": robot.memory()}
             finally:
