@@ -20,7 +20,7 @@ NO_IMAGE_AFTER = 2.0
 FAILING_FROM = 5
 """Frames that fail one after the other that make an error."""
 
-KEPT = 100
+KEPT = 300
 """Frames whose latency and stage times are kept."""
 
 
@@ -104,6 +104,7 @@ class Health:
             "people": sum(self._people.values()),
         }
         timings = [*self._timings]
+        figures["total p95 ms"] = f"{np.percentile([each['total'] for each in timings] or [0.0], 95):.1f}"
         for stage in timings[-1] if timings else ():
             figures[f"{stage} ms"] = f"{np.median([each[stage] for each in timings if stage in each]):.1f}"
         figures["last error"] = self.last_error

@@ -223,12 +223,13 @@ def ros_table(figures):
     """Milliseconds and losses."""
     lines = [
         "",
-        "| ROS, 30 Hz | p50 ms | p95 ms | pipeline alone, median ms | images | lost |",
+        "| ROS, 30 Hz | p50 ms | p95 ms | the pipeline in it: p50, p95 ms | images | lost |",
         "| --- |" + " --- |" * 5,
     ]
     for name, each in figures.items():
-        alone = f"{each['pipeline_ms']:.1f}" if "pipeline_ms" in each else ""
-        row = (name, f"{each['p50_ms']:.1f}", f"{each['p95_ms']:.1f}", alone, each["published"], each["dropped"])
+        alone = [f"{each[key]:.1f}" for key in ("pipeline_p50_ms", "pipeline_p95_ms") if key in each]
+        spans = f"{each['p50_ms']:.1f}", f"{each['p95_ms']:.1f}", ", ".join(alone)
+        row = (name, *spans, each["published"], each["dropped"])
         lines.append("| " + " | ".join(map(str, row)) + " |")
     return "\n".join(lines)
 
