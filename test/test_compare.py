@@ -37,3 +37,15 @@ def test_operations_of_a_network_are_counted():
     command = [sys.executable, script, model, "2", "1", "48", "48"]
     done = subprocess.run([str(each) for each in command], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.startswith("626.5 million multiply-accumulates, 44.69 MB")
+
+
+def test_layers_of_a_network_are_timed():
+    from layers import layers, table
+
+    found = layers(SCRIPTS.parent / "models" / "emotion_faces.onnx", (1, 3, 96, 128))
+    spans = [ms for _, _, ms in found]
+    assert spans == sorted(spans, reverse=True)
+    assert spans[-1] > 0
+    assert sum(operator == "Conv" for operator, _, _ in found) == 34
+    assert [1, 16, 48, 64] in [shape for _, shape, _ in found]
+    assert table({"faces": found}).splitlines()[-1].startswith(f"| faces | {sum(spans):.2f} | ")

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import contender
 import floors
+import layers
 import node
 import numpy as np
 from sequence import COUNTS, SIZES, clip, sequence
@@ -244,6 +245,7 @@ PARTS = {
     "library": library,
     "classification": classification,
     "floors": lambda _: floors.measure(),
+    "layers": lambda _: layers.measure(),
     "node": lambda _: node.measure(),
     "ros": over_ros,
     "accuracy": accuracy,
@@ -252,6 +254,7 @@ TABLES = {
     "library": library_table,
     "classification": classification_table,
     "floors": floors.table,
+    "layers": layers.table,
     "node": node.table,
     "ros": ros_table,
     "accuracy": accuracy_table,
