@@ -67,6 +67,9 @@ class PipelineConfig:
         maximum=1000,
         live=True,
     )
+    emotion_pause: float = option(
+        0.05, "seconds until a face is classified again; 0: in every image", minimum=0.0, maximum=10.0, live=True
+    )
     confidence_floor: float = option(
         0.3, "people whose best emotion is below this are unknown", minimum=0.0, maximum=1.0, live=True
     )

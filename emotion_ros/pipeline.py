@@ -146,21 +146,22 @@ class Pipeline:
 
     def _look(self, scenes: Sequence[Scene], loaded: _Loaded, timings: dict[str, float]) -> None:
         """What is in each scene, and who is who."""
-        judge, most = loaded.judge, self.config.faces_per_image
+        judge, config = loaded.judge, self.config
+        turns = config.faces_per_image, config.emotion_pause
         hands_matter = judge.classifier.contract.region == "face_hands"
         looked_for = [scene for scene in scenes if hands_matter or not self._pauses(scene)] if self._hands else []
         early = [scene for scene in looked_for if self._expects_hands(scene)]
         pending = self._beside.submit(_timed, timings, "hands", self._find_hands, early)
         _timed(timings, "faces", self._find_faces, loaded, scenes)
         if not hands_matter:
-            _timed(timings, "classify", classify, judge, scenes, most)
+            _timed(timings, "classify", classify, judge, scenes, *turns)
         pending.result()
         late = [scene for scene in looked_for if scene.faces and not self._expects_hands(scene)]
         _timed(timings, "hands", self._find_hands, late)
         for scene in scenes:
             scene.share_hands()
         if hands_matter:
-            _timed(timings, "classify", classify, judge, scenes, most)
+            _timed(timings, "classify", classify, judge, scenes, *turns)
 
     def _memory(self, camera: str, judge: Judge) -> Memory:
         memory = self._memories.setdefault(camera, Memory(self._names, judge))

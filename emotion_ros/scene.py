@@ -109,11 +109,11 @@ class Scene:
             self.memory.seen = self.shot.stamp
 
 
-def classify(judge: Judge, scenes: Sequence[Scene], most: int) -> None:
-    """Judge the faces whose turn it is, ``most`` in each scene besides new ones (0: all), in one run."""
+def classify(judge: Judge, scenes: Sequence[Scene], most: int, pause: float) -> None:
+    """Judge the faces whose turn it is (see :meth:`Smoother.due`), those of all scenes in one run."""
     turns: list[tuple[Scene, int]] = []
     for scene in scenes:
-        due: Set[str] = scene.memory.smoother.due(scene.ids, most)
+        due: Set[str] = scene.memory.smoother.due(scene.ids, scene.shot.stamp, most, pause)
         turns += [(scene, index) for index, id in enumerate(scene.ids) if id in due]
     found = judge.classify([(scene.shot.image, scene.faces[index], scene.owned[index]) for scene, index in turns])
     for (scene, index), probabilities in zip(turns, found, strict=True):

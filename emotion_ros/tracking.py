@@ -176,11 +176,12 @@ class Smoother:
         """What :meth:`smooth` last returned for somebody."""
         return self._moods[id].probabilities
 
-    def due(self, ids: Sequence[str], most: int) -> set[str]:
-        """Who of those in view shall be classified: everybody new, and of the others who waited longest, ``most`` in
-        all; 0: everybody."""
-        known = sorted((id for id in ids if id in self._moods), key=lambda id: self._moods[id].stamp)
-        new = set(ids) - set(known)
+    def due(self, ids: Sequence[str], stamp: float, most: int, pause: float) -> set[str]:
+        """Who of those in view shall be classified: everybody new, and of those who were classified ``pause`` seconds
+        ago or more who waited longest, ``most`` in all; 0: all of these."""
+        new = {id for id in ids if id not in self._moods}
+        waiting = (id for id in ids if id not in new and not 0 < stamp - self._moods[id].stamp < pause)
+        known = sorted(waiting, key=lambda id: self._moods[id].stamp)
         return new | set(known[: max(most - len(new), 0)] if most else known)
 
     def label(

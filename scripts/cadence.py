@@ -2,7 +2,7 @@
 
 classify: of many faces few are classified per image. People whose expression changes every two seconds, each image of
 them a test picture of that class: shown labels against the truth, for several numbers of faces that are classified in
-an image. Classifier and smoother are the robot's.
+an image, and pauses between. Classifier and smoother are the robot's.
 
 search: a camera pans over each picture in a folder, at several speeds. Which faces are found, and what is seen in them,
 where all of every image is searched, and where that is done every face_pause seconds.
@@ -24,6 +24,7 @@ from emotion_ros.training.datasets import read_split
 from emotion_ros.training.evaluate import probabilities, view_of
 
 RATE, SECONDS, CHANGE = 30.0, 120.0, 2.0
+TURNS = ((0, 0.0), (0, 0.05), (0, 0.1), (4, 0.0), (2, 0.0), (2, 0.05), (1, 0.0))
 SPEEDS, VIEWS, SAME = (0.25, 0.5, 1.0, 2.0), 13, 0.4
 CLASSES = ("happy", "neutral", "sad", "surprise", "angry")
 
@@ -35,14 +36,13 @@ def classify(data, people="8"):
     found = probabilities(classifier, samples, "")
     ids = [f"p{index}" for index in range(int(people))]
     labels = classifier.contract.labels
-    for most in (0, 8, 4, 2, 1):
-        right, delay = show(most, ids, samples, found, labels)
-        print(
-            f"{most or 'all'} of {people} per image: {right:.3f} of labels right, {delay:.2f} s until a change is seen"
-        )
+    for most, pause in TURNS:
+        right, delay = show(most, pause, ids, samples, found, labels)
+        print(f"{most or 'all'} of {people} per image, {pause:g} s between two of each: ", end="")
+        print(f"{right:.3f} of labels right, {delay:.2f} s until a change is seen")
 
 
-def show(most, ids, samples, found, labels):
+def show(most, pause, ids, samples, found, labels):
     """Share of right labels, and median seconds until a new expression is first shown."""
     rng, smoother, config = np.random.default_rng(0), Smoother(), PipelineConfig()
     rows = {label: np.flatnonzero(samples.classes == samples.labels.index(label)) for label in CLASSES}
@@ -56,7 +56,7 @@ def show(most, ids, samples, found, labels):
                 since[id] = stamp
                 waiting.add(id)
         pictures = {id: found[rng.choice(rows[wanted[id]])] for id in ids}
-        due = smoother.due(ids, most)
+        due = smoother.due(ids, stamp, most, pause)
         for id in ids:
             shown = smoother.smooth(id, pictures[id], 1.0, stamp, config.smoothing) if id in due else smoother.shown(id)
             label = smoother.label(id, labels, shown, config.confidence_floor, config.label_margin)
@@ -71,7 +71,7 @@ def search(folder):
     """A line for each speed."""
     images = [image for file in sorted(Path(folder).iterdir()) if (image := cv2.imread(str(file))) is not None]
     pauses = 0.0, PipelineConfig.face_pause
-    robots = [Pipeline(PipelineConfig(hands=False, face_pause=each, faces_per_image=0)) for each in pauses]
+    robots = [Pipeline(PipelineConfig(hands=False, face_pause=each, emotion_pause=0.0)) for each in pauses]
     for speed in SPEEDS:
         tally = Counter()
         for image in images:

@@ -127,16 +127,25 @@ def nose_at(x):
 
 def test_those_who_waited_longest_are_due_and_new_ones_at_once():
     smoother, happy = Smoother(), np.array([1, 0], np.float32)
-    assert smoother.due(["a", "b", "c"], 2) == {"a", "b", "c"}
+    assert smoother.due(["a", "b", "c"], 0, 2, 0) == {"a", "b", "c"}
     for stamp, id in enumerate("abc"):
         smoother.smooth(id, happy, 1.0, stamp, 0.25)
-    assert smoother.due(["a", "b", "c"], 2) == {"a", "b"}
-    assert smoother.due(["c", "b", "d"], 2) == {"d", "b"}
-    assert smoother.due(["a", "b", "c"], 0) == {"a", "b", "c"}
-    assert smoother.due([], 2) == set()
+    assert smoother.due(["a", "b", "c"], 3, 2, 0) == {"a", "b"}
+    assert smoother.due(["c", "b", "d"], 3, 2, 0) == {"d", "b"}
+    assert smoother.due(["a", "b", "c"], 3, 0, 0) == {"a", "b", "c"}
+    assert smoother.due([], 3, 2, 0) == set()
     smoother.smooth("a", happy, 1.0, 3, 0.25)
-    assert smoother.due(["a", "b", "c"], 2) == {"b", "c"}
+    assert smoother.due(["a", "b", "c"], 4, 2, 0) == {"b", "c"}
     assert smoother.shown("a").tolist() == [1, 0]
+
+
+def test_who_was_classified_a_moment_ago_is_not_due():
+    smoother = Smoother()
+    for stamp, id in enumerate("abc"):
+        smoother.smooth(id, np.array([1, 0], np.float32), 1.0, stamp, 0.25)
+    assert smoother.due(["a", "b", "c", "d"], 2.5, 0, 1.5) == {"a", "b", "d"}
+    assert smoother.due(["c"], 2.0, 0, 1.5) == {"c"}  # another picture at the same moment
+    assert smoother.due(["c"], 1.0, 0, 1.5) == {"c"}  # time went back
 
 
 def test_of_many_faces_two_are_classified_per_image_and_all_in_turn(monkeypatch):
@@ -145,7 +154,7 @@ def test_of_many_faces_two_are_classified_per_image_and_all_in_turn(monkeypatch)
     runs, classify = [], pipeline.classifier.classify
     monkeypatch.setattr(pipeline.classifier, "classify", lambda crops: runs.append(len(crops)) or classify(crops))
     seen = [pipeline.perceive(image, number / 30) for number in range(4)]
-    assert runs == [8, 2, 2, 2]
+    assert runs == [8, 0, 2, 2]
     assert [len(one.people) for one in seen] == [8] * 4
     assert all(person.label != "unknown" for one in seen for person in one.people)
     pipeline.config = PipelineConfig(hands=False, faces_per_image=0)

@@ -135,7 +135,7 @@ def classification(_):
 
     figures = {}
     for model in OURS:
-        pipeline = Pipeline(PipelineConfig(model=model, hands=False, faces_per_image=0))
+        pipeline = Pipeline(PipelineConfig(model=model, hands=False, faces_per_image=0, emotion_pause=0.0))
         settings = ort.SessionOptions()
         settings.intra_op_num_threads = PipelineConfig.threads
         bare = ort.InferenceSession(str(find_model(model)), settings, providers=["CPUExecutionProvider"])
@@ -151,11 +151,11 @@ def classification(_):
             pipeline.config = PipelineConfig(hands=False)
             for number in range(ROUNDS, 2 * ROUNDS):
                 cadence.append(pipeline.perceive(image, number / 30).timings["classify"])
-            pipeline.config = PipelineConfig(hands=False, faces_per_image=0)
-            medians = [float(np.median(each)) for each in (ours, theirs, cadence)]
+            pipeline.config = PipelineConfig(hands=False, faces_per_image=0, emotion_pause=0.0)
+            medians = [float(np.median(each)) for each in (ours, theirs)]
             figures[f"{model}, {count} faces"] = {
                 "found": len(seen.people), "ours ms": medians[0], "bare ms": medians[1],
-                "ratio": medians[0] / medians[1], "two per image ms": medians[2],
+                "ratio": medians[0] / medians[1], "by default ms": float(np.mean(cadence)),
             }  # fmt: skip
         pipeline.close()
     return figures
@@ -211,11 +211,11 @@ def classification_table(figures):
     """Ours beside the bare call."""
     lines = [
         "",
-        "| classification | classified: all, ms | bare ONNX Runtime, ms | ratio | with faces_per_image 2, ms |",
+        "| classification | classified: all, ms | bare ONNX Runtime, ms | ratio | by default, mean ms |",
     ]
     lines += ["| --- | --- | --- | --- | --- |"]
     for name, each in figures.items():
-        spans = f"{each['ours ms']:.2f} | {each['bare ms']:.2f} | {each['ratio']:.2f} | {each['two per image ms']:.2f}"
+        spans = f"{each['ours ms']:.2f} | {each['bare ms']:.2f} | {each['ratio']:.2f} | {each['by default ms']:.2f}"
         lines.append(f"| {name} | {spans} |")
     return "\n".join(lines)
 

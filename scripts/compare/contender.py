@@ -16,7 +16,11 @@ WARM, LEAST = 3, 5
 """Frames before time is taken, and how many it is taken of at least."""
 
 
-def ours(model, hands):
+ALL = {"face_pause": 0.0, "emotion_pause": 0.0, "faces_per_image": 0}
+"""Each image is looked at as if it were the first."""
+
+
+def ours(model, hands, **more):
     """This package's pipeline as a library: faces, emotions, ids, and hands where asked for."""
 
     def make():
@@ -24,7 +28,7 @@ def ours(model, hands):
         from emotion_ros.pipeline import Pipeline
 
         threads = 1 if hands else 0  # hands have a thread of their own
-        pipeline = Pipeline(PipelineConfig(model=model, hands=hands, threads=threads))
+        pipeline = Pipeline(PipelineConfig(model=model, hands=hands, threads=threads, **more))
         number = iter(range(10**9))
 
         def look(image):
@@ -78,6 +82,7 @@ CONTENDERS = {
     "emotion_ros, float32, hands": ours("emotion_resnet18", True),
     "emotion_ros, int8": ours("emotion_resnet18_int8", False),
     "emotion_ros, int8, hands": ours("emotion_resnet18_int8", True),
+    "emotion_ros, int8, all of each image": ours("emotion_resnet18_int8", False, **ALL),
     "fer 25.10.3, Haar, TFLite": fer(),
     "fer 25.10.3, Haar, Keras": fer(use_tflite=False),
     "fer 22.4.0, MTCNN, Keras": fer(mtcnn=True),
