@@ -88,6 +88,9 @@ def test_a_face_that_left_its_place_is_looked_for_everywhere(searching, portrait
     assert found.box == face.box
     assert len(detector.detect(portrait, 0.5, 24, [face.box, elsewhere])) == 1
     assert detector.detect(np.zeros_like(portrait), 0.5, 24, [face.box]) == []
+    outside = Box(2000, 100, 100, 100)
+    assert [each.box for each in detector.detect(portrait, 0.5, 24, [outside])] == [face.box]
+    assert [each.box for each in detector.detect(portrait, 0.5, 24, [face.box, outside])] == [face.box]
 
 
 def test_a_face_that_a_part_cuts_is_left_to_the_next_search(searching, portrait):
@@ -111,6 +114,7 @@ def test_parts_meet_nowhere_and_are_given_up_where_the_whole_is_as_good():
     assert near.shrink == 1.0  # of two faces the smaller says how closely to look
     assert parts([Box(0, 0, 200, 200)], whole)[0].shrink == 3.0
     assert parts([Box(0, 0, 60, 60), Box(200, 0, 60, 60)], Part(0, 0, 300, 90, 1.0)) == []
+    assert parts([Box(100, 100, 40, 50), Box(700, 100, 40, 50)], whole) == []
     corner = parts([Box(0, 0, 60, 60)], whole)[0]
     rows = np.array([[0, 0, 60, 60], [50, 10, 40, 40]], np.float32)
     assert corner.holds(rows, 640, 480).tolist() == [True, False]

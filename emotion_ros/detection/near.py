@@ -81,9 +81,12 @@ def parts(boxes: Sequence[Box], whole: Part) -> list[Part]:
         whole: all of the image.
 
     Returns:
-        None of them where the whole image is as good.
+        None of them where the whole image is as good, or where a box is outside: a camera may change its size.
     """
     found: list[Part] = []
+    inside = [box.clipped(whole.right, whole.bottom) for box in boxes]
+    if any(min(box.width, box.height) < 1 for box in inside):
+        return found
     for box in boxes:
         new = _around(box, whole)
         while meeting := [each for each in found if each.meets(new)]:
