@@ -91,7 +91,7 @@ CONTENDERS = {
 
 
 def measure(look, frames, seconds):
-    """Frames per second, milliseconds per stage, CPU and faces found, over as many frames as that takes."""
+    """Frames per second, mean milliseconds per stage, CPU and faces found, over as many frames as that takes."""
     for image in frames[:WARM]:
         look(image)
     spans, stages, found = [], [], 0
@@ -106,7 +106,7 @@ def measure(look, frames, seconds):
         "frames/s": len(spans) / (time.perf_counter() - begin),
         "ms": statistics.median(spans),
         "stages": {
-            name: statistics.median(each[name] for each in stages if name in each) for name in sorted({*stages[-1]})
+            name: statistics.fmean(each.get(name, 0.0) for each in stages) for name in sorted({*stages[-1]})
         },
         "cpu ms": 1000 * (time.process_time() - before) / len(spans),
         "faces": found / len(spans),
