@@ -105,9 +105,7 @@ def measure(look, frames, seconds):
     return {
         "frames/s": len(spans) / (time.perf_counter() - begin),
         "ms": statistics.median(spans),
-        "stages": {
-            name: statistics.fmean(each.get(name, 0.0) for each in stages) for name in sorted({*stages[-1]})
-        },
+        "stages": {name: statistics.fmean(each.get(name, 0.0) for each in stages) for name in sorted({*stages[-1]})},
         "cpu ms": 1000 * (time.process_time() - before) / len(spans),
         "faces": found / len(spans),
     }
