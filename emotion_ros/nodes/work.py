@@ -71,6 +71,8 @@ class Work:
         self._thread = threading.Thread(target=self._run, args=(self._newest,), name="pipeline", daemon=True)
         self._thread.start()
         self.listen()
+        if not self.taken:
+            self._node.get_logger().info("ready; images are taken as soon as somebody subscribes (see lazy)")
 
     def listen(self) -> None:
         """Take images of the cameras that somebody wants to know of, and of no others; to be called again and again."""
