@@ -170,14 +170,12 @@ class Pipeline:
         return memory
 
     def _find_faces(self, loaded: _Loaded, scenes: Sequence[Scene]) -> None:
+        config, least = self.config, (self.config.face_confidence, self.config.min_face_size)
         whole = loaded.judge.classifier.contract.region == "frame"  # judged as a whole, whoever is in it
         for scene in scenes:
-            image, config = scene.shot.image, self.config
-            if whole:
-                scene.show_faces([_whole(image)])
-                continue
-            near = scene.near(config.face_pause)
-            scene.show_faces(loaded.faces.detect(image, config.face_confidence, config.min_face_size, near))
+            image = scene.shot.image
+            found = loaded.faces.detect(image, *least, scene.near(config.face_pause)) if not whole else [_whole(image)]
+            scene.show_faces(found)
 
     def _expects_hands(self, scene: Scene) -> bool:
         """Whether hands are looked for before it is known that there is a face: where there was one of late."""

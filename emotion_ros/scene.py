@@ -83,7 +83,8 @@ class Scene:
     judged: dict[str, NDArray[np.float32]] = field(default_factory=dict)
 
     def near(self, pause: float) -> Sequence[Box]:
-        """Where faces were in the image before; nowhere in particular ``pause`` seconds after the last search."""
+        """Where faces were in the image before; nowhere in particular where all of this image is to be searched, which
+        is remembered: ``pause`` seconds after the last such search."""
         if 0 < self.shot.stamp - self.memory.searched < pause and self.memory.boxes:
             return self.memory.boxes
         self.memory.searched = self.shot.stamp

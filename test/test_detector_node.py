@@ -420,6 +420,33 @@ def test_transition_that_goes_wrong_leads_back_to_unconfigured_and_says_why(monk
         rclpy.try_shutdown()
 
 
+def test_subscription_that_cannot_be_made_is_told_of_and_tried_again(monkeypatch):
+    from emotion_ros.nodes import detector
+    from emotion_ros.nodes.camera import Camera
+
+    def fail(*_):
+        raise RuntimeError("no more subscriptions")
+
+    rclpy.init(args=["--ros-args", "-r", "__ns:=/apart"])
+    node = detector.Detector()
+    try:
+        node.start()
+        with monkeypatch.context() as broken:
+            broken.setattr(Camera, "heard", True)
+            with monkeypatch.context() as worse:
+                worse.setattr(Camera, "open", fail)
+                node._listen()
+                assert (node._health.failed, node._health.last_error) == (1, "no more subscriptions")
+                assert node._work.running
+                assert node._work.taken == []
+            node._listen()
+            assert node._work.taken == ["image_raw"]
+    finally:
+        node.stop()
+        node.destroy_node()
+        rclpy.try_shutdown()
+
+
 def test_lifecycle_goes_round(listener, camera, start, portrait):
     start("detector", hands=False, autostart=False)
     heard = listener.hear(EmotionArray, "emotions")

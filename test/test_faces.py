@@ -158,6 +158,19 @@ def test_exported_detector_takes_images_of_any_size(model):
     detector.close()
 
 
+def test_network_sees_the_same_when_its_weights_are_divided_instead_of_pixels():
+    torch = pytest.importorskip("torch")
+    from emotion_ros.training.faces.network import FaceNetwork
+
+    torch.manual_seed(0)
+    network, pixels = FaceNetwork().eval(), torch.rand(1, 3, 64, 96) * 255
+    with torch.no_grad():
+        before = network(pixels)
+        for _ in range(2):  # once and for good
+            network.absorb_division()
+            torch.testing.assert_close(network(pixels), before)
+
+
 def test_files_that_are_no_face_detector_are_refused(model, tmp_path):
     for path in (default_model(), tmp_path / "bad.onnx", tmp_path / "none.onnx"):
         if path.stem == "bad":

@@ -18,7 +18,7 @@ from emotion_ros.config import DetectorConfig, PipelineConfig
 from emotion_ros.errors import EmotionRosError
 from emotion_ros.nodes.camera import check_topics
 from emotion_ros.nodes.health import Health
-from emotion_ros.nodes.main import spin_node
+from emotion_ros.nodes.main import spin_node, until_shutdown
 from emotion_ros.nodes.memory import give_back_memory
 from emotion_ros.nodes.parameters import changed, declare
 from emotion_ros.nodes.work import Work
@@ -83,7 +83,7 @@ class Detector(LifecycleNode):
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Free the models."""
-        self._free()
+        self.stop()
         return TransitionCallbackReturn.SUCCESS
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -104,7 +104,14 @@ class Detector(LifecycleNode):
 
     def stop(self) -> None:
         """End the work and free everything; also called once before the node is destroyed."""
-        self._free()
+        if self._work is not None:
+            self._work.close()
+            self._work = None
+        if self._pipeline is not None:
+            self._pipeline.close()
+            self._pipeline = None
+            give_back_memory()
+        self._state = "unconfigured"
 
     @contextmanager
     def _telling(self, doing: str) -> Iterator[None]:
@@ -123,18 +130,13 @@ class Detector(LifecycleNode):
         return self._work
 
     def _listen(self) -> None:
-        if self._work is not None:
-            self._work.listen()
-
-    def _free(self) -> None:
-        if self._work is not None:
-            self._work.close()
-            self._work = None
-        if self._pipeline is not None:
-            self._pipeline.close()
-            self._pipeline = None
-            give_back_memory()
-        self._state = "unconfigured"
+        if self._work is None:
+            return
+        try:
+            with until_shutdown():
+                self._work.listen()
+        except Exception as error:  # a subscription that cannot be made now is tried again soon: the node lives on
+            self._work.fail(error)
 
     def _announce(self) -> None:
         """Tell which model runs, in the log and to whoever asks for its labels."""

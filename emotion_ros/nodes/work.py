@@ -88,6 +88,12 @@ class Work:
             elif camera.open_now and not wanted:
                 camera.shut()
 
+    def fail(self, error: Exception) -> None:
+        """Tell of what went wrong with an image, or on the way to one, in the log and in diagnostics."""
+        self._health.failure(str(error))
+        text = str(error) if isinstance(error, EmotionRosError) else "".join(traceback.format_exception(error))
+        self._node.get_logger().error(text, throttle_duration_sec=LOG_EVERY)
+
     def end(self) -> None:
         """Take no more images."""
         for camera in self.cameras.values():
@@ -119,7 +125,7 @@ class Work:
                 with until_shutdown():
                     self._process(messages)
             except Exception as error:  # whatever a frame brings costs that frame, never the node
-                self._fail(error)
+                self.fail(error)
 
     def _process(self, messages: Mapping[str, Any]) -> None:
         """The newest image of each camera, their faces classified together."""
@@ -131,7 +137,7 @@ class Work:
             try:
                 shots.append(self.cameras[topic].shot(message))
             except EmotionRosError as error:
-                self._fail(error)
+                self.fail(error)
         if not shots:
             return
         for shot, perception in zip(shots, self._pipeline.perceive_all(shots), strict=True):
@@ -143,11 +149,6 @@ class Work:
                 self._humans.publish(shot.camera, shot.image, perception, header, memory)
             now = self._node.get_clock().now().nanoseconds * 1e-9
             self._health.done(shot.camera, perception, now - shot.stamp)
-
-    def _fail(self, error: Exception) -> None:
-        self._health.failure(str(error))
-        text = str(error) if isinstance(error, EmotionRosError) else "".join(traceback.format_exception(error))
-        self._node.get_logger().error(text, throttle_duration_sec=LOG_EVERY)
 
 
 def _humans(node: Node) -> Humans | None:

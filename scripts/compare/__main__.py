@@ -2,7 +2,7 @@
 
 compare PEERS OUT.json [--clip FILE_OR_FOLDER] [--data FER2013] [--seconds 1] [--minutes 10] [--only PART...]
 
-PEERS is the folder that `make compare` sets up. Parts: library, classification, floors, node, ros, accuracy.
+PEERS is the folder that `make compare` sets up. Parts: library, classification, floors, layers, node, ros, accuracy.
 """
 
 import argparse
@@ -135,7 +135,8 @@ def classification(_):
 
     figures = {}
     for model in OURS:
-        pipeline = Pipeline(PipelineConfig(model=model, hands=False, faces_per_image=0, emotion_pause=0.0))
+        everything = PipelineConfig(model=model, hands=False, **contender.ALL)
+        pipeline = Pipeline(everything)
         settings = ort.SessionOptions()
         settings.intra_op_num_threads = PipelineConfig.threads
         bare = ort.InferenceSession(str(find_model(model)), settings, providers=["CPUExecutionProvider"])
@@ -151,7 +152,7 @@ def classification(_):
             pipeline.config = PipelineConfig(hands=False)
             for number in range(ROUNDS, 2 * ROUNDS):
                 cadence.append(pipeline.perceive(image, number / 30).timings["classify"])
-            pipeline.config = PipelineConfig(hands=False, faces_per_image=0, emotion_pause=0.0)
+            pipeline.config = everything
             medians = [float(np.median(each)) for each in (ours, theirs)]
             figures[f"{model}, {count} faces"] = {
                 "found": len(seen.people), "ours ms": medians[0], "bare ms": medians[1],
