@@ -40,6 +40,7 @@ $(VENV)/test.done: $(VENV)/run.done requirements/test.txt requirements/tinyml.tx
 # CMake refuses to export a package whose source folder holds what it builds against: it is built from links beside .venv.
 install/built: $(VENV)/run.done $(SOURCES)
 	@echo "Building messages and installing the package into install/ ..."
+	@rm -rf install/lib/python3.*/site-packages/emotion_ros  # modules that are gone must not stay importable
 	@mkdir -p build/src/emotion_ros && ln -sfn $(addprefix $(CURDIR)/,CMakeLists.txt package.xml LICENSE cmake config emotion_ros launch models msg srv scripts) build/src/emotion_ros/
 	@AMENT_PREFIX_PATH=$(CURDIR)/$(VENV) CMAKE_PREFIX_PATH=$(CURDIR)/$(VENV) LD_LIBRARY_PATH=$(CURDIR)/$(VENV)/lib PYTHONPATH= \
 	  PATH=$(BIN):$$PATH colcon --log-base build/log build --merge-install --base-paths build/src/emotion_ros interfaces/hri_msgs interfaces/vision_msgs \

@@ -3,7 +3,7 @@
 
 from launch_ros.actions import Node
 
-from emotion_ros.nodes.launching import describe
+from emotion_ros.nodes.launch_description import describe
 
 ARGUMENTS = {
     "out": (None, "folder of the data set; gets a folder per label"),

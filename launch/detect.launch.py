@@ -5,7 +5,7 @@ import posixpath
 from launch_ros.actions import Node
 
 from emotion_ros.nodes.graph import share
-from emotion_ros.nodes.launching import describe
+from emotion_ros.nodes.launch_description import describe
 
 ARGUMENTS = {
     "image": ("image_raw", "topic of the images"),

@@ -18,8 +18,8 @@ import numpy as np
 from serving import serving
 
 from emotion_ros.config import PipelineConfig
-from emotion_ros.pipeline import Pipeline
-from emotion_ros.sources import frames
+from emotion_ros.io.sources import frames
+from emotion_ros.perception.pipeline import Pipeline
 
 CLIENTS = (1, 4, 16, 64)
 SECONDS = 8.0

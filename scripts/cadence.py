@@ -5,7 +5,7 @@ them a test picture of that class: shown labels against the truth, for several n
 an image, and pauses between. Classifier and smoother are the robot's.
 
 search: a camera pans over each picture in a folder, at several speeds. Which faces are found, and what is seen in them,
-where all of every image is searched, and where that is done every face_pause seconds.
+where all of every image is searched, and where that is done every face_search_interval seconds.
 """
 
 import sys
@@ -15,13 +15,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from emotion_ros.catalog import default_model
-from emotion_ros.classification.classifier import EmotionClassifier
 from emotion_ros.config import PipelineConfig
-from emotion_ros.pipeline import Pipeline
-from emotion_ros.tracking import Smoother
-from emotion_ros.training.datasets import read_split
-from emotion_ros.training.evaluate import probabilities, view_of
+from emotion_ros.inference.catalog import default_model
+from emotion_ros.perception.emotion.classifier import EmotionClassifier
+from emotion_ros.perception.filtering import EmotionFilter
+from emotion_ros.perception.pipeline import Pipeline
+from emotion_ros.training.data.datasets import read_split
+from emotion_ros.training.evaluation.classifier_evaluation import probabilities, view_of
 
 RATE, SECONDS, CHANGE = 30.0, 120.0, 2.0
 TURNS = ((0, 0.0), (0, 0.05), (0, 0.1), (4, 0.0), (2, 0.0), (2, 0.05), (1, 0.0))
@@ -44,7 +44,7 @@ def classify(data, people="8"):
 
 def show(most, pause, ids, samples, found, labels):
     """Share of right labels, and median seconds until a new expression is first shown."""
-    rng, smoother, config = np.random.default_rng(0), Smoother(), PipelineConfig()
+    rng, smoother, config = np.random.default_rng(0), EmotionFilter(), PipelineConfig()
     rows = {label: np.flatnonzero(samples.classes == samples.labels.index(label)) for label in CLASSES}
     wanted, since, right, delays = dict.fromkeys(ids, ""), dict.fromkeys(ids, 0.0), [], []
     waiting = set()
@@ -59,7 +59,7 @@ def show(most, pause, ids, samples, found, labels):
         due = smoother.due(ids, stamp, most, pause)
         for id in ids:
             shown = smoother.smooth(id, pictures[id], 1.0, stamp, config.smoothing) if id in due else smoother.shown(id)
-            label = smoother.label(id, labels, shown, config.confidence_floor, config.label_margin)
+            label = smoother.label(id, labels, shown, config.min_confidence, config.label_hysteresis)
             right.append(label == wanted[id])
             if label == wanted[id] and id in waiting:
                 waiting.discard(id)
@@ -70,8 +70,10 @@ def show(most, pause, ids, samples, found, labels):
 def search(folder):
     """A line for each speed."""
     images = [image for file in sorted(Path(folder).iterdir()) if (image := cv2.imread(str(file))) is not None]
-    pauses = 0.0, PipelineConfig.face_pause
-    robots = [Pipeline(PipelineConfig(hands=False, face_pause=each, emotion_pause=0.0)) for each in pauses]
+    pauses = 0.0, PipelineConfig.face_search_interval
+    robots = [
+        Pipeline(PipelineConfig(hands=False, face_search_interval=each, classification_interval=0.0)) for each in pauses
+    ]
     for speed in SPEEDS:
         tally = Counter()
         for image in images:

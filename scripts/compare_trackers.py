@@ -12,7 +12,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "test"))
 import moving_faces
 import numpy as np
 
-from emotion_ros.tracking import Tracker
+from emotion_ros.perception.tracking import Tracker
 
 
 def ours(instants):

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from mkdocs.structure.files import File
 
-from emotion_ros.cli import _parser
+from emotion_ros.cli import build_parser
 from emotion_ros.config import NODES, CaptureConfig, ServeConfig
-from emotion_ros.options import options
+from emotion_ros.config.options import options
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -67,7 +67,7 @@ def parameters():
 
 def command_line():
     """Every command with its options."""
-    (commands,) = (each for each in _parser()._actions if isinstance(each, argparse._SubParsersAction))
+    (commands,) = (each for each in build_parser()._actions if isinstance(each, argparse._SubParsersAction))
     parts = ["# Command line\n\n`emotion-ros COMMAND …`; wrong use ends with 2, a failure with 1, Ctrl-C with 130.\n"]
     for name, parser in commands.choices.items():
         parts.append(f"## {name}\n\n{_cell(parser.description)}.\n\n| | |\n| --- | --- |")
@@ -80,7 +80,7 @@ def command_line():
 def http():
     """What the service's own description says."""
     from emotion_ros.serving.app import create_app
-    from emotion_ros.serving.engine import Engine
+    from emotion_ros.serving.batching import Engine
     from emotion_ros.serving.metrics import Metrics
 
     config = ServeConfig()

@@ -16,9 +16,9 @@ from hri_msgs.msg import IdsList
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
+from emotion_ros.io.sources import frames
 from emotion_ros.nodes.graph import Process, end, environment
-from emotion_ros.nodes.images import to_message
-from emotion_ros.sources import frames
+from emotion_ros.nodes.image_conversion import to_message
 
 RATE, EVERY = 15.0, 10.0
 PRESENT, AWAY = 20.0, 5.0

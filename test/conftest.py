@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import rclpy
 
-from emotion_ros.catalog import default_model
-from emotion_ros.classification.classifier import EmotionClassifier
+from emotion_ros.inference.catalog import default_model
+from emotion_ros.io.sources import frames
 from emotion_ros.nodes.graph import Process, environment
-from emotion_ros.sources import frames
+from emotion_ros.perception.emotion.classifier import EmotionClassifier
 
 sys.path.insert(0, str(Path(__file__).parent))  # for the modules that tests share
 
@@ -157,7 +157,7 @@ def small():
 @pytest.fixture(scope="session")
 def trained(data, small, tmp_path_factory):
     """The folder of a finished training."""
-    from emotion_ros.training.train import train
+    from emotion_ros.training.classifier.classifier_training import train
 
     folder = tmp_path_factory.mktemp("model")
     train(data, folder, small)

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import skimage.data
 
-from emotion_ros.detection import FACE_DETECTORS, FaceSettings
+from emotion_ros.perception.detection import FACE_DETECTORS, FaceSettings
 from emotion_ros.types import Box, Image
 
 RATE, SECONDS = 15.0, 16.0

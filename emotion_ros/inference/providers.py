@@ -28,7 +28,7 @@ INT8_INSTRUCTIONS = {"avx512_vnni", "avx_vnni"}
 """Linux's names of VNNI, with which int8 takes a quarter of float32's time (docs/performance.md)."""
 
 
-def int8_pays(provider: str, available: Sequence[str], processor: Path = Path("/proc/cpuinfo")) -> bool:
+def prefers_int8(provider: str, available: Sequence[str], processor: Path = Path("/proc/cpuinfo")) -> bool:
     """Whether an int8 model will run on a CPU whose instructions make it faster than float32.
 
     Args:

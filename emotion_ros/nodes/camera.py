@@ -13,17 +13,17 @@ from std_msgs.msg import Header
 from vision_msgs.msg import Detection2DArray, LabelInfo, VisionInfo
 
 from emotion_ros.config import DetectorConfig
-from emotion_ros.drawing import draw
-from emotion_ros.encodings import decode
 from emotion_ros.errors import ConfigError
-from emotion_ros.geometry import Lens
-from emotion_ros.messages import seconds
+from emotion_ros.io.drawing import draw
+from emotion_ros.io.emotion_messages import seconds
+from emotion_ros.io.encodings import decode
+from emotion_ros.io.topic_names import topic_prefix
 from emotion_ros.msg import EmotionArray
-from emotion_ros.nodes.images import to_bgr, to_jpeg, to_message
-from emotion_ros.nodes.messages import to_detections, to_emotion_array, to_label_info, to_vision_info
+from emotion_ros.nodes.image_conversion import to_bgr, to_jpeg, to_message
+from emotion_ros.nodes.message_conversion import to_detections, to_emotion_array, to_label_info, to_vision_info
 from emotion_ros.nodes.qos import LATCHED, PUBLISH, image_subscription
-from emotion_ros.scene import Shot
-from emotion_ros.sources import place_of
+from emotion_ros.perception.geometry import CameraIntrinsics
+from emotion_ros.perception.state import Frame
 from emotion_ros.types import Image, Perception
 
 
@@ -63,7 +63,7 @@ class Camera:
         self._subscriptions: list[Any] = []
         self._info: CameraInfo | None = None
         self._passed_on: Any = None
-        self._place = place = place_of(topic, alone)
+        self._place = place = topic_prefix(topic, alone)
         make = node.create_publisher
         self._emotions = make(EmotionArray, f"{place}emotions", PUBLISH)
         self._detections = make(Detection2DArray, f"{place}detections", PUBLISH)
@@ -110,21 +110,21 @@ class Camera:
         return f"{name} ({count} publisher{'s' * (count != 1)})"
 
     @property
-    def lens(self) -> Lens | None:
+    def lens(self) -> CameraIntrinsics | None:
         """What camera_info says of the lens; None before it came, or where it was not calibrated."""
         info = self._info
         if info is None or info.k[0] <= 0 or info.k[4] <= 0:
             return None
-        return Lens(info.k[0], info.k[4], info.k[2], info.k[5], info.width, info.height)
+        return CameraIntrinsics(info.k[0], info.k[4], info.k[2], info.k[5], info.width, info.height)
 
-    def shot(self, message: Any) -> Shot:
+    def shot(self, message: Any) -> Frame:
         """The image of a message, with when and through which lens it was taken.
 
         Raises:
             ImageError: it is none.
         """
         image = decode(message) if isinstance(message, CompressedImage) else to_bgr(message)
-        return Shot(image, seconds(message.header), self.topic, self.lens)
+        return Frame(image, seconds(message.header), self.topic, self.lens)
 
     def _on_info(self, message: CameraInfo) -> None:
         self._info = message
@@ -140,7 +140,7 @@ class Camera:
         ):
             self._node.destroy_publisher(publisher)
 
-    def say_labels(self, model: str, labels: tuple[str, ...], floor: float) -> None:
+    def publish_label_info(self, model: str, labels: tuple[str, ...], floor: float) -> None:
         """Publish the classes and the model for whoever comes later, too."""
         header = Header()
         header.stamp = self._node.get_clock().now().to_msg()

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from ament_index_python.packages import get_package_prefix, get_package_share_directory
 
-from emotion_ros.options import as_yaml
-from emotion_ros.sources import check_source
+from emotion_ros.config.options import as_yaml
+from emotion_ros.io.sources import check_source
 
 END_WITHIN = 1.5
 """Seconds processes have to end after an interruption, before they are killed."""

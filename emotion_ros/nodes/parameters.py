@@ -10,8 +10,8 @@ from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescri
 from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
 from rclpy.node import Node
 
+from emotion_ros.config.options import Option, build, options
 from emotion_ros.errors import ConfigError
-from emotion_ros.options import Option, build, options
 
 C = TypeVar("C")
 

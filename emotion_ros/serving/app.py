@@ -19,14 +19,23 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
 from emotion_ros import __version__
-from emotion_ros.catalog import catalog
 from emotion_ros.config import ServeConfig
-from emotion_ros.drawing import draw
+from emotion_ros.inference.catalog import catalog
+from emotion_ros.io.drawing import draw
 from emotion_ros.serving import schemas
-from emotion_ros.serving.engine import PER_IMAGE, Answers, BusyError
-from emotion_ros.serving.guard import Guard
+from emotion_ros.serving.authentication import Authenticator
+from emotion_ros.serving.batching import PER_IMAGE, BusyError, InferenceBackend
 from emotion_ros.serving.metrics import Measured, Metrics
-from emotion_ros.serving.uploads import FIELD, FORMATS, MULTIPART, Limits, Room, Upload, decode, read_uploads
+from emotion_ros.serving.uploads import (
+    FIELD,
+    FORMATS,
+    MULTIPART,
+    PixelBudget,
+    Upload,
+    UploadLimits,
+    decode,
+    read_uploads,
+)
 from emotion_ros.types import Image, Perception
 
 LOG = logging.getLogger("emotion_ros.serving")
@@ -68,7 +77,7 @@ BODY = {
 }
 
 
-def create_app(engine: Answers, config: ServeConfig, token: str, metrics: Metrics) -> FastAPI:
+def create_app(engine: InferenceBackend, config: ServeConfig, token: str, metrics: Metrics) -> FastAPI:
     """The HTTP API of a pipeline.
 
     Args:
@@ -77,7 +86,7 @@ def create_app(engine: Answers, config: ServeConfig, token: str, metrics: Metric
         token: that callers must send; empty: callers on this machine need none.
         metrics: are told of requests.
     """
-    guard = Depends(Guard(token))
+    guard = Depends(Authenticator(token))
     app = FastAPI(
         title="emotion_ros",
         version=__version__,
@@ -115,10 +124,10 @@ def add_answers(app: FastAPI) -> None:
 class _Service:
     """From a request to images, as far as there is room and time."""
 
-    def __init__(self, engine: Answers, config: ServeConfig) -> None:
+    def __init__(self, engine: InferenceBackend, config: ServeConfig) -> None:
         self.engine, self._config = engine, config
-        self._limits = Limits(config.max_body << 20, config.max_images, config.max_pixels * 10**6)
-        self._room = Room(ROOM * self._limits.pixels)
+        self._limits = UploadLimits(config.max_body << 20, config.max_images, config.max_pixels * 10**6)
+        self._room = PixelBudget(ROOM * self._limits.pixels)
         self._inside = 0
 
     @asynccontextmanager
@@ -168,7 +177,7 @@ def _busy(seconds: float) -> HTTPException:
     return HTTPException(429, f"too many requests wait; come back in {wait} s", {"Retry-After": wait})
 
 
-def add_detect(app: FastAPI, engine: Answers, config: ServeConfig, guard: Any) -> _Service:
+def add_detect(app: FastAPI, engine: InferenceBackend, config: ServeConfig, guard: Any) -> _Service:
     """``/v1/detect``, and what takes images in for it."""
     service = _Service(engine, config)
     said = {
@@ -219,7 +228,7 @@ def _add_classify(app: FastAPI, service: _Service, guard: Any) -> None:
         return JSONResponse({"model": service.engine.about().model, "results": results})
 
 
-def _add_status(app: FastAPI, engine: Answers, metrics: Metrics, guard: Any) -> None:
+def _add_status(app: FastAPI, engine: InferenceBackend, metrics: Metrics, guard: Any) -> None:
     refusals: dict[int | str, dict[str, Any]] = {code: PROBLEMS[code] for code in (401, 403)}
 
     @app.get("/v1/models", dependencies=[guard], response_model=schemas.ModelsOut, responses=refusals)

@@ -10,10 +10,10 @@ from fastapi import FastAPI
 
 from emotion_ros.config import PipelineConfig, ServeConfig
 from emotion_ros.errors import ConfigError
-from emotion_ros.pipeline import Pipeline
+from emotion_ros.perception.pipeline import Pipeline
 from emotion_ros.serving.app import create_app
-from emotion_ros.serving.engine import Answers, Engine
-from emotion_ros.serving.guard import read_token
+from emotion_ros.serving.authentication import read_token
+from emotion_ros.serving.batching import BatchingQueue, InferenceBackend
 from emotion_ros.serving.metrics import Metrics
 
 PATIENCE = 10
@@ -46,13 +46,13 @@ def serve(config: ServeConfig, pipeline: PipelineConfig) -> int:
     return 0
 
 
-def _engine(config: ServeConfig, pipeline: PipelineConfig, metrics: Metrics) -> Answers:
+def _engine(config: ServeConfig, pipeline: PipelineConfig, metrics: Metrics) -> InferenceBackend:
     if config.engine == "ray":
-        from emotion_ros.serving.ray_engine import RayEngine
+        from emotion_ros.serving.ray_backend import RayBackend
 
-        return RayEngine(config, pipeline, metrics.ran)
+        return RayBackend(config, pipeline, metrics.ran)
     opened = Pipeline(pipeline)
-    return Engine(lambda: opened, config.batch, config.wait / 1000, config.queue, metrics.ran)
+    return BatchingQueue(lambda: opened, config.batch, config.wait / 1000, config.queue, metrics.ran)
 
 
 def make_server(app: FastAPI, patience: int = PATIENCE) -> uvicorn.Server:

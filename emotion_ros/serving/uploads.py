@@ -30,7 +30,7 @@ MULTIPART, FIELD = "multipart/form-data", "images"
 
 
 @dataclass(frozen=True)
-class Limits:
+class UploadLimits:
     """Bytes of a body, images in it, and pixels of an image, each at most."""
 
     body: int
@@ -47,7 +47,7 @@ class Upload:
     pixels: int
 
 
-class Room:
+class PixelBudget:
     """For so many pixels of decoded images at once, whoever waits; the memory that a server needs has an end."""
 
     def __init__(self, pixels: int) -> None:
@@ -68,7 +68,7 @@ class Room:
                 self._changed.notify_all()
 
 
-async def read_uploads(request: Request, limits: Limits) -> list[Upload]:
+async def read_uploads(request: Request, limits: UploadLimits) -> list[Upload]:
     """The images of a request: its body is one, or is ``multipart/form-data`` with a part ``images`` for each.
 
     Raises:
@@ -130,7 +130,7 @@ async def _body(request: Request, most: int) -> AsyncIterator[bytes]:
         raise HTTPException(413, f"expected a body of at most {most} bytes, got more", {"Connection": "close"})
 
 
-async def _parts(request: Request, limits: Limits) -> list[tuple[str, bytes]]:
+async def _parts(request: Request, limits: UploadLimits) -> list[tuple[str, bytes]]:
     parser = MultiPartParser(request.headers, _body(request, limits.body), max_files=limits.images, max_fields=0)  # type: ignore[arg-type]
     parser.spool_max_size = limits.body + 1  # in memory alone: no face reaches the disk
     try:

@@ -22,11 +22,11 @@ import node
 import numpy as np
 from sequence import COUNTS, SIZES, clip, sequence
 
-from emotion_ros.benchmark import CROWDS, crowd_image
-from emotion_ros.catalog import find_model
+from emotion_ros.cli.benchmark_pipeline import CROWDS, crowd_image
 from emotion_ros.config import PipelineConfig
-from emotion_ros.nodes import benchmark as ros
-from emotion_ros.pipeline import Pipeline
+from emotion_ros.inference.catalog import find_model
+from emotion_ros.nodes import graph_benchmark as ros
+from emotion_ros.perception.pipeline import Pipeline
 
 OURS = ("emotion_resnet18", "emotion_resnet18_int8")
 ROUNDS, ROUNDS_OF_ALL = 200, 3
@@ -174,8 +174,8 @@ def over_ros(asked):
 
 def accuracy(asked):
     """On FER2013's test split: ours as the robot runs it, and fer's classifiers on the same pictures."""
-    from emotion_ros.training.evaluate import evaluate
-    from emotion_ros.training.readers import pictures
+    from emotion_ros.training.data.readers import pictures
+    from emotion_ros.training.evaluation.classifier_evaluation import evaluate
 
     found = {f"emotion_ros, {model}": evaluate(find_model(model), asked.data, "test")["accuracy"] for model in OURS}
     named = list(pictures(asked.data, "test"))

@@ -16,7 +16,7 @@ WARM, LEAST = 3, 5
 """Frames before time is taken, and how many it is taken of at least."""
 
 
-ALL = {"face_pause": 0.0, "emotion_pause": 0.0, "faces_per_image": 0}
+ALL = {"face_search_interval": 0.0, "classification_interval": 0.0, "max_classifications_per_image": 0}
 """Each image is looked at as if it were the first."""
 
 
@@ -25,7 +25,7 @@ def ours(model, hands, **more):
 
     def make():
         from emotion_ros.config import PipelineConfig
-        from emotion_ros.pipeline import Pipeline
+        from emotion_ros.perception.pipeline import Pipeline
 
         threads = 1 if hands else 0  # hands have a thread of their own
         pipeline = Pipeline(PipelineConfig(model=model, hands=hands, threads=threads, **more))
@@ -42,7 +42,7 @@ def ours(model, hands, **more):
 
 def mediapipe():
     """Faces by MediaPipe, and nothing else."""
-    from emotion_ros.detection import FACE_DETECTORS, FaceSettings
+    from emotion_ros.perception.detection import FACE_DETECTORS, FaceSettings
 
     detector = FACE_DETECTORS["mediapipe"](FaceSettings())
     return lambda image: (len(detector.detect(image, 0.5, 24)), {})

@@ -8,18 +8,19 @@ import onnxruntime as ort
 from onnx import TensorProto, helper
 from std_msgs.msg import Header
 
-from emotion_ros.benchmark import crowd_image, median_ms
-from emotion_ros.classification.preprocess import region_crop, to_input
+from emotion_ros.cli.benchmark_networks import OPERATIONS, WEIGHTS
+from emotion_ros.cli.benchmark_pipeline import crowd_image
+from emotion_ros.inference.timing import median_ms
 from emotion_ros.config import PipelineConfig
-from emotion_ros.detection import HAND_DETECTORS
-from emotion_ros.devices import OPERATIONS, WEIGHTS
-from emotion_ros.drawing import draw
-from emotion_ros.nodes.images import to_bgr, to_jpeg, to_message
-from emotion_ros.nodes.memory import keep_freed_memory
-from emotion_ros.nodes.messages import to_emotion_array
-from emotion_ros.pipeline import Pipeline
-from emotion_ros.quality import quality
-from emotion_ros.tracking import Tracker
+from emotion_ros.io.drawing import draw
+from emotion_ros.nodes.heap import keep_freed_memory
+from emotion_ros.nodes.image_conversion import to_bgr, to_jpeg, to_message
+from emotion_ros.nodes.message_conversion import to_emotion_array
+from emotion_ros.perception.detection import HAND_DETECTORS
+from emotion_ros.perception.emotion.preprocess import region_crop, to_input
+from emotion_ros.perception.pipeline import Pipeline
+from emotion_ros.perception.quality import quality
+from emotion_ros.perception.tracking import Tracker
 
 SIDE = 1024
 FACE_OPERATIONS, FACE_WEIGHTS = 2 * 165.4e6, 0.28e6

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import onnxruntime as ort
 
-from emotion_ros.catalog import default_face_model, find_model
+from emotion_ros.inference.catalog import default_face_model, find_model
 
 RUNS, SHOWN = 50, 6
 

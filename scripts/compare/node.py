@@ -13,7 +13,7 @@ from emotion_ros.msg import EmotionArray
 from rclpy.executors import SingleThreadedExecutor
 
 from emotion_ros.nodes.graph import Process, end, environment
-from emotion_ros.nodes.image_source import WAIT_FOR_SUBSCRIBER
+from emotion_ros.nodes.image_source_node import WAIT_FOR_SUBSCRIBER
 
 DOMAIN = "96"
 SETTLE, SECONDS = 4.0, 10.0
@@ -102,7 +102,7 @@ def measure():
             ("one person", sample, {}),
             ("one person, no hands", sample, {"hands": False}),
             ("nobody in view", empty, {}),
-            ("nobody in view, all images looked at", empty, {"empty_rate": 0.0}),
+            ("nobody in view, all images looked at", empty, {"idle_rate": 0.0}),
             ("nobody subscribes", sample, {"heard": False}),
             ("three cameras, one person each", sample, {"cameras": 3}),
             ("three cameras, one person each, no hands", sample, {"cameras": 3, "hands": False}),

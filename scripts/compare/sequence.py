@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import skimage.data
 
-from emotion_ros.benchmark import CROWDS
+from emotion_ros.cli.benchmark_pipeline import CROWDS
 
 COUNTS = (0, *CROWDS)
 SIZES = ((640, 480), (1280, 720))
@@ -43,7 +43,7 @@ def paste(image, head, index, number, place, columns):
 
 def clip(source, size=(640, 480)):
     """The first frames of what the user named, all in one size."""
-    from emotion_ros.sources import frames
+    from emotion_ros.io.sources import frames
 
     images = (cv2.resize(each.image, size) for each in frames(source) if each.image is not None)
     return np.stack([image for image, _ in zip(images, range(60), strict=False)])

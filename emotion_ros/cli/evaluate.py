@@ -1,0 +1,56 @@
+"""``emotion-ros evaluate``: measures a model on labelled pictures."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from emotion_ros.cli.arguments import add_crop_argument
+from emotion_ros.inference.catalog import find_model
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
+    parser.add_argument(
+        "model",
+        help="ONNX or TFLite file, or a name of the catalog; or face detectors, as emotion_faces,mediapipe,yunet=FILE",
+    )
+    parser.add_argument("data", type=Path, metavar="DATA", help="for face detectors photos.zip and CSV, or YOLO labels")
+    parser.add_argument("--backgrounds", default="", help="pictures without people, for scenes (face detectors)")
+    parser.add_argument(
+        "--confidence", type=float, default=0.5, help="minimum confidence of a face (face detectors; 0.5)"
+    )
+    parser.add_argument("--split", default="val", choices=("train", "val", "test"))
+    parser.add_argument("--groups", type=Path, help="CSV with a column file and one per kind of group")
+    parser.add_argument("--labels", type=Path, help="labels.txt of a model without metadata")
+    parser.add_argument("--out", type=Path, help="folder for the report: Markdown, JSON, pictures")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    add_crop_argument(parser)
+
+
+def run(parsed: argparse.Namespace) -> int:
+    """Run the command and return its exit code."""
+    from emotion_ros.perception.detection import FACE_DETECTORS
+
+    if parsed.model.split(",")[0].partition("=")[0] in FACE_DETECTORS:
+        return _evaluate_faces(parsed)
+    from emotion_ros.training.evaluation.classifier_evaluation import evaluate
+    from emotion_ros.training.evaluation.evaluation_report import markdown, write_report
+
+    figures = evaluate(find_model(parsed.model), parsed.data, parsed.split, parsed.groups, parsed.crop, parsed.labels)
+    if parsed.out:
+        write_report(figures, parsed.out)
+    print(json.dumps(figures) if parsed.json else markdown(figures, pictures=parsed.out is not None))
+    return 0
+
+
+def _evaluate_faces(parsed: argparse.Namespace) -> int:
+    from emotion_ros.training.detector.detector_comparison import compare, table
+
+    figures = compare(parsed.model.split(","), parsed.data, parsed.backgrounds, parsed.confidence)
+    if parsed.out:
+        parsed.out.mkdir(parents=True, exist_ok=True)
+        (parsed.out / "faces.json").write_text(json.dumps(figures, indent=2))
+    print(json.dumps(figures) if parsed.json else table(figures))
+    return 0

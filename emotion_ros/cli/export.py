@@ -1,0 +1,41 @@
+"""``emotion-ros export``: writes a checkpoint as a model file."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from emotion_ros.errors import ConfigError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
+    parser.add_argument("checkpoint", type=Path)
+    parser.add_argument("output", type=Path)
+    parser.add_argument(
+        "--format", default="onnx", choices=("onnx", "tflite", "c", "edge-impulse"), help="(default: onnx)"
+    )
+    parser.add_argument(
+        "--calibrate", type=Path, metavar="DATA", help="the training data: sets temperature and int8 ranges"
+    )
+    parser.add_argument("--margin", type=float, help="crop margin, as found by measure-crop")
+    parser.add_argument("--shift", type=float, help="crop shift, as found by measure-crop")
+    parser.add_argument("--data", help="description of the training data, for the metadata")
+    parser.add_argument("--licence", help="licence of the model, for the metadata")
+
+
+def run(parsed: argparse.Namespace) -> int:
+    """Run the command and return its exit code."""
+    from emotion_ros.training.detector.detector_export import export_detector, is_detector
+    from emotion_ros.training.export.formats import export_as
+
+    given = {name: getattr(parsed, name) for name in ("margin", "shift", "data", "licence")}
+    about = {name: value for name, value in given.items() if value is not None}
+    if is_detector(parsed.checkpoint):
+        if parsed.format != "onnx":
+            raise ConfigError(f"export: a face detector becomes onnx, not {parsed.format}")
+        print(json.dumps(export_detector(parsed.checkpoint, parsed.output, about, parsed.calibrate)))
+        return 0
+    print(export_as(parsed.format, parsed.checkpoint, parsed.output, about, parsed.calibrate))
+    return 0

@@ -1,0 +1,26 @@
+"""``emotion-ros serve``: the perception pipeline over HTTP."""
+
+from __future__ import annotations
+
+import argparse
+
+from emotion_ros.cli.arguments import add_options
+from emotion_ros.config import PipelineConfig, ServeConfig
+from emotion_ros.config.options import build
+from emotion_ros.errors import ConfigError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
+    add_options(parser, ServeConfig)
+    add_options(parser, PipelineConfig)
+
+
+def run(parsed: argparse.Namespace) -> int:
+    """Run the command and return its exit code."""
+    config, pipeline = build(ServeConfig, vars(parsed)), build(PipelineConfig, vars(parsed))
+    try:
+        from emotion_ros.serving.server import serve
+    except ModuleNotFoundError as error:
+        raise ConfigError(f"serve: {error.name} is not installed: pip install 'emotion_ros[serve]'") from error
+    return serve(config, pipeline)

@@ -1,0 +1,48 @@
+"""``emotion-ros train``: trains a classifier."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from emotion_ros.cli.arguments import add_options
+from emotion_ros.config import TrainConfig
+from emotion_ros.config.options import build
+
+if TYPE_CHECKING:
+    from emotion_ros.training.training_loop import Result
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
+    parser.add_argument("data", type=Path, metavar="DATA")
+    add_training_arguments(parser)
+    add_options(parser, TrainConfig)
+
+
+def run(parsed: argparse.Namespace) -> int:
+    """Run the command and return its exit code."""
+    from emotion_ros.training.classifier.classifier_training import train
+
+    result = train(parsed.data, parsed.model_dir, build(TrainConfig, vars(parsed)), parsed.resume)
+    then = f"{parsed.model_dir}/best.ckpt MODEL.onnx --calibrate {parsed.data}"
+    return report_result(result, "validation accuracy", then)
+
+
+def add_training_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that all trainings share."""
+    parser.add_argument("--model-dir", type=Path, required=True, help="folder for checkpoints and metrics")
+    parser.add_argument("--resume", action="store_true", help="continue from last.ckpt")
+
+
+def report_result(result: Result, figure: str, then: str) -> int:
+    """Print the score and the next command; returns the exit code."""
+    if result.interrupted:
+        again = "go on with the same command and --resume"
+        print(f"emotion-ros: stopped after {result.epochs} epochs; {again}", file=sys.stderr)
+        return 130
+    print(f"best {figure} {result.score:.4f}")
+    print(f"next: emotion-ros export {then}")
+    return 0

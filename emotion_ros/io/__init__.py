@@ -1,0 +1,1 @@
+"""Cameras, videos, folders, bags, encodings, drawing, and records of results. No ROS, no models."""

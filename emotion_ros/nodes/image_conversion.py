@@ -1,0 +1,52 @@
+"""Images as messages and back, by cv_bridge where it is installed."""
+
+from __future__ import annotations
+
+from array import array
+from typing import Any
+
+import cv2
+import numpy as np
+from sensor_msgs.msg import CompressedImage
+from sensor_msgs.msg import Image as ImageMessage
+from std_msgs.msg import Header
+
+from emotion_ros.io import encodings
+from emotion_ros.types import Image
+
+try:
+    from cv_bridge import CvBridge
+except ImportError:
+    CvBridge = None
+
+
+def to_bgr(message: ImageMessage) -> Image:
+    """The pixels of a message; see :func:`emotion_ros.io.encodings.to_bgr`."""
+    return encodings.to_bgr(message, _bridge if CvBridge is not None else None)
+
+
+def _bridge(message: Any) -> Image:
+    return CvBridge().imgmsg_to_cv2(message, "bgr8")  # type: ignore[no-any-return]
+
+
+def to_message(image: Image, header: Header) -> ImageMessage:
+    """An image as bgr8."""
+    message = ImageMessage(header=header, encoding="bgr8")
+    message.height, message.width = image.shape[:2]
+    message.step = message.width * 3
+    message.data = _bytes(image)
+    return message
+
+
+def to_jpeg(image: Image, header: Header, quality: int) -> CompressedImage:
+    """An image as JPEG of that quality (1…100)."""
+    message = CompressedImage(header=header, format="bgr8; jpeg compressed bgr8")
+    message.data = _bytes(cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1])
+    return message
+
+
+def _bytes(values: Any) -> array[int]:
+    """What rclpy takes without a look at each value, copied once."""
+    data = array("B")
+    data.frombytes(np.ascontiguousarray(values).data.cast("B"))
+    return data

@@ -1,0 +1,42 @@
+"""Valence and arousal of emotion labels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+CIRCUMPLEX: Mapping[str, tuple[float, float]] = {
+    "angry": (-0.51, 0.59),
+    "disgust": (-0.60, 0.35),
+    "fear": (-0.64, 0.60),
+    "happy": (0.81, 0.51),
+    "neutral": (0.0, 0.0),
+    "sad": (-0.63, -0.27),
+    "surprise": (0.40, 0.67),
+}
+"""Pleasure and arousal of emotion words, −1…1 (Russell and Mehrabian, "Evidence for a Three-Factor Theory of Emotions",
+1977); neutral is the origin by definition."""
+
+
+ALSO_CALLED = {
+    "anger": "angry",
+    "happiness": "happy",
+    "sadness": "sad",
+    "surprised": "surprise",
+    "disgusted": "disgust",
+}
+"""Other words for the same."""
+
+
+def valence_arousal(labels: Sequence[str], probabilities: NDArray[np.float32]) -> tuple[float, float]:
+    """Expected valence and arousal, −1…1 each, over the labels that have coordinates; NaN where none has."""
+    labels = [ALSO_CALLED.get(label, label) for label in labels]
+    known = [index for index, label in enumerate(labels) if label in CIRCUMPLEX]
+    weight = float(probabilities[known].sum()) if known else 0.0
+    if weight <= 0:
+        return float("nan"), float("nan")
+    points = np.array([CIRCUMPLEX[labels[index]] for index in known])
+    valence, arousal = (probabilities[known] @ points / weight).tolist()
+    return valence, arousal

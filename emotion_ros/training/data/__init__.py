@@ -1,0 +1,1 @@
+"""Labelled pictures: reading, splitting, cropping, corrupting."""

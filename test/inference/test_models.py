@@ -1,0 +1,149 @@
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from emotion_ros.errors import ModelError, ProviderError
+from emotion_ros.inference.providers import plan_providers, prefers_int8
+from emotion_ros.perception.emotion.classifier import EmotionClassifier
+from emotion_ros.perception.emotion.metadata import METADATA_KEY, ModelMetadata
+
+SHAPES = (1, 1, 48, 48), (2, 1, 48, 48), (16, 1, 48, 48)
+ALL = ["TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"]
+
+
+def write(path, contract, outputs=2, shape=("batch", 1, 8, 8), value=1.0):
+    """A tiny real model: the mean of the pixels, times one weight per output."""
+    weights = np.full((1, outputs), value, np.float32)
+    nodes = [
+        helper.make_node("ReduceMean", ["pixels"], ["mean"], axes=list(range(1, len(shape))), keepdims=0),
+        helper.make_node("Unsqueeze", ["mean", "one"], ["column"]),
+        helper.make_node("MatMul", ["column", "weights"], ["logits"]),
+    ]
+    constants = [
+        helper.make_tensor("weights", TensorProto.FLOAT, weights.shape, weights.ravel()),
+        helper.make_tensor("one", TensorProto.INT64, [1], [1]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "tiny",
+        [helper.make_tensor_value_info("pixels", TensorProto.FLOAT, shape)],
+        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", outputs])],
+        constants,
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    if contract:
+        helper.set_model_props(model, {METADATA_KEY: contract.to_json()})
+    onnx.save(model, str(path))
+    return path
+
+
+TINY = ModelMetadata(("no", "yes"), size=8)
+
+
+def test_model_without_a_flaw_loads(tmp_path):
+    classifier = EmotionClassifier(write(tmp_path / "tiny.onnx", TINY), "cpu")
+    crops = [np.zeros((5, 9, 3), np.uint8)] * 3
+    assert classifier.classify(crops) == pytest.approx(np.full((3, 2), 0.5))
+    assert classifier.classify([]).shape == (0, 2)
+    assert classifier.name.startswith("tiny@")
+
+
+def test_missing_file(tmp_path):
+    with pytest.raises(ModelError, match="cannot read it"):
+        EmotionClassifier(tmp_path / "none.onnx")
+
+
+def test_file_that_is_not_onnx(tmp_path):
+    path = tmp_path / "bad.onnx"
+    path.write_bytes(b"not a model")
+    with pytest.raises(ModelError, match="ONNX Runtime can load"):
+        EmotionClassifier(path)
+
+
+def test_wrong_input_rank(tmp_path):
+    with pytest.raises(ModelError, match="expected one input of batch"):
+        EmotionClassifier(write(tmp_path / "m.onnx", TINY, shape=("batch", 8)))
+
+
+def test_labels_that_do_not_match_the_outputs(tmp_path):
+    with pytest.raises(ModelError, match="one output per label"):
+        EmotionClassifier(write(tmp_path / "m.onnx", TINY, outputs=3))
+
+
+def test_size_that_contradicts_the_input(tmp_path):
+    with pytest.raises(ModelError, match="its contract says"):
+        EmotionClassifier(write(tmp_path / "m.onnx", ModelMetadata(("no", "yes"), size=9)))
+
+
+def test_outputs_that_are_not_numbers(tmp_path):
+    with pytest.raises(ModelError, match="NaN"):
+        EmotionClassifier(write(tmp_path / "m.onnx", TINY, value=float("nan")))
+
+
+def test_no_metadata_and_no_labels(tmp_path):
+    with pytest.raises(ModelError, match=r"labels\.txt"):
+        EmotionClassifier(write(tmp_path / "m.onnx", None))
+
+
+@pytest.mark.parametrize(
+    ("flags", "provider", "available", "pays"),
+    [
+        ("fpu avx512_vnni", "auto", ["CPUExecutionProvider"], True),
+        ("fpu avx_vnni", "cpu", ["CUDAExecutionProvider", "CPUExecutionProvider"], True),
+        ("fpu avx512_vnni", "auto", ["CUDAExecutionProvider", "CPUExecutionProvider"], False),
+        ("fpu avx512_vnni", "tensorrt", ["CPUExecutionProvider"], False),
+        ("fpu avx2", "auto", ["CPUExecutionProvider"], False),
+        (None, "auto", ["CPUExecutionProvider"], False),
+    ],
+)
+def test_int8_is_chosen_where_the_processor_is_made_for_it(flags, provider, available, pays, tmp_path):
+    processor = tmp_path / "cpuinfo"
+    if flags is not None:
+        processor.write_text(f"processor\t: 0\nflags\t\t: {flags}\n\nprocessor\t: 1\nflags\t\t: {flags}\n")
+    assert prefers_int8(provider, available, processor) is pays
+
+
+def test_jetson_inference_model_loads_with_its_labels(tmp_path):
+    (tmp_path / "labels.txt").write_text("dislike\nlike\n")
+    about = EmotionClassifier(write(tmp_path / "m.onnx", None, shape=(1, 3, 8, 8))).contract
+    assert (about.labels, about.region, about.color) == (("dislike", "like"), "frame", "rgb")
+
+
+@pytest.mark.parametrize(
+    "flaw", [{"labels": ("a", "a")}, {"region": "foot"}, {"mean": (1.0, 2.0)}, {"std": (0.0,)}, {"temperature": 0.0}]
+)
+def test_contract_that_contradicts_itself(flaw):
+    with pytest.raises(ModelError, match="expected"):
+        ModelMetadata(**{"labels": ("a", "b"), **flaw})
+
+
+def test_plan_takes_the_best_that_is_there_and_falls_back(tmp_path):
+    def names(wanted, available):
+        return [name for name, _ in plan_providers(wanted, available, tmp_path, "hash", "gpu", "pixels", SHAPES)]
+
+    assert names("auto", ALL) == ALL
+    assert names("auto", ALL[2:]) == ALL[2:]
+    assert names("cuda", ALL) == ALL[1:]
+    with pytest.raises(ProviderError, match="tensorrt"):
+        names("tensorrt", ALL[1:])
+
+
+def test_engines_of_another_model_or_device_are_never_met(tmp_path):
+    def folder(model, device):
+        plan = plan_providers("auto", ALL, tmp_path, model, device, "pixels", SHAPES)
+        return plan[0][1]["trt_engine_cache_path"]
+
+    assert len({folder("a", "x"), folder("b", "x"), folder("a", "y")}) == 3
+
+
+def test_profile_spans_one_to_sixteen_faces(tmp_path):
+    options = plan_providers("tensorrt", ALL, tmp_path, "a", "x", "pixels", SHAPES)[0][1]
+    assert options["trt_profile_min_shapes"] == "pixels:1x1x48x48"
+    assert options["trt_profile_max_shapes"] == "pixels:16x1x48x48"
+
+
+def test_shipped_model_explains_itself(classifier):
+    assert classifier.contract.labels == ("angry", "disgust", "fear", "happy", "neutral", "sad", "surprise")
+    assert classifier.contract.data
+    assert classifier.contract.licence

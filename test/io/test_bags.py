@@ -1,0 +1,158 @@
+"""Bags that are written as ros2 bag does, read, given emotions and reported on."""
+
+import csv
+import json
+
+import cv2
+import numpy as np
+import pytest
+from rosbags.highlevel import AnyReader
+from rosbags.rosbag2 import StoragePlugin, Writer
+from rosbags.typesys import Stores, get_typestore
+
+from emotion_ros.errors import SourceError
+from emotion_ros.io.bags import bag_frames, perceptions, types
+from emotion_ros.io.session_report import PersonTimeline, report, table
+
+FRAMES = 12
+
+
+@pytest.fixture
+def record(tmp_path, portrait):
+    """A function that writes a bag of a portrait as raw or compressed images, with another topic beside them."""
+    store = get_typestore(Stores.ROS2_HUMBLE)
+    kinds = store.types
+
+    def message(kind, index):
+        stamp = kinds["builtin_interfaces/msg/Time"](sec=100 + index // 10, nanosec=index % 10 * 100_000_000)
+        header = kinds["std_msgs/msg/Header"](stamp=stamp, frame_id="eye")
+        if kind.endswith("CompressedImage"):
+            return kinds[kind](header=header, format="jpeg", data=cv2.imencode(".jpg", portrait)[1].ravel())
+        height, width = portrait.shape[:2]
+        data = cv2.cvtColor(portrait, cv2.COLOR_BGR2RGB).ravel()
+        return kinds[kind](header, height, width, "rgb8", 0, 3 * width, data)
+
+    def write(topics, storage=StoragePlugin.MCAP, frames=FRAMES):
+        path = tmp_path / "session"
+        with Writer(path, version=8, storage_plugin=storage) as writer:
+            made = {topic: writer.add_connection(topic, kind, typestore=store) for topic, kind in topics.items()}
+            note = writer.add_connection("/note", "std_msgs/msg/String", typestore=store)
+            for index in range(frames):
+                for topic, kind in topics.items():
+                    writer.write(made[topic], index * 100_000_000, store.serialize_cdr(message(kind, index), kind))
+            text = kinds["std_msgs/msg/String"](data="kept")
+            writer.write(note, 5, store.serialize_cdr(text, "std_msgs/msg/String"))
+        return path
+
+    return write
+
+
+RAW, JPEG = "sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage"
+
+
+@pytest.mark.parametrize("storage", StoragePlugin)
+@pytest.mark.parametrize("topics", [{"/camera/image_raw": RAW}, {"/camera/image_raw/compressed": JPEG}])
+def test_images_of_a_bag_come_in_order_with_their_stamps(record, portrait, topics, storage):
+    frames = list(bag_frames(record(topics, storage)))
+    assert [frame.number for frame in frames] == list(range(FRAMES))
+    assert [frame.time for frame in frames] == pytest.approx([100 + index / 10 for index in range(FRAMES)])
+    assert {frame.source for frame in frames} == {"/camera/image_raw"}
+    assert np.abs(frames[3].image.astype(int) - portrait).mean() < 3
+
+
+def test_raw_images_are_taken_where_both_are_there(record, portrait):
+    frames = list(bag_frames(record({"/image_raw": RAW, "/image_raw/compressed": JPEG})))
+    assert len(frames) == FRAMES
+    assert np.array_equal(frames[0].image, portrait)
+
+
+@pytest.mark.parametrize(
+    ("topics", "added"),
+    [
+        ({"/camera/image_raw": RAW}, {"/emotions"}),
+        ({"/left/image_raw": RAW, "/right/image_raw/compressed": JPEG}, {"/left/emotions", "/right/emotions"}),
+    ],
+)
+def test_detect_writes_the_bag_with_emotions_added(record, command_line, tmp_path, topics, added):
+    bag = record(topics)
+    result = command_line("detect", bag, "--out", tmp_path / "out", "--no-hands", "--json")
+    assert result.returncode == 0, result.stderr
+    lines = [json.loads(line) for line in result.stdout.splitlines()]
+    assert len(lines) == FRAMES * len(topics)
+    with AnyReader([tmp_path / "out" / "session"], default_typestore=types()) as reader:
+        kinds = {each.topic: (each.msgtype, each.msgcount) for each in reader.connections}
+        assert {topic for topic, (kind, _) in kinds.items() if kind.endswith("EmotionArray")} == added
+        assert all(kinds[topic] == ("emotion_ros/msg/EmotionArray", FRAMES) for topic in added)
+        assert kinds["/note"][1] == 1
+        assert all(kinds[topic] == (kind, FRAMES) for topic, kind in topics.items())
+        emotions = [each for each in reader.connections if each.topic in added]
+        messages = [reader.deserialize(data, each.msgtype) for each, _, data in reader.messages(emotions)]
+    assert all(each.header.frame_id == "eye" for each in messages)
+    assert {person.label for each in messages for person in each.emotions} == {"happy"}
+    assert messages[0].labels[messages[0].emotions[0].probabilities.argmax()] == "happy"
+
+    again = command_line("detect", bag, "--out", tmp_path / "out", "--no-hands")
+    assert again.returncode == 1
+    assert "there already" in again.stderr
+
+
+def test_report_of_a_bag_tells_who_was_there_and_how(record, command_line, tmp_path):
+    bag = record({"/image_raw": RAW}, frames=30)
+    assert command_line("detect", bag, "--out", tmp_path, "--no-hands").returncode == 1  # it would be the bag itself
+    assert command_line("detect", bag, "--out", tmp_path / "out", "--no-hands").returncode == 0
+    assert len(list(perceptions(tmp_path / "out" / "session"))) == 30
+    result = command_line("report", tmp_path / "out" / "session", "--out", tmp_path / "report")
+    assert result.returncode == 0, result.stderr
+    (row,) = csv.DictReader((tmp_path / "report" / "people.csv").open())
+    assert float(row["happy"]) > 0.9
+    assert float(row["seen s"]) == pytest.approx(3.0, abs=0.2)
+    assert row["id"] in result.stdout
+    picture = cv2.imread(str(tmp_path / "report" / "timeline.png"))
+    assert (picture == (40, 200, 250)).all(-1).mean() > 0.1  # the colour of happy
+
+
+def test_report_reads_what_the_recorder_writes(tmp_path):
+    path = tmp_path / "emotions.jsonl"
+    people = [{"id": "abcde", "label": "happy", "valence": 0.8}]
+    lines = [{"time": 50 + step / 10, "people": people if step < 20 else []} for step in range(40)]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    (person,) = report(path, tmp_path / "out")
+    (row,) = table([person])
+    assert (row["id"], row["from s"], row["happy"], row["valence"]) == ("abcde", 0.0, 1.0, 0.8)
+    assert row["seen s"] == pytest.approx(2.0)
+
+
+def test_time_in_which_a_person_was_away_does_not_count():
+    person = PersonTimeline("abcde", [0.0, 0.1, 0.2, 30.0, 30.1], ["happy", "happy", "sad", "sad", "sad"])
+    assert sum(person.steps) == pytest.approx(0.5)
+    assert person.seconds()["sad"] == pytest.approx(0.3)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("emotions.jsonl", "", "nobody"),
+        ("emotions.jsonl", '{"time": 1}\n', "line 1"),
+        ("emotions.jsonl", "smile\n", "line 1"),
+        ("broken.mcap", "no bag", "bag"),
+        ("broken.db3", "no bag", "bag"),
+    ],
+)
+def test_report_of_what_is_none_says_so(tmp_path, name, content, said):
+    (tmp_path / name).write_text(content)
+    with pytest.raises(SourceError, match=said):
+        report(tmp_path / name, tmp_path / "out")
+
+
+def test_bag_without_images_and_cut_off_bag_are_one_clear_line(record, command_line, tmp_path):
+    silent = record({})
+    result = command_line("detect", silent, "--no-hands")
+    assert result.returncode == 1
+    assert "/note" in result.stderr
+    assert "Traceback" not in result.stderr
+    (storage,) = silent.glob("*.mcap")
+    storage.write_bytes(storage.read_bytes()[:200])
+    result = command_line("detect", silent, "--no-hands")
+    assert result.returncode == 1
+    assert "cannot read it" in result.stderr
+    assert "Traceback" not in result.stderr

@@ -1,0 +1,513 @@
+"""The real detector node in a process of its own, seen from another."""
+
+import itertools
+import os
+import signal
+import time
+from array import array
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from emotion_ros.msg import EmotionArray
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState, GetState
+from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
+from rcl_interfaces.srv import DescribeParameters, SetParameters
+from rclpy.qos import DurabilityPolicy, QoSProfile
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from std_msgs.msg import Header
+from std_srvs.srv import SetBool
+from vision_msgs.msg import Detection2DArray, LabelInfo, VisionInfo
+
+from emotion_ros.inference.catalog import default_model
+from emotion_ros.io.encodings import decode
+from emotion_ros.nodes.image_conversion import to_jpeg, to_message
+
+
+@pytest.fixture
+def camera(listener):
+    """A publisher of images that waits for the detector first."""
+    publisher = listener.node.create_publisher(Image, "image_raw", 5)
+
+    def publish(message):
+        if not publisher.get_subscription_count():
+            assert listener.until(publisher.get_subscription_count), "the detector did not come up"
+            listener.settle()
+        publisher.publish(message)
+
+    return publish
+
+
+def header(seconds=7):
+    made = Header(frame_id="camera")
+    made.stamp.sec = seconds
+    return made
+
+
+def set_parameter(listener, name, value):
+    kinds = {
+        float: ("double_value", ParameterType.PARAMETER_DOUBLE),
+        str: ("string_value", ParameterType.PARAMETER_STRING),
+        list: ("string_array_value", ParameterType.PARAMETER_STRING_ARRAY),
+    }
+    field, kind = kinds[type(value)]
+    request = SetParameters.Request()
+    request.parameters = [Parameter(name=name, value=ParameterValue(type=kind, **{field: value}))]
+    (result,) = listener.call(SetParameters, "detector/set_parameters", request).results
+    return result
+
+
+def change_state(listener, transition):
+    request = ChangeState.Request(transition=Transition(id=transition))
+    return listener.call(ChangeState, "detector/change_state", request).success
+
+
+def state(listener):
+    return listener.call(GetState, "detector/get_state", GetState.Request()).current_state.label
+
+
+def test_bad_images_cost_only_themselves_and_the_node_ends_cleanly(listener, camera, start, portrait):
+    detector = start("detector", hands=False)
+    heard = listener.hear(EmotionArray, "emotions")
+    good = to_message(portrait, header())
+    flaws = [{"encoding": "hologram"}, {"step": 3}, {"data": array("B", b"123")}, {"width": 0}]
+    for number, flaw in enumerate(flaws):
+        bad = to_message(portrait, header())
+        for name, value in flaw.items():
+            setattr(bad, name, value)
+        camera(bad)
+        time.sleep(0.2)
+        heard.clear()
+        camera(good)
+        assert listener.until(lambda: heard), f"silent after bad image {number}"
+    message = heard[-1]
+    assert message.header == header()
+    assert (message.width, message.height) == (640, 480)
+    assert [each.label for each in message.emotions] == ["happy"]
+    assert sum(message.emotions[0].probabilities) == pytest.approx(1, abs=1e-4)
+
+    begin = time.monotonic()
+    detector.send_signal(signal.SIGTERM)
+    assert detector.wait(5) == 0
+    assert time.monotonic() - begin < 2
+    errors = detector.stderr.read()
+    assert "hologram" in errors
+    assert "Traceback" not in errors
+
+
+def test_one_message_per_image_also_when_nobody_is_there(listener, camera, start, portrait):
+    start("detector", hands=False)
+    heard = listener.hear(EmotionArray, "emotions")
+    for seconds in range(1, 6):
+        camera(to_message(portrait * 0, header(seconds)))
+        assert listener.until(lambda count=seconds: len(heard) == count)
+    assert [each.header.stamp.sec for each in heard] == [1, 2, 3, 4, 5]
+    assert all(not each.emotions and not each.hands and len(each.labels) == 7 for each in heard)
+
+
+def test_detections_and_annotated_images_are_made_while_somebody_subscribes(listener, camera, start, portrait):
+    start("detector", hands=False)
+    emotions, detections = listener.hear(EmotionArray, "emotions"), listener.hear(Detection2DArray, "detections")
+    annotated, jpegs = listener.hear(Image, "annotated"), listener.hear(CompressedImage, "annotated/compressed")
+    camera(to_message(portrait, header()))
+    assert listener.until(lambda: emotions and detections and annotated and jpegs)
+    (person,), (face,) = emotions[0].emotions, detections[0].detections
+    assert face.id == person.id
+    assert face.results[0].hypothesis.class_id == person.label == "happy"
+    assert sum(each.hypothesis.score for each in face.results) == pytest.approx(1, abs=1e-4)
+    assert face.bbox.center.position.x == pytest.approx(person.face.x_offset + person.face.width / 2, abs=1)
+    assert bytes(annotated[0].data) != portrait.tobytes()
+    assert annotated[0].header == jpegs[0].header == detections[0].header == header()
+    assert decode(jpegs[0]).shape == (480, 640, 3)
+
+
+def test_truncated_jpeg_costs_only_itself(listener, start, portrait):
+    detector = start("detector", hands=False, image_transport="compressed")
+    publisher = listener.node.create_publisher(CompressedImage, "image_raw/compressed", 5)
+    heard = listener.hear(EmotionArray, "emotions")
+    assert listener.until(publisher.get_subscription_count)
+    listener.settle()
+    good = to_jpeg(portrait, header(), 90)
+    publisher.publish(CompressedImage(header=header(), format=good.format, data=good.data[:5000]))
+    time.sleep(0.3)
+    publisher.publish(good)
+    assert listener.until(lambda: heard)
+    assert [each.label for each in heard[0].emotions] == ["happy"]
+    detector.terminate()
+    assert "ends too early" in detector.communicate()[1]
+
+
+def test_parameters_change_at_run_time_or_say_why_not(listener, camera, start, portrait):
+    start("detector", hands=False)
+    heard = listener.hear(EmotionArray, "emotions")
+    camera(to_message(portrait, header()))
+    assert listener.until(lambda: heard)
+    refused = set_parameter(listener, "min_face_confidence", 1.5)
+    assert not refused.successful
+    assert refused.reason
+    refused = set_parameter(listener, "hand_confidence", 0.9)
+    assert not refused.successful
+    assert "unconfigured" in refused.reason
+    refused = set_parameter(listener, "face_detector", "yunet")
+    assert not refused.successful
+    assert "models fetch" in refused.reason
+    before = heard[0].emotions[0].face
+    assert set_parameter(listener, "face_detector", "mediapipe_full").successful
+    heard.clear()
+    camera(to_message(portrait, header()))
+    assert listener.until(lambda: heard)
+    assert [each.face != before for each in heard[0].emotions] == [True]
+    assert set_parameter(listener, "min_confidence", 1.0).successful
+    heard.clear()
+    camera(to_message(portrait, header()))
+    assert listener.until(lambda: heard)
+    assert [each.label for each in heard[0].emotions] == ["unknown"]
+
+
+def test_model_is_reloaded_while_images_come_and_a_bad_one_leaves_the_old_one(listener, start, tmp_path):
+    start("detector", hands=False)
+    start("image_source", source="sample", loop=True, rate=10.0)
+    heard = listener.hear(EmotionArray, "emotions", depth=500)
+    assert listener.until(lambda: len(heard) > 5)
+    before = heard[-1]
+    (tmp_path / "bad.onnx").write_bytes(b"no model")
+    refused = set_parameter(listener, "model", str(tmp_path / "bad.onnx"))
+    assert not refused.successful
+    assert "bad.onnx" in refused.reason
+    assert set_parameter(listener, "model", "emotion_resnet18_int8").successful
+    assert set_parameter(listener, "label_map", "{joy: [happy]}").successful
+    assert listener.until(lambda: "joy" in heard[-1].labels and heard[-1].emotions)
+    assert listener.until(lambda: heard[-1].emotions[0].label == "joy")
+    assert before.model.startswith("emotion_resnet18")
+    assert heard[-1].model.startswith("emotion_resnet18_int8@")
+    assert len({person.id for each in heard for person in each.emotions}) == 1
+    stamps = [each.header.stamp.sec + each.header.stamp.nanosec * 1e-9 for each in heard]
+    assert max(later - earlier for earlier, later in itertools.pairwise(stamps)) < 1.5
+
+
+def test_node_is_switched_off_and_on(listener, camera, start, portrait):
+    start("detector", hands=False)
+    heard = listener.hear(EmotionArray, "emotions")
+    camera(to_message(portrait, header()))
+    assert listener.until(lambda: heard)
+    answer = listener.call(SetBool, "detector/enable", SetBool.Request(data=False))
+    assert (answer.success, answer.message) == (True, "not taking images")
+    assert listener.until(lambda: listener.node.count_subscribers("image_raw") == 0)
+    assert listener.call(SetBool, "detector/enable", SetBool.Request(data=True)).success
+    heard.clear()
+    camera(to_message(portrait, header(8)))
+    assert listener.until(lambda: heard)
+    assert change_state(listener, Transition.TRANSITION_DEACTIVATE)
+    answer = listener.call(SetBool, "detector/enable", SetBool.Request(data=True))
+    assert not answer.success
+    assert "inactive" in answer.message
+
+
+def values_of(status):
+    return {each.key: each.value for each in status.values}
+
+
+def test_diagnostics_tell_state_rates_times_and_people(listener, start):
+    start("detector", hands=False, min_rate=500.0)
+    start("image_source", source="sample", loop=True, rate=10.0)
+    heard, _ = listener.hear(DiagnosticArray, "/diagnostics"), listener.hear(EmotionArray, "emotions")
+    assert listener.until(lambda: heard and "min_rate" in heard[-1].status[0].message, 30)
+    status = heard[-1].status[0]
+    values = values_of(status)
+    assert (status.name, status.level) == ("/social_perception/faces/emotion_ros", DiagnosticStatus.WARN)
+    assert (values["Module name"], values["Current lifecycle state"]) == ("detector", "active")
+    assert values["model"].startswith("emotion_resnet18")
+    assert (values["provider"], values["people"], values["failed"]) == ("cpu", "1", "0")
+    assert float(values["input rate Hz"]) > 0 < float(values["output rate Hz"])
+    assert float(values["latency p95 ms"]) >= float(values["latency p50 ms"]) > 0
+    assert all(float(values[f"{stage} ms"]) > 0 for stage in ("faces", "classify", "people", "total"))
+
+
+def test_diagnostics_are_an_error_while_frames_keep_failing_and_warn_when_none_come(listener, camera, start, portrait):
+    start("detector", hands=False)
+    heard, _ = listener.hear(DiagnosticArray, "/diagnostics"), listener.hear(EmotionArray, "emotions")
+    bad = to_message(portrait, header())
+    bad.encoding = "hologram"
+    for _ in range(8):
+        camera(bad)
+        listener.until(lambda: False, 0.1)
+    assert listener.until(lambda: any(each.status[0].level == DiagnosticStatus.ERROR for each in heard))
+    assert any("frames failed" in each.status[0].message and "hologram" in each.status[0].message for each in heard)
+    camera(to_message(portrait, header()))
+    assert listener.until(lambda: heard[-1].status[0].level != DiagnosticStatus.ERROR)
+    assert listener.until(lambda: heard[-1].status[0].message == "no image on /image_raw (1 publisher)")
+
+
+def test_images_are_taken_only_while_somebody_subscribes(listener, camera, start, portrait):
+    start("detector", hands=False)
+    diagnostics = listener.hear(DiagnosticArray, "/diagnostics")
+
+    def unheard():
+        return diagnostics and diagnostics[-1].status[0].message.startswith("nobody subscribes")
+
+    assert listener.until(unheard)
+    assert int(values_of(diagnostics[-1].status[0])["received"]) == 0 == listener.node.count_subscribers("image_raw")
+    heard = listener.hear(EmotionArray, "emotions")
+    assert listener.until(lambda: camera(to_message(portrait, header())) or heard)
+    assert len(heard[0].emotions) == 1
+    told = listener.until(lambda: diagnostics[-1].status[0].message == "no image on /image_raw (1 publisher)")
+    assert told, diagnostics[-1].status[0].message
+    listener.node.destroy_subscription([*listener.node.subscriptions][-1])
+    assert listener.until(unheard)
+    assert listener.until(lambda: not listener.node.count_subscribers("image_raw"))
+
+
+def test_few_images_of_an_empty_room_are_looked_at_and_whoever_comes_is_seen_soon(listener, start, camera, portrait):
+    start("detector", hands=False, track_timeout=0.5)
+    heard, empty = listener.hear(EmotionArray, "emotions"), np.zeros_like(portrait)
+    assert listener.until(lambda: camera(to_message(empty, header())) or heard)
+
+    def play(image, seconds):
+        begin, sent = time.monotonic(), 0
+        while (now := time.monotonic() - begin) < seconds:
+            if now * 30 > sent:
+                stamped = header()
+                stamped.stamp = listener.node.get_clock().now().to_msg()
+                camera(to_message(image, stamped))
+                sent += 1
+            rclpy.spin_once(listener.node, timeout_sec=0.005)
+        return sent
+
+    play(empty, 1.0)
+    heard.clear()
+    assert play(empty, 2.0) > 40
+    assert 5 <= len(heard) <= 13  # 5 a second are looked at
+    assert play(portrait, 2.0) > 40
+    people = [each for each in heard if each.emotions]
+    assert len(people) > 30
+    assert listener.until(lambda: play(empty, 0.2) and not heard[-1].emotions)
+
+
+def test_one_node_serves_several_cameras_and_none_starves(listener, start, portrait):
+    start("detector", hands=False, image_topics=["left/image_raw", "right_eye"])
+    left = listener.node.create_publisher(Image, "left/image_raw", 5)
+    right = listener.node.create_publisher(Image, "right_eye", 5)
+    of_left, of_right = listener.hear(EmotionArray, "left/emotions"), listener.hear(EmotionArray, "right_eye/emotions")
+    assert listener.until(lambda: left.get_subscription_count() and right.get_subscription_count())
+    listener.settle()
+    for step in range(60):  # one camera is ten times as fast as the other
+        left.publish(to_message(portrait, header(step)))
+        if step % 10 == 0:
+            right.publish(to_message(portrait[:, ::-1].copy(), header(100 + step)))
+        listener.until(lambda: False, 0.03)
+    assert listener.until(lambda: len(of_right) == 6)
+    assert [each.header.stamp.sec for each in of_right] == [100, 110, 120, 130, 140, 150]
+    assert of_left[-1].header.stamp.sec < 100
+    ids = [{person.id for each in heard for person in each.emotions} for heard in (of_left, of_right)]
+    assert ids[0]
+    assert ids[1]
+    assert not ids[0] & ids[1]
+
+
+def test_camera_info_gives_positions_in_metres(listener, camera, start, portrait):
+    start("detector", hands=False)
+    infos = listener.node.create_publisher(CameraInfo, "camera_info", 5)
+    heard = listener.hear(EmotionArray, "emotions")
+    camera(to_message(portrait, header()))
+    assert listener.until(lambda: heard)
+    assert np.isnan(heard[-1].emotions[0].position.z)
+    info = CameraInfo(width=640, height=480, k=[500.0, 0.0, 320.0, 0.0, 500.0, 240.0, 0.0, 0.0, 1.0])
+    infos.publish(info)
+    listener.until(lambda: False, 0.3)
+    camera(to_message(portrait, header(8)))
+    assert listener.until(lambda: len(heard) > 1)
+    person = heard[-1].emotions[0]
+    middle = person.face.x_offset + person.face.width / 2
+    assert 0.2 < person.position.z < 2
+    assert person.position.x / person.position.z == pytest.approx((middle - 320) / 500, abs=0.05)
+
+
+def test_camera_info_is_passed_on_to_where_the_annotated_images_are(listener, start, portrait):
+    start("detector", hands=False, image_topics=["front/image_raw"])
+    images = listener.node.create_publisher(Image, "front/image_raw", 5)
+    infos = listener.node.create_publisher(CameraInfo, "front/camera_info", 5)
+    annotated, passed_on = listener.hear(Image, "annotated"), listener.hear(CameraInfo, "camera_info")
+    assert listener.until(lambda: images.get_subscription_count() and infos.get_subscription_count())
+    assert listener.until(lambda: listener.node.count_publishers("camera_info"))
+    listener.settle()
+    info = CameraInfo(header=header(), width=640, height=480, k=[500.0, 0.0, 320.0, 0.0, 500.0, 240.0, 0.0, 0.0, 1.0])
+    infos.publish(info)
+    images.publish(to_message(portrait, header()))
+    assert listener.until(lambda: annotated and passed_on)
+    assert passed_on == [info]
+    assert annotated[0].header == info.header
+
+
+def test_classes_and_model_reach_whoever_comes_later(listener, start):
+    start("detector", hands=False, label_map="{joy: [happy]}")
+    late = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+    labels, method = listener.hear(LabelInfo, "label_info", late), listener.hear(VisionInfo, "vision_info", late)
+    assert listener.until(lambda: labels and method)
+    assert [each.class_id for each in labels[0].class_map] == list(range(7))
+    assert "joy" in [each.class_name for each in labels[0].class_map]
+    assert labels[0].threshold == pytest.approx(0.3)
+    assert method[0].method.startswith("emotion_resnet18")
+    assert method[0].database_location == "/label_info"
+
+
+def test_parameters_are_described(listener, start):
+    start("detector", hands=False)
+    request = DescribeParameters.Request(names=["min_face_confidence", "provider"])
+    answer = listener.call(DescribeParameters, "detector/describe_parameters", request)
+    confidence, provider = answer.descriptors
+    assert (confidence.floating_point_range[0].from_value, confidence.floating_point_range[0].to_value) == (0.0, 1.0)
+    assert "tensorrt" in provider.description
+
+
+@pytest.mark.parametrize(
+    ("parameters", "text"),
+    [
+        ({"image_topics": ["no topic!"]}, "no topic!"),
+        ({"model": "/none.onnx"}, "found no such file"),
+        ({"provider": "cuda"}, "not in this ONNX Runtime"),
+        ({"face_detector": "yunet"}, "models fetch"),
+    ],
+)
+def test_node_lives_on_without_its_model_and_can_be_mended(listener, camera, start, portrait, parameters, text):
+    start("detector", hands=False, **parameters)
+    diagnostics, heard = listener.hear(DiagnosticArray, "/diagnostics"), listener.hear(EmotionArray, "emotions")
+
+    def error():
+        return [each for one in diagnostics for each in one.status if each.level == DiagnosticStatus.ERROR]
+
+    assert listener.until(error), "no diagnostics of an error"
+    assert text in error()[0].message
+    assert state(listener) == "unconfigured"
+    cure = {
+        "image_topics": ["image_raw"],
+        "model": str(default_model()),
+        "provider": "cpu",
+        "face_detector": "mediapipe",
+    }
+    for name in parameters:
+        assert set_parameter(listener, name, cure[name]).successful
+    assert change_state(listener, Transition.TRANSITION_CONFIGURE)
+    assert change_state(listener, Transition.TRANSITION_ACTIVATE)
+    camera(to_message(portrait, header()))
+    assert listener.until(lambda: heard)
+
+
+def test_transition_that_goes_wrong_leads_back_to_unconfigured_and_says_why(monkeypatch):
+    from emotion_ros.nodes import detector_node as detector
+    from emotion_ros.nodes.camera import Camera
+
+    def fail(*_):
+        raise RuntimeError("no more subscriptions")
+
+    rclpy.init(args=["--ros-args", "-r", "__ns:=/apart"])  # later tests must not meet its services
+    node = detector.Detector()
+    try:
+        with monkeypatch.context() as broken:
+            broken.setattr(Camera, "open", fail)
+            broken.setattr(Camera, "heard", True)
+            node.start()
+        assert node._trouble == "activating went wrong: RuntimeError('no more subscriptions'); configure again"
+        assert node._pipeline is node._work is None
+        assert node._state_machine.current_state[1] == "unconfigured"
+        node.start()
+        assert (node._state, node._trouble) == ("active", "")
+    finally:
+        node.stop()
+        node.destroy_node()
+        rclpy.try_shutdown()
+
+
+def test_subscription_that_cannot_be_made_is_told_of_and_tried_again(monkeypatch):
+    from emotion_ros.nodes import detector_node as detector
+    from emotion_ros.nodes.camera import Camera
+
+    def fail(*_):
+        raise RuntimeError("no more subscriptions")
+
+    rclpy.init(args=["--ros-args", "-r", "__ns:=/apart"])
+    node = detector.Detector()
+    try:
+        node.start()
+        with monkeypatch.context() as broken:
+            broken.setattr(Camera, "heard", True)
+            with monkeypatch.context() as worse:
+                worse.setattr(Camera, "open", fail)
+                node._listen()
+                assert (node._health.failed, node._health.last_error) == (1, "no more subscriptions")
+                assert node._work.running
+                assert node._work.taken == []
+            node._listen()
+            assert node._work.taken == ["image_raw"]
+    finally:
+        node.stop()
+        node.destroy_node()
+        rclpy.try_shutdown()
+
+
+def test_lifecycle_goes_round(listener, camera, start, portrait):
+    start("detector", hands=False, autostart=False)
+    heard = listener.hear(EmotionArray, "emotions")
+    assert state(listener) == "unconfigured"
+    for _ in range(2):
+        assert change_state(listener, Transition.TRANSITION_CONFIGURE)
+        assert change_state(listener, Transition.TRANSITION_ACTIVATE)
+        heard.clear()
+        camera(to_message(portrait, header()))
+        assert listener.until(lambda: heard)
+        assert change_state(listener, Transition.TRANSITION_DEACTIVATE)
+        assert change_state(listener, Transition.TRANSITION_CLEANUP)
+    assert state(listener) == "unconfigured"
+
+
+def resident(process):
+    """MiB."""
+    return int(Path(f"/proc/{process.pid}/statm").read_text().split()[1]) * 4096 / 2**20
+
+
+def processor(process):
+    """Seconds that a process has used, as user and as system."""
+    user, system = Path(f"/proc/{process.pid}/stat").read_text().split()[13:15]
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
+
+def test_deactivated_node_idles_and_a_cleaned_up_one_gives_memory_back(listener, camera, start, portrait):
+    detector = start("detector", autostart=False)
+    heard = listener.hear(EmotionArray, "emotions")
+    assert change_state(listener, Transition.TRANSITION_CONFIGURE)
+    assert change_state(listener, Transition.TRANSITION_ACTIVATE)
+    camera(to_message(portrait, header()))
+    assert listener.until(lambda: heard)
+    active = resident(detector)
+    assert change_state(listener, Transition.TRANSITION_DEACTIVATE)
+    before = processor(detector)
+    time.sleep(3)
+    assert (processor(detector) - before) / 3 < 0.05
+    assert change_state(listener, Transition.TRANSITION_CLEANUP)
+    assert resident(detector) < active - 50
+
+
+@pytest.mark.parametrize(
+    ("executable", "parameters", "text"),
+    [
+        ("detector", {"min_face_confidence": 1.5}, "min_face_confidence"),
+        ("detector", {"face_detector": "eagle"}, "one of emotion_faces"),
+        ("detector", {"max_hands": "many"}, "max_hands"),
+        ("image_source", {"source": "none.mp4"}, "found nothing there"),
+        ("recorder", {"out": "/proc/none"}, "can be written to"),
+    ],
+)
+def test_wrong_parameter_is_one_clear_line(start, executable, parameters, text):
+    process = start(executable, **parameters)
+    _, errors = process.communicate(timeout=20)
+    assert process.returncode == 1
+    assert text in errors
+    assert "Traceback" not in errors
+
+
+def test_whole_number_is_taken_for_a_float(listener, start):
+    start("image_source", source="sample", rate=30, loop=True)
+    heard = listener.hear(Image, "image_raw")
+    assert listener.until(lambda: heard)

@@ -1,0 +1,179 @@
+"""The whole graph as `make run` brings it up: image source, detector and recorder in three processes."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from ament_index_python.packages import get_package_prefix, get_package_share_directory
+from sensor_msgs.msg import CameraInfo, Image
+
+
+def lines_of(folder):
+    return [json.loads(line) for line in (folder / "emotions.jsonl").read_text().splitlines()]
+
+
+def frames_of(path):
+    video, count = cv2.VideoCapture(str(path)), 0
+    while video.read()[0]:
+        count += 1
+    return count, video.get(cv2.CAP_PROP_FPS)
+
+
+def test_sample_goes_through_the_whole_graph(tmp_path, command_line):
+    result = command_line("run", "--source", "sample", "--out", tmp_path / "out")
+    assert result.returncode == 0, result.stderr
+    lines = lines_of(tmp_path / "out")
+    people = [person for line in lines for person in line["people"]]
+    labels = [person["label"] for person in people]
+    assert len(lines) > 60
+    assert labels.count("happy") > 0.9 * len(labels) > 0
+    assert len({person["id"] for person in people}) == 1
+    count, rate = frames_of(tmp_path / "out" / "annotated.mp4")
+    assert count > 60
+    assert rate == pytest.approx(15, abs=2)
+    assert f"{len(lines)} images, {len(people)} faces" in result.stdout
+    assert "happy" in result.stdout.splitlines()[0]
+
+
+def test_folder_of_pictures_of_different_sizes(tmp_path, command_line, portrait):
+    (tmp_path / "in").mkdir()
+    for number, size in enumerate([(640, 480), (320, 240), (300, 500)]):
+        cv2.imwrite(str(tmp_path / "in" / f"{number}.png"), cv2.resize(portrait, size))
+    result = command_line("run", "--source", tmp_path / "in", "--out", tmp_path / "out", "--no-hands")
+    assert result.returncode == 0, result.stderr
+    assert [(line["width"], line["height"]) for line in lines_of(tmp_path / "out")] == [
+        (640, 480),
+        (320, 240),
+        (300, 500),
+    ]
+    assert frames_of(tmp_path / "out" / "annotated.mp4")[0] == 3
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("after_first_line", [True, False])
+def test_interrupted_graph_ends_within_two_seconds_with_finished_files(tmp_path, number, after_first_line):
+    program = Path(get_package_prefix("emotion_ros")) / "lib" / "emotion_ros" / "emotion-ros"
+    command = [sys.executable, program, "run", "--source", "sample", "--loop", "--no-hands", "--out", tmp_path]
+    graph = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    if after_first_line:
+        assert "happy" in graph.stdout.readline()
+        time.sleep(2)
+    else:
+        time.sleep(1)
+    begin = time.monotonic()
+    graph.send_signal(number)
+    _, errors = graph.communicate(timeout=10)
+    assert time.monotonic() - begin < 2
+    assert graph.returncode == 0, errors
+    assert "Traceback" not in errors
+    if after_first_line:
+        count, _ = frames_of(tmp_path / "annotated.mp4")
+        assert count > 5
+        assert len(lines_of(tmp_path)) >= count
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="/dev/full is not here")
+def test_full_disk_is_said_once_and_at_the_end(tmp_path, command_line):
+    (tmp_path / "emotions.jsonl").symlink_to("/dev/full")
+    result = command_line("run", "--source", "sample", "--out", tmp_path, "--no-hands")
+    assert result.returncode == 1
+    assert "No space left" in result.stderr
+    assert "not everything could be written" in result.stderr
+    assert "Traceback" not in result.stderr
+    images = int(re.search(r"^(\d+) images, ", result.stdout, re.M)[1])
+    assert images > 20
+    assert frames_of(tmp_path / "annotated.mp4")[0] > 0.8 * images  # the video is whole
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "text"),
+    [
+        (["--source", "none.mp4"], 1, "found nothing there"),
+        (["--source", "/dev/video77"], 1, "found nothing there"),
+        (["--out", "/proc/none"], 1, "can be written to"),
+        (["--model", "none.onnx"], 1, "found no such file"),
+        (["--provider", "tensorrt"], 1, "not in this ONNX Runtime"),
+        (["--min-face-confidence", "2"], 2, "min_face_confidence"),
+    ],
+)
+def test_graph_that_cannot_run_is_one_clear_line(command_line, arguments, code, text, tmp_path):
+    result = command_line("run", "--out", tmp_path, *arguments)
+    assert result.returncode == code
+    assert text in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_file_that_is_no_video(tmp_path, command_line):
+    (tmp_path / "clip.mp4").write_bytes(b"nothing")
+    result = command_line("run", "--source", tmp_path / "clip.mp4", "--out", tmp_path)
+    assert result.returncode == 1
+    assert "expected a video or a picture" in result.stderr
+
+
+def test_image_source_says_size_and_stamp_in_both_topics(listener, start, tmp_path, portrait):
+    cv2.imwrite(str(tmp_path / "a.png"), cv2.resize(portrait, (320, 200)))
+    images, infos = listener.hear(Image, "image_raw"), listener.hear(CameraInfo, "camera_info")
+    source = start("image_source", source=str(tmp_path), frame_id="head", loop=True, rate=20.0)
+    assert listener.until(lambda: len(images) > 3 and len(infos) > 3)
+    assert (images[0].width, images[0].height, images[0].header.frame_id) == (320, 200, "head")
+    assert images[0].header in [info.header for info in infos]
+    source.send_signal(signal.SIGINT)
+    assert source.wait(2) == 0
+
+
+def test_video_is_played_at_its_own_rate(listener, start, tmp_path):
+    writer = cv2.VideoWriter(str(tmp_path / "clip.mp4"), cv2.VideoWriter.fourcc(*"mp4v"), 20, (320, 240))
+    for value in range(40):
+        writer.write(np.full((240, 320, 3), value, np.uint8))
+    writer.release()
+    images = listener.hear(Image, "image_raw")
+    source = start("image_source", source=str(tmp_path / "clip.mp4"))
+    assert listener.until(lambda: source.poll() is not None)
+    stamps = [each.header.stamp.sec + each.header.stamp.nanosec * 1e-9 for each in images]
+    assert len(stamps) == 40
+    assert np.median(np.diff(stamps)) == pytest.approx(0.05, abs=0.01)
+    assert source.returncode == 0
+
+
+def test_index_finds_everything_that_is_installed():
+    prefix, share = Path(get_package_prefix("emotion_ros")), Path(get_package_share_directory("emotion_ros"))
+    programs = {path.name for path in (prefix / "lib" / "emotion_ros").iterdir() if os.access(path, os.X_OK)}
+    assert programs == {"detector", "image_source", "recorder", "capture", "web", "emotion-ros"}
+    for name in (
+        "launch/detect.launch.py",
+        "launch/capture.launch.py",
+        "config/detect.yaml",
+        "config/emotions.rviz",
+        "models/catalog.yaml",
+    ):
+        assert (share / name).is_file()
+
+
+def test_launch_file_brings_up_the_same_nodes():
+    pytest.importorskip("launch_ros", reason="the real launch_ros is not installed")
+    from launch.launch_description_sources import PythonLaunchDescriptionSource
+
+    import launch
+
+    path = Path(__file__).resolve().parents[2] / "launch" / "detect.launch.py"
+    context = launch.LaunchContext()
+    description = PythonLaunchDescriptionSource(str(path)).get_launch_description(context)
+    arguments = {each.name: each for each in description.get_launch_arguments()}
+    assert set(arguments) == {
+        "image", "source", "params_file", "model", "provider", "namespace", "annotated", "web", "capture", "rviz",
+        "log_level",
+    }  # fmt: skip
+    assert all(each.description for each in arguments.values())
+    context.launch_configurations.update(source="sample", rviz="true", web="true", capture="data")
+    nodes = []
+    for entity in description.entities:
+        nodes += [each for each in entity.visit(context) or [] if hasattr(each, "node_executable")]
+    assert [each.node_executable for each in nodes] == ["detector", "image_source", "web", "capture", "rviz2"]

@@ -1,0 +1,52 @@
+"""The SROS2 policy against what the nodes really open: no less, so that they run; no more than they need."""
+
+import fnmatch
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import pytest
+from emotion_ros.msg import EmotionArray
+
+POLICY = Path(__file__).resolve().parents[2] / "config" / "security.policy.xml"
+SOMETIMES = {"/clock", "/parameter_events", "/image_raw/compressed"}
+"""Allowed, opened only with use_sim_time, image_transport: compressed, or by other versions of rclpy."""
+
+
+def allowed(node):
+    """Rule (as in ``topics publish``) to the full names that the policy allows a node."""
+    rules = {}
+    for profile in ElementTree.parse(POLICY).iter("profile"):
+        if profile.get("node") == node:
+            for group in profile:
+                for rule in group.attrib:
+                    names = [each.text for each in group]
+                    rules.setdefault(f"{group.tag} {rule}", []).extend(_full(name, node) for name in names)
+    return rules
+
+
+def _full(name, node):
+    return name if name.startswith("/") else f"/{node}{name[1:]}" if name.startswith("~") else f"/{name}"
+
+
+def opened(node, name):
+    """The same, as the graph shows it."""
+    return {
+        "topics publish": {topic for topic, _ in node.get_publisher_names_and_types_by_node(name, "/")},
+        "topics subscribe": {topic for topic, _ in node.get_subscriber_names_and_types_by_node(name, "/")},
+        "services reply": {service for service, _ in node.get_service_names_and_types_by_node(name, "/")},
+    }
+
+
+@pytest.mark.parametrize("name", ["detector", "image_source"])
+def test_policy_allows_what_a_node_opens_and_no_more(listener, start, name):
+    start("detector", hands=False)
+    start("image_source", source="sample", loop=True, rate=10.0)
+    heard = listener.hear(EmotionArray, "emotions")
+    assert listener.until(lambda: heard and heard[-1].emotions)
+    listener.until(lambda: False, 1)
+    rules, really = allowed(name), opened(listener.node, name)
+    for rule, names in really.items():
+        unlisted = {each for each in names if not any(fnmatch.fnmatch(each, pattern) for pattern in rules[rule])}
+        assert not unlisted, f"{name}: {rule} lacks {unlisted}"
+        needless = {each for each in rules[rule] if not fnmatch.filter(names, each)} - SOMETIMES
+        assert not {each for each in needless if "type_description" not in each}, f"{name}: {rule} needs no {needless}"

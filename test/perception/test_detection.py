@@ -1,0 +1,215 @@
+import csv
+import io
+import zipfile
+from collections import defaultdict
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from emotion_ros.config import PipelineConfig
+from emotion_ros.errors import ModelError
+from emotion_ros.perception.detection import FACE_DETECTORS, HAND_DETECTORS, FaceSettings
+from emotion_ros.perception.detection.image_region import ImageRegion, parts
+from emotion_ros.perception.emotion.preprocess import crop_square, face_square, roll
+from emotion_ros.perception.pipeline import create_face_detector
+from emotion_ros.types import Box
+
+YUNET = "models/face_detection_yunet_2026may.onnx"
+
+
+@pytest.fixture(params=FACE_DETECTORS)
+def detector(request):
+    """Every face detector of the dictionary."""
+    model = str(request.getfixturevalue("shared")(YUNET)) if request.param == "yunet" else ""
+    made = create_face_detector(PipelineConfig(face_detector=request.param, face_model=model))
+    yield made
+    made.close()
+
+
+def test_every_detector_finds_the_face_and_agrees_on_eyes_and_mouth(detector, portrait):
+    (face,) = detector.detect(portrait, 0.65, 24)  # below, emotion_faces takes patterns for faces
+    assert face.box.overlap(Box(305, 112, 110, 115)) > 0.6
+    assert face.confidence > 0.5
+    square = face_square(face.landmarks)
+    assert square.overlap(Box(306, 128, 98, 98)) > 0.7
+    right, left, nose, mouth = face.landmarks[:4]
+    assert right[0] < nose[0] < left[0]
+    assert max(right[1], left[1]) < nose[1] < mouth[1]
+
+
+def test_boxes_are_clipped_sorted_and_not_smaller_than_asked(detector, portrait):
+    head = cv2.resize(portrait[56:338, 267:455], (160, 240))
+    pair = np.full((240, 400, 3), 60, np.uint8)
+    pair[:, :160] = pair[:, 240:] = head
+    faces = detector.detect(pair, 0.5, 24)
+    assert [face.box.x for face in faces] == sorted(face.box.x for face in faces)
+    assert len(faces) == 2
+    for face in faces:
+        assert face.box == face.box.clipped(400, 240)
+    assert detector.detect(pair, 0.5, 200) == []
+    assert detector.detect(np.zeros((240, 320, 3), np.uint8), 0.5, 24) == []
+
+
+@pytest.fixture(scope="module")
+def searching():
+    """Our detector, and the sizes of what its network was shown."""
+    made, seen = create_face_detector(PipelineConfig()), []
+    run = made._session.run
+    made._session.run = lambda outputs, inputs: seen.append(inputs["pixels"].shape[2:]) or run(outputs, inputs)
+    yield made, seen
+    made.close()
+
+
+def test_known_faces_are_looked_for_around_them_and_no_closer_than_it_takes(searching, portrait):
+    detector, seen = searching
+    (face,) = detector.detect(portrait, 0.5, 24)
+    seen.clear()
+    (again,) = detector.detect(portrait, 0.5, 24, [face.box])
+    (looked,) = seen
+    assert np.prod(looked) < 0.3 * np.prod(portrait.shape[:2])
+    assert again.box.overlap(face.box) > 0.8
+    assert face_square(again.landmarks).overlap(face_square(face.landmarks)) > 0.8
+    large = cv2.resize(portrait, None, fx=2, fy=2)
+    (twice,) = detector.detect(large, 0.5, 24, [face.box.scaled(2)])
+    assert np.prod(seen[-1]) <= np.prod(looked)
+    assert twice.box.overlap(again.box.scaled(2)) > 0.8
+
+
+def test_a_face_that_left_its_place_is_looked_for_everywhere(searching, portrait):
+    detector, seen = searching
+    (face,) = detector.detect(portrait, 0.5, 24)
+    seen.clear()
+    elsewhere = Box(20, 300, 100, 100)
+    (found,) = detector.detect(portrait, 0.5, 24, [elsewhere])
+    assert len(seen) == 2
+    assert found.box == face.box
+    assert len(detector.detect(portrait, 0.5, 24, [face.box, elsewhere])) == 1
+    assert detector.detect(np.zeros_like(portrait), 0.5, 24, [face.box]) == []
+    outside = Box(2000, 100, 100, 100)
+    assert [each.box for each in detector.detect(portrait, 0.5, 24, [outside])] == [face.box]
+    assert [each.box for each in detector.detect(portrait, 0.5, 24, [face.box, outside])] == [face.box]
+
+
+def test_a_face_that_a_part_cuts_is_left_to_the_next_search(searching, portrait):
+    detector, _ = searching
+    head = cv2.resize(portrait[56:338, 267:455], (100, 150))
+    pair = np.full((480, 640, 3), 60, np.uint8)
+    pair[100:250, 100:200] = pair[100:250, 220:320] = head
+    first, second = detector.detect(pair, 0.5, 24)
+    found = detector.detect(pair, 0.5, 24, [first.box])
+    assert [each.box.overlap(first.box) > 0.7 for each in found] == [True]
+    both = detector.detect(pair, 0.5, 24, [first.box, second.box])
+    assert [each.box.overlap(known.box) > 0.7 for each, known in zip(both, (first, second), strict=True)] == [True] * 2
+
+
+def test_parts_meet_nowhere_and_are_given_up_where_the_whole_is_as_good():
+    whole = ImageRegion(0, 0, 640, 480, 1.0)
+    (small,) = parts([Box(100, 100, 40, 50)], whole)
+    assert (small.left, small.top, small.right, small.bottom, small.shrink) == (75, 75, 165, 175, 1.0)
+    assert len(parts([Box(100, 100, 40, 50), Box(120, 110, 40, 50), Box(500, 300, 40, 50)], whole)) == 2
+    (near,) = parts([Box(0, 0, 200, 200), Box(250, 50, 60, 60)], whole)
+    assert near.shrink == 1.0  # of two faces the smaller says how closely to look
+    assert parts([Box(0, 0, 200, 200)], whole)[0].shrink == 3.0
+    assert parts([Box(0, 0, 60, 60), Box(200, 0, 60, 60)], ImageRegion(0, 0, 300, 90, 1.0)) == []
+    assert parts([Box(100, 100, 40, 50), Box(700, 100, 40, 50)], whole) == []
+    corner = parts([Box(0, 0, 60, 60)], whole)[0]
+    rows = np.array([[0, 0, 60, 60], [50, 10, 40, 40]], np.float32)
+    assert corner.holds(rows, 640, 480).tolist() == [True, False]
+
+
+def test_face_cut_by_the_border_stays_inside(detector, portrait):
+    cut = portrait[:, 345:]
+    for face in detector.detect(cut, 0.3, 24):
+        assert face.box == face.box.clipped(cut.shape[1], cut.shape[0])
+
+
+def test_yunet_without_its_model_says_how_to_get_it(tmp_path):
+    with pytest.raises(ModelError, match="models fetch"):
+        FACE_DETECTORS["yunet"](FaceSettings())
+    (tmp_path / "bad.onnx").write_bytes(b"nothing")
+    with pytest.raises(ModelError, match="expected a YuNet"):
+        FACE_DETECTORS["yunet"](FaceSettings(tmp_path / "bad.onnx"))
+
+
+@pytest.mark.timeout(300)
+def test_every_face_and_every_hand_of_real_pictures_is_found(shared):
+    config = PipelineConfig()
+    eyes = {name: create_face_detector(PipelineConfig(face_detector=name)) for name in ("emotion_faces", "mediapipe")}
+    false = dict.fromkeys(eyes, 0)
+    hands = HAND_DETECTORS["mediapipe"](config.hand_confidence, 4)
+    boxes = defaultdict(list)
+    for row in csv.DictReader(io.StringIO(shared("data/hands/boxes.csv").read_text())):
+        left, top, right, bottom = (float(row[name]) for name in ("xmin", "ymin", "xmax", "ymax"))
+        boxes[row["file"]].append(Box(left, top, right - left, bottom - top))
+    faceless, missed = [], []
+    with zipfile.ZipFile(shared("data/hands/images.zip")) as pictures:
+        for name, expected in boxes.items():
+            image = cv2.imdecode(np.frombuffer(pictures.read(name), np.uint8), cv2.IMREAD_COLOR)
+            for eye, faces in eyes.items():
+                count = len(faces.detect(image, config.min_face_confidence, config.min_face_size))
+                faceless += [(eye, name)] * (count == 0)
+                false[eye] += max(count - 1, 0)  # each picture shows one person
+            found = [hand.box.centre for hand in hands.detect(image)]
+            missed += [name for box in expected if not any(contains(box, point) for point in found)]
+    print(f"false faces: {false}")
+    assert len(boxes) == 668
+    assert faceless == []
+    assert missed == []
+
+
+def contains(box, point):
+    return box.x <= point[0] <= box.x + box.width and box.y <= point[1] <= box.y + box.height
+
+
+def test_hand_has_21_landmarks_inside_its_box_and_a_side(shared):
+    with zipfile.ZipFile(shared("data/hands/images.zip")) as pictures:
+        content = pictures.read("open_palm/001.jpg")
+    image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
+    (hand,) = HAND_DETECTORS["mediapipe"](0.3, 2).detect(image)
+    mirrored = HAND_DETECTORS["mediapipe"](0.3, 2).detect(np.ascontiguousarray(image[:, ::-1]))
+    assert hand.landmarks.shape == (21, 2)
+    assert all(contains(hand.box, point) for point in hand.landmarks)
+    assert {hand.side, mirrored[0].side} == {"left", "right"}
+
+
+landmarks = st.lists(st.tuples(*[st.floats(-50, 150, width=32)] * 2), min_size=4, max_size=6)
+
+
+@given(landmarks, st.floats(-0.4, 1.0), st.floats(-0.5, 0.5))
+@settings(deadline=None)
+def test_crop_around_any_landmarks_is_a_square_of_pixels(points, margin, shift):
+    image = np.arange(100 * 80 * 3, dtype=np.uint32).astype(np.uint8).reshape(80, 100, 3)
+    crop = crop_square(image, face_square(np.array(points, np.float32)), margin, shift)
+    assert crop.shape[0] == crop.shape[1] >= 1
+    assert crop.dtype == np.uint8
+
+
+@pytest.mark.parametrize("degrees", [-40, -15, 10, 45])
+def test_tilted_face_is_cropped_as_if_it_were_upright(portrait, degrees):
+    points = np.array([(335, 152), (381, 152), (358, 175), (358, 198)], np.float32)
+    assert roll(points) == pytest.approx(0, abs=1e-6)
+    upright = crop_square(portrait, face_square(points), 0.1, -0.05)
+    turn = cv2.getRotationMatrix2D((300, 200), -degrees, 1.0)  # OpenCV turns the other way round
+    tilted = cv2.warpAffine(portrait, turn, (640, 480))
+    moved = (np.c_[points, np.ones(4)] @ turn.T).astype(np.float32)
+    assert np.degrees(roll(moved)) == pytest.approx(degrees, abs=0.1)
+    aligned = crop_square(tilted, face_square(moved), 0.1, -0.05, roll(moved))
+    assert abs(aligned.shape[0] - upright.shape[0]) <= 1
+    difference = np.abs(cv2.resize(aligned, upright.shape[1::-1]).astype(int) - upright)
+    assert difference.mean() < 8
+    standing = np.abs(
+        crop_square(tilted, face_square(moved), 0.1, -0.05).astype(int)[: len(upright), : len(upright)] - upright
+    )
+    assert standing.mean() > 3 * difference.mean()
+
+
+def test_face_square_turns_and_nods_without_shrinking():
+    front = np.array([[40, 50], [60, 50], [50, 60], [50, 70]], np.float32)
+    turned, nodding = front.copy(), front.copy()
+    turned[:, 0] = 50 + (front[:, 0] - 50) * 0.3
+    nodding[:, 1] = 60 + (front[:, 1] - 60) * 0.3
+    assert face_square(front) == Box(30, 40, 40, 40)
+    assert face_square(turned) == face_square(nodding) == Box(30, 40, 40, 40)

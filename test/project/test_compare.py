@@ -1,0 +1,51 @@
+"""What make compare measures with: the frames, one contender in its own process, and the counting of operations."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
+sys.path.insert(0, str(SCRIPTS / "compare"))
+
+
+def test_contender_finds_the_faces_of_the_frames_and_says_what_they_cost(tmp_path):
+    from sequence import COUNTS, SIZES, sequence
+
+    assert COUNTS == (0, 1, 2, 4, 8)
+    frames = sequence(2, SIZES[0])
+    assert frames.shape == (30, 480, 640, 3)
+    assert not np.array_equal(frames[0], frames[10])
+    np.save(tmp_path / "two.npy", frames)
+    command = [sys.executable, str(SCRIPTS / "compare" / "contender.py"), "emotion_ros, int8"]
+    asked = f"{tmp_path / 'two.npy'} 0.1\n"
+    done = subprocess.run(command, input=asked, capture_output=True, text=True, timeout=60, check=True)
+    ready, figures = (json.loads(line) for line in done.stdout.splitlines())
+    assert ready == "ready"
+    assert figures["faces"] == pytest.approx(2, abs=0.1)
+    assert 1000 / figures["frames/s"] == pytest.approx(figures["ms"], rel=0.5)
+    assert set(figures["stages"]) >= {"faces", "classify", "people"}
+    assert figures["cpu ms"] > 1
+    assert 100 < figures["peak MiB"] < 500
+
+
+def test_operations_of_a_network_are_counted():
+    script, model = SCRIPTS / "count_operations.py", SCRIPTS.parent / "models" / "emotion_resnet18.onnx"
+    command = [sys.executable, script, model, "2", "1", "48", "48"]
+    done = subprocess.run([str(each) for each in command], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.startswith("626.5 million multiply-accumulates, 44.69 MB")
+
+
+def test_layers_of_a_network_are_timed():
+    from layers import layers, table
+
+    found = layers(SCRIPTS.parent / "models" / "emotion_faces.onnx", (1, 3, 96, 128))
+    spans = [ms for _, _, ms in found]
+    assert spans == sorted(spans, reverse=True)
+    assert spans[-1] > 0
+    assert sum(operator == "Conv" for operator, _, _ in found) == 34
+    assert [1, 16, 48, 64] in [shape for _, shape, _ in found]
+    assert table({"faces": found}).splitlines()[-1].startswith(f"| faces | {sum(spans):.2f} | ")

@@ -1,0 +1,216 @@
+"""The live page in a real browser, beside a real detector."""
+
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+
+import cv2
+import httpx
+import numpy as np
+import pytest
+from axe_core_python.base import AXE_SCRIPT
+from selenium import webdriver
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support.ui import WebDriverWait
+from serving import answering
+from websockets.sync.client import connect
+
+DRIVER = shutil.which("chromedriver")
+needs_browser = pytest.mark.skipif(DRIVER is None, reason="chromedriver is missing: apt install chromium-driver")
+
+
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        return taken.getsockname()[1]
+
+
+@pytest.fixture
+def page(start, tmp_path):
+    """URL of the live page beside a source, a detector and a capture node."""
+    port = free_port()
+    for name, parameters in (
+        ("web", {"port": port}),
+        ("capture", {"out": str(tmp_path / "data"), "every": 0.0}),
+        ("detector", {"hands": False}),
+        ("image_source", {"source": "sample", "loop": True}),
+    ):
+        start(name, **parameters)
+    return answering(f"http://127.0.0.1:{port}")
+
+
+@pytest.fixture
+def browse():
+    """A function that opens a page in a browser of its own."""
+    opened = []
+
+    def browse(url, *arguments):
+        options = webdriver.ChromeOptions()
+        for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", *arguments):
+            options.add_argument(argument)
+        opened.append(webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER)))
+        opened[-1].get(url)
+        return opened[-1]
+
+    yield browse
+    for each in opened:
+        each.quit()
+
+
+def frames(browser):
+    return int(browser.execute_script("return document.getElementById('picture').dataset.frames ?? 0"))
+
+
+def text(browser, id):
+    return browser.find_element(By.ID, id).text
+
+
+def wait(browser, condition, seconds=20):
+    return WebDriverWait(browser, seconds, 0.1).until(condition)
+
+
+@needs_browser
+def test_two_browsers_see_the_person_and_the_detector_draws_only_for_them(page, browse, listener):
+    listener.settle()
+    assert listener.node.count_subscribers("annotated/compressed") == 0
+    first, second = browse(page), browse(page, "--window-size=390,844")
+    for browser in (first, second):
+        wait(browser, lambda browser: text(browser, "summary") == "happy")
+        seen = wait(browser, frames)
+        wait(browser, lambda browser, seen=seen: frames(browser) > seen + 5)
+        wait(browser, lambda browser: "emotion_resnet18" in text(browser, "figures"))
+        wait(browser, lambda browser: "latency p95" in text(browser, "figures"))
+        assert re.search(r"happy\n100 %", text(browser, "people"))
+        width = browser.execute_script("return [document.documentElement.scrollWidth, window.innerWidth]")
+        assert width[0] <= width[1]  # nothing is cut off on a phone
+    assert listener.node.count_subscribers("annotated/compressed") == 1
+    errors = [each for each in first.get_log("browser") if each["level"] == "SEVERE"]
+    assert errors == []
+    first.quit()
+    second.get("about:blank")
+    assert listener.until(lambda: listener.node.count_subscribers("annotated/compressed") == 0)
+
+
+@needs_browser
+@pytest.mark.parametrize("arguments", [(), ("--force-dark-mode", "--blink-settings=preferredColorScheme=0")])
+def test_page_is_accessible(page, browse, arguments):
+    browser = browse(page, *arguments)
+    wait(browser, lambda browser: text(browser, "summary") == "happy")
+    wait(browser, lambda browser: text(browser, "figures"))
+    dark = browser.execute_script("return matchMedia('(prefers-color-scheme: dark)').matches")
+    assert dark == bool(arguments)
+    browser.execute_script(AXE_SCRIPT)
+    found = browser.execute_async_script("axe.run().then(arguments[0])")
+    assert [(each["id"], each["nodes"][0]["html"]) for each in found["violations"]] == []
+    assert len(found["passes"]) > 10
+
+
+@needs_browser
+def test_page_comes_back_when_the_node_does(start, browse):
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    node = start("web", port=port)
+    answering(url)
+    browser = browse(url)
+    wait(browser, lambda browser: text(browser, "status") == "connected")
+    node.terminate()
+    wait(browser, lambda browser: "lost" in text(browser, "status"))
+    assert node.wait(10) == 0
+    start("web", port=port)
+    wait(browser, lambda browser: text(browser, "status") == "connected")
+
+
+@needs_browser
+def test_pictures_are_stored_only_when_the_button_is_pressed(page, browse, tmp_path):
+    browser = browse(page)
+    form = wait(browser, lambda browser: browser.find_element(By.ID, "capture"))
+    wait(browser, lambda _: form.is_displayed())
+    assert not list(tmp_path.rglob("*.jpg"))
+    browser.find_element(By.ID, "label").send_keys("joy")
+    count = browser.find_element(By.ID, "count")
+    count.clear()
+    count.send_keys("3")
+    form.submit()
+    wait(browser, lambda browser: "storing joy" in text(browser, "captured"))
+    wait(browser, lambda _: len(list((tmp_path / "data" / "joy").glob("*.jpg"))) == 3)
+    assert httpx.post(f"{page}/capture", json={"label": "../../etc", "count": 1}).status_code == 422
+
+
+@needs_browser
+def test_a_picture_and_a_video_of_the_visitor_are_judged(page, browse, portrait, tmp_path):
+    """Also without a camera."""
+    picture, video = tmp_path / "mine.png", tmp_path / "mine.webm"
+    cv2.imwrite(str(picture), portrait)
+    writer = cv2.VideoWriter(str(video), cv2.VideoWriter_fourcc(*"VP80"), 10, (640, 480))
+    for _ in range(30):
+        writer.write(portrait)
+    writer.release()
+    browser = browse(page)
+    wait(browser, lambda browser: text(browser, "status") == "connected")
+    for path in (picture, video):
+        browser.find_element(By.ID, "file").send_keys(str(path))
+        wait(browser, lambda browser, path=path: text(browser, "view-title") == f"What is in {path.name}")
+        before = frames(browser)
+        wait(browser, lambda browser, before=before: frames(browser) > before)
+        wait(browser, lambda browser: text(browser, "summary") == "happy")
+        browser.find_element(By.ID, "back").click()
+    assert text(browser, "view-title") == "What the robot sees"
+
+
+def test_a_watcher_who_does_not_ask_gets_nothing_and_costs_nothing(page, listener):
+    with connect(page.replace("http", "ws") + "/live") as slow, connect(page.replace("http", "ws") + "/live") as fast:
+        assert "colors" in slow.recv(5)
+        assert "colors" in fast.recv(5)
+        got = 0
+        until = time.monotonic() + 30
+        while got < 20 and time.monotonic() < until:
+            fast.send("next")
+            if '"picture":true' in fast.recv(5).replace(" ", ""):
+                assert cv2.imdecode(np.frombuffer(fast.recv(5), np.uint8), cv2.IMREAD_COLOR).shape == (480, 640, 3)
+                got += 1
+        assert got == 20
+        with pytest.raises(TimeoutError):
+            slow.recv(0.5)
+
+
+def test_a_page_that_others_reach_needs_a_token(start, tmp_path):
+    (tmp_path / "token").write_text("a-token-of-more-than-16-characters\n")
+    port = free_port()
+    refused = start("web", host="0.0.0.0", port=port)
+    assert refused.wait(30) == 1
+    assert "--token-file" in refused.communicate()[1]
+    start("web", host="0.0.0.0", port=port, token_file=str(tmp_path / "token"))
+    url = answering(f"http://127.0.0.1:{port}")
+    with httpx.Client(base_url=url) as client:
+        for path in ("/", "/page/app.js", "/?token=wrong"):
+            assert client.get(path).status_code == 401
+        with pytest.raises(Exception, match="403"):
+            connect(url.replace("http", "ws") + "/live").close()
+        entered = client.get("/", params={"token": "a-token-of-more-than-16-characters"})
+        assert entered.status_code == 303
+        assert "HttpOnly" in entered.headers["set-cookie"]
+        assert client.get("/").status_code == 200
+        assert client.get("/page/app.js").status_code == 200
+        assert client.get("/page/../index.html").status_code == 404
+        assert client.post("/capture", json={"label": "joy"}).status_code == 409
+    with pytest.raises(Exception, match="403"):
+        connect(url.replace("http", "ws") + "/live", additional_headers={"Origin": "http://evil.example"}).close()
+
+
+def test_page_loads_nothing_from_elsewhere():
+    from emotion_ros.serving.live_page import ASSETS, _asset
+
+    for name in ("index.html", *ASSETS):
+        content = _asset(name).decode().replace("http://www.w3.org/2000/svg", "")
+        assert not re.search(r"https?://|//cdn|@import", content), name
+
+
+@pytest.mark.parametrize("ask", ["from emotion_ros.nodes.web_node import main", "from emotion_ros.cli import main"])
+def test_without_a_web_server_it_says_what_to_install(ask):
+    code = f"import sys; sys.modules['fastapi'] = None; sys.argv = ['it', 'serve']; {ask}; sys.exit(main())"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert ran.returncode in (1, 2)
+    assert "fastapi is not installed: pip install" in ran.stderr
+    assert "Traceback" not in ran.stderr

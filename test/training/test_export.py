@@ -1,0 +1,299 @@
+"""From a checkpoint to files for every target, and from those to figures."""
+
+import csv
+import json
+import subprocess
+import sys
+
+import cv2
+import numpy as np
+import onnxruntime as ort
+import pytest
+import torch
+
+from emotion_ros.errors import ConfigError, DatasetError, ModelError, OutputError, ProviderError
+from emotion_ros.perception.emotion.classifier import EmotionClassifier
+from emotion_ros.training.classifier.classifier_training import train
+from emotion_ros.training.data.corruptions import KINDS, LEVELS
+from emotion_ros.training.evaluation.classifier_evaluation import evaluate, wilson
+from emotion_ros.training.export import onnx_file, tflite
+from emotion_ros.training.export.classifier_export import export
+from emotion_ros.training.export.formats import FORMATS, export_as
+from emotion_ros.training.export.quantization import quantize
+
+
+@pytest.fixture(scope="module")
+def model(data, trained, tmp_path_factory):
+    """The trained network as ONNX."""
+    file = tmp_path_factory.mktemp("onnx") / "model.onnx"
+    export(trained / "best.ckpt", file, {"data": "made up"}, data)
+    return file
+
+
+@pytest.fixture(scope="module")
+def tiny(data, small, tmp_path_factory):
+    """A checkpoint of the network for microcontrollers."""
+    folder = tmp_path_factory.mktemp("tiny")
+    train(data, folder, type(small)(**{**small.__dict__, "arch": "tiny", "epochs": 8, "lr": 0.1}))
+    return folder / "best.ckpt"
+
+
+@pytest.fixture(scope="module")
+def lite(data, tiny, tmp_path_factory):
+    """It as int8 TFLite."""
+    pytest.importorskip("litert_torch", reason="requirements/tinyml.txt is not installed")
+    file = tmp_path_factory.mktemp("tflite") / "tiny.tflite"
+    assert "arena" in export_as("tflite", tiny, file, {}, data)
+    return file
+
+
+def test_onnx_has_the_names_of_jetson_inference_and_any_batch(model):
+    session = ort.InferenceSession(str(model))
+    assert [each.name for each in (*session.get_inputs(), *session.get_outputs())] == ["input_0", "output_0"]
+    for batch in (1, 5):
+        assert session.run(None, {"input_0": np.zeros((batch, 1, 32, 32), np.float32)})[0].shape == (batch, 2)
+
+
+def test_onnx_that_computes_something_else_is_not_written(trained, tmp_path, monkeypatch):
+    (tmp_path / "m.onnx").write_bytes(b"the old one")
+    monkeypatch.setattr(onnx_file, "TOLERANCE", -1.0)
+    with pytest.raises(ModelError, match="differ by"):
+        export(trained / "best.ckpt", tmp_path / "m.onnx")
+    assert [(each.name, each.read_bytes()) for each in tmp_path.iterdir()] == [("m.onnx", b"the old one")]
+
+
+def test_two_teachers_give_two_outputs_of_one_network(data, small, tmp_path):
+    for split in ("train", "val", "test"):
+        (tmp_path / split).symlink_to(data / split)
+    files = [
+        (split, f"{label}/{path.name}", label)
+        for split in ("train", "val", "test")
+        for label in ("bright", "dark")
+        for path in (data / split / label).iterdir()
+    ]
+    with (tmp_path / "labels.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(("split", "file", "bright", "dark", "unknown"))
+        # the annotators call everything bright, whatever its folder says
+        writer.writerows((split, name, 8, 2, 0) for split, name, _ in files)
+    train(tmp_path, tmp_path / "run", type(small)(**{**small.__dict__, "vote_head": True, "vote_weight": 0.0}))
+    about = export(tmp_path / "run" / "best.ckpt", tmp_path / "m.onnx", calibrate_on=tmp_path)
+    assert about.outputs == ("votes", "folder")
+    figures = evaluate(tmp_path / "m.onnx", tmp_path, "test")
+    assert figures["accuracy"] >= 0.9
+    assert figures["votes"]["accuracy"] == 1.0
+    night = np.zeros((32, 32, 3), np.uint8)
+    robot, folder = (EmotionClassifier(tmp_path / "m.onnx").classify([night], by)[0] for by in ("", "folder"))
+    assert about.labels[int(robot.argmax())] == "bright"
+    assert about.labels[int(folder.argmax())] == "dark"
+
+
+def test_tflite_is_int8_in_and_out_and_right(data, lite):
+    figures = evaluate(lite, data, "test")
+    assert figures["accuracy"] >= 0.9
+    session = EmotionClassifier(lite)._session
+    for tensor in (session._input, session._outputs[0]):
+        assert tensor["dtype"] == np.int8
+    assert session._input["quantization"] == (pytest.approx(1 / 255, rel=1e-3), -128)
+    assert EmotionClassifier(lite).contract.activated
+
+
+def test_tflite_runs_in_micro_and_says_what_it_needs(lite):
+    needed = tflite.needs(lite)
+    assert needed.flash == lite.stat().st_size < 300_000
+    assert 10_000 < needed.arena < 256 * 1024
+    assert {"Conv2D", "DepthwiseConv2D", "FullyConnected", "Softmax"} <= set(needed.operators)
+
+
+def test_c_array_compiles_and_is_the_model(lite, tmp_path):
+    needed = tflite.write_c(lite, tmp_path / "my model.c")
+    (tmp_path / "main.c").write_text(
+        '#include <stdio.h>\n#include "my model.h"\n'
+        "int main(void) {\n"
+        '  printf("%u %d %s %s\\n", my_model_bytes, MY_MODEL_ARENA_BYTES, my_model_labels[0], my_model_labels[1]);\n'
+        "  fwrite(my_model, 1, my_model_bytes, stderr);\n  return (unsigned long)my_model % 16;\n}\n"
+    )
+    sources = [str(tmp_path / name) for name in ("main.c", "my model.c")]
+    subprocess.run(["gcc", "-std=c99", "-Wall", "-Werror", *sources, "-o", str(tmp_path / "out")], check=True)
+    run = subprocess.run([str(tmp_path / "out")], capture_output=True, check=True)
+    assert run.stdout.decode().split() == [str(needed.flash), str(needed.arena), "bright", "dark"]
+    assert run.stderr == lite.read_bytes()
+
+
+def test_edge_impulse_package_holds_data_model_and_commands(data, tiny, lite, tmp_path):
+    export_as("edge-impulse", tiny, tmp_path / "ei", {}, data)
+    listed = json.loads((tmp_path / "ei" / "data" / "info.labels").read_text())
+    assert listed["version"] == 1
+    assert len(listed["files"]) == 80
+    for each in listed["files"]:
+        assert cv2.imread(str(tmp_path / "ei" / "data" / each["path"]), cv2.IMREAD_UNCHANGED).shape == (32, 32)
+        assert each["category"] == each["path"].split("/")[0]
+        assert each["label"]["label"] in each["path"]
+    assert sum(each["category"] == "testing" for each in listed["files"]) == 16
+    assert EmotionClassifier(tmp_path / "ei" / "model" / "model.tflite").contract.labels == ("bright", "dark")
+    assert "edge-impulse-uploader" in (tmp_path / "ei" / "README.md").read_text()
+
+
+@pytest.mark.parametrize("form", [form for form in FORMATS if form != "onnx"])
+def test_int8_without_pictures_to_calibrate(form, tiny, tmp_path):
+    with pytest.raises(ConfigError, match="--calibrate"):
+        export_as(form, tiny, tmp_path / "x", {}, None)
+
+
+def test_int8_with_an_empty_folder_to_calibrate(tiny, tmp_path):
+    with pytest.raises(DatasetError, match="expected"):
+        export_as("tflite", tiny, tmp_path / "x.tflite", {}, tmp_path)
+
+
+def test_corrupt_tflite(tmp_path):
+    pytest.importorskip("ai_edge_litert")
+    (tmp_path / "x.tflite").write_bytes(b"nothing")
+    with pytest.raises(ModelError, match="expected a TFLite model"):
+        EmotionClassifier(tmp_path / "x.tflite")
+
+
+def test_tflite_on_a_gpu(lite):
+    with pytest.raises(ProviderError, match="CPU only"):
+        EmotionClassifier(lite, "cuda")
+
+
+@pytest.mark.parametrize("kind", ["static", "dynamic"])
+def test_int8_model_is_smaller_and_as_right(kind, data, model, tmp_path):
+    change = quantize(model, data, tmp_path / "int8.onnx", kind, max_drop=5.0)
+    assert change.size[1] < 0.35 * change.size[0]
+    assert change.size[1] == (tmp_path / "int8.onnx").stat().st_size
+    figures = evaluate(tmp_path / "int8.onnx", data, "test")
+    assert figures["accuracy"] >= 0.9
+    assert EmotionClassifier(tmp_path / "int8.onnx").contract == EmotionClassifier(model).contract
+
+
+def test_int8_model_that_loses_too_much_is_not_written(data, model, tmp_path, command_line):
+    with pytest.raises(ModelError, match="--max-drop"):
+        quantize(model, data, tmp_path / "int8.onnx", "static", max_drop=-0.1)
+    assert not list(tmp_path.iterdir())
+    result = command_line("quantize", model, data, tmp_path / "int8.onnx", "--max-drop", "50")
+    assert result.returncode == 0, result.stderr
+    assert "before" in result.stdout
+
+
+def test_quantize_refuses_what_is_no_model(data, tmp_path):
+    (tmp_path / "x.onnx").write_bytes(b"nothing")
+    with pytest.raises(ModelError, match="expected an ONNX model"):
+        quantize(tmp_path / "x.onnx", data, tmp_path / "int8.onnx", "static", 1.0)
+
+
+def test_report_shows_classes_groups_and_pictures(data, model, tmp_path, command_line):
+    with (tmp_path / "groups.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(("file", "age", "light"))
+        writer.writerows(
+            (f"{label}/{n}.png", "young" if n < 4 else "old", "lamp") for label in ("bright", "dark") for n in range(8)
+        )
+    arguments = ["--split", "test", "--groups", tmp_path / "groups.csv", "--out", tmp_path / "report", "--json"]
+    result = command_line("evaluate", model, data, *arguments)
+    assert result.returncode == 0, result.stderr
+    figures = json.loads(result.stdout)
+    assert figures == json.loads((tmp_path / "report" / "report.json").read_text())
+    assert figures["groups"]["age"]["groups"]["old"]["pictures"] == 8
+    assert figures["groups"]["age"]["gap"] is None
+    text = (tmp_path / "report" / "report.md").read_text()
+    for expected in ("| bright |", "95 % interval", "## By age", "confusion.png"):
+        assert expected in text
+    for name in ("confusion.png", "reliability.png"):
+        assert cv2.imread(str(tmp_path / "report" / name)).shape[0] > 200
+
+
+def test_models_are_compared_side_by_side(data, model, lite, command_line):
+    result = command_line("compare", data, model, lite, "--split", "test")
+    assert result.returncode == 0, result.stderr
+    head, _, *rows = result.stdout.splitlines()
+    assert head.startswith("| model | accuracy")
+    assert [row.split("@")[0] for row in rows] == ["| model", "| tiny"]
+
+
+def test_models_are_compared_on_spoilt_pictures(data, model, command_line):
+    result = command_line("compare", data, model, "--split", "test", "--corruptions", "--json")
+    assert result.returncode == 0, result.stderr
+    rows = {kind: next(iter(found.values())) for kind, found in json.loads(result.stdout).items()}
+    assert set(rows) == {"as they are", *KINDS}
+    assert len(rows["dark"]) == len(LEVELS)
+    assert rows["dark"][-1] == 0.5 < rows["as they are"][0]  # in the dark all is dark
+
+
+def test_gap_between_groups_is_that_of_the_largest_and_the_smallest(data, model, tmp_path, monkeypatch):
+    monkeypatch.setattr("emotion_ros.training.evaluation.classifier_evaluation.SMALLEST_GROUP", 4)
+    for split in ("test",):
+        for label, other in (("bright", "dark"), ("dark", "bright")):
+            (tmp_path / split / label).mkdir(parents=True)
+            for n in range(8):  # half of the pictures stand in the wrong folder
+                source = data / split / (label if n < 4 else other) / f"{n}.png"
+                (tmp_path / split / label / f"{n}.png").write_bytes(source.read_bytes())
+    with (tmp_path / "groups.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(("file", "kind"))
+        writer.writerows(
+            (f"{label}/{n}.png", "right" if n < 4 else "wrong") for label in ("bright", "dark") for n in range(8)
+        )
+    figures = evaluate(model, tmp_path, "test", tmp_path / "groups.csv")
+    assert figures["groups"]["kind"]["gap"] == 1.0
+    assert figures["groups"]["kind"]["best"] == "right"
+    assert figures["accuracy"] == 0.5
+    assert figures["classes"]["bright"] == {"precision": 0.5, "recall": 0.5, "f1": 0.5, "pictures": 8}
+
+
+def test_groups_that_name_no_picture(data, model, tmp_path):
+    (tmp_path / "groups.csv").write_text("file,age\nnobody/1.png,old\n")
+    with pytest.raises(DatasetError, match="knows none of them"):
+        evaluate(model, data, "test", tmp_path / "groups.csv")
+    (tmp_path / "groups.csv").write_text("picture\n1.png\n")
+    with pytest.raises(DatasetError, match="column file"):
+        evaluate(model, data, "test", tmp_path / "groups.csv")
+
+
+def test_interval_is_wilsons():
+    # 81 of 263: Newcombe, "Two-sided confidence intervals for the single proportion", 1998, table I
+    assert wilson(81, 263) == (0.2553, 0.3662)
+
+
+def test_full_disk_while_exporting(trained, tmp_path, monkeypatch):
+    (tmp_path / "m.onnx").write_bytes(b"the old one")
+
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(onnx_file.onnx, "save", full)
+    with pytest.raises(OutputError, match="No space left"):
+        export(trained / "best.ckpt", tmp_path / "m.onnx")
+    assert (tmp_path / "m.onnx").read_bytes() == b"the old one"
+
+
+def test_full_disk_while_saving_a_checkpoint_keeps_the_old_one(data, small, tmp_path):
+    """On a real file system with room for one checkpoint and a half, where this user may mount one."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=60m", "none", str(disk)], capture_output=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip("may not mount a file system")
+    try:
+        (disk / "ballast").write_bytes(bytes(30_000_000))
+        code = "import sys; from emotion_ros.cli import main; sys.exit(main())"
+        flags = {"arch": "tiny", "epochs": 1, "batch-size": 8, "precision": "32-true", "size": 32, "pretrained": "none"}
+        command = [sys.executable, "-c", code, "train", str(data), "--model-dir", str(disk / "run")]
+        command += [part for name, value in flags.items() for part in (f"--{name}", str(value))]
+        subprocess.run(command, capture_output=True, check=True, timeout=100)
+        old = (disk / "run" / "best.ckpt").read_bytes()
+        free = int(
+            subprocess.run(["df", "--output=avail", "-B1", str(disk)], capture_output=True, check=True).stdout.split()[
+                -1
+            ]
+        )
+        (disk / "more").write_bytes(bytes(free - len(old) // 2))
+        result = subprocess.run([*command, "--seed", "2"], capture_output=True, text=True, check=False, timeout=100)
+        assert result.returncode == 1, result.stderr[-2000:]
+        assert "cannot be written" in result.stderr.splitlines()[-1]
+        assert torch.load(disk / "run" / "best.ckpt", weights_only=True)["epoch"] == 0
+        assert (disk / "run" / "best.ckpt").read_bytes() == old
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)

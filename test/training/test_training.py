@@ -1,0 +1,311 @@
+import csv
+import dataclasses
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import onnx
+import onnxruntime as ort
+import pytest
+import torch
+from ament_index_python.packages import get_package_prefix
+
+from emotion_ros.config import TrainConfig
+from emotion_ros.errors import DatasetError, ModelError, OutputError
+from emotion_ros.inference.catalog import default_model
+from emotion_ros.training.classifier.architectures import ARCHITECTURES
+from emotion_ros.training.classifier.augmentation import augment, mix
+from emotion_ros.training.classifier.classifier_training import load, train
+from emotion_ros.training.classifier.pretrained import start_from
+from emotion_ros.training.data.corruptions import KINDS, LEVELS, corrupt
+from emotion_ros.training.data.datasets import read_split
+from emotion_ros.training.data.region_crop import View
+from emotion_ros.training.data.votes import Votes
+from emotion_ros.training.evaluation.classifier_evaluation import evaluate
+from emotion_ros.training.evaluation.crop_search import measure_crop
+from emotion_ros.training.export.classifier_export import export
+
+
+def rows_of(folder):
+    with (folder / "metrics.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_trained_model_is_exported_and_right(data, trained, tmp_path):
+    about = export(trained / "best.ckpt", tmp_path / "m.onnx", {"data": "made up"}, calibrate_on=data)
+    assert about.labels == ("bright", "dark")
+    assert about.accuracy["val"] >= 0.9
+    figures = evaluate(tmp_path / "m.onnx", data, "test")
+    assert figures["accuracy"] >= 0.9
+    assert np.sum(figures["confusion"]) == figures["pictures"] == 16
+
+
+def test_training_leaves_a_table_curves_and_a_sample_batch(trained):
+    rows = rows_of(trained)
+    assert [float(row["epoch"]) for row in rows] == [0, 1, 2, 3]
+    assert float(rows[-1]["train_loss"]) < float(rows[0]["train_loss"])
+    for name in ("Accuracy.png", "Loss.png", "batch.png"):
+        assert cv2.imread(str(trained / name)).size > 1000
+    assert list((trained / "tensorboard").iterdir())
+
+
+@pytest.mark.parametrize("arch", ARCHITECTURES)
+def test_every_architecture_maps_pixels_to_logits_and_exports(arch, tmp_path):
+    size = 64 if arch == "vit_b16" else 48
+    network = ARCHITECTURES[arch](5, 3, size).eval()
+    pixels = torch.rand(3, 3, size, size)
+    with torch.no_grad():
+        logits = network(pixels)
+    assert logits.shape == (3, 5)
+    if arch == "vit_b16":
+        return  # 340 MB
+    torch.onnx.export(network, (pixels,), str(tmp_path / "m.onnx"), input_names=["pixels"], dynamo=False)
+    (outputs,) = ort.InferenceSession(str(tmp_path / "m.onnx")).run(None, {"pixels": pixels.numpy()})
+    assert np.abs(outputs - logits.numpy()).max() < 1e-4
+
+
+def test_interrupted_and_resumed_run_ends_as_an_uninterrupted_one(data, trained, tmp_path, small):
+    """Killed by Ctrl-C in a process of its own, then resumed: the same rows, the same weights."""
+    flags = {"arch": "cnn8", "epochs": 4, "batch-size": 8, "precision": "32-true", "lr": 0.02, "size": 32, "ema": 0.5}
+    options = [part for name, value in flags.items() for part in (f"--{name}", str(value))]
+    code = (
+        "import sys, time; from emotion_ros.training import train as t; step = t.Classifier.training_step\n"
+        "def slow(*a): time.sleep(0.3); return step(*a)\n"
+        "t.Classifier.training_step = slow\nfrom emotion_ros.cli import main; sys.exit(main())"
+    )
+    command = ["train", data, "--model-dir", tmp_path, "--pretrained", "none", *options]
+    run = subprocess.Popen([sys.executable, "-c", code, *map(str, command)], stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 90
+    while time.monotonic() < deadline and not ((tmp_path / "metrics.csv").is_file() and len(rows_of(tmp_path)) >= 2):
+        time.sleep(0.02)
+    run.send_signal(signal.SIGINT)
+    _, errors = run.communicate(timeout=60)
+    assert run.returncode == 130, errors
+    assert "--resume" in errors
+    done = len(rows_of(tmp_path))
+    assert 2 <= done < 4
+    assert not train(data, tmp_path, small, resume=True).interrupted
+    kept = [name for name in rows_of(trained)[0] if name != "seconds"]
+    assert [[row[name] for name in kept] for row in rows_of(tmp_path)] == [
+        [row[name] for name in kept] for row in rows_of(trained)
+    ]
+    ours, theirs = load(tmp_path / "last.ckpt").state_dict(), load(trained / "last.ckpt").state_dict()
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+
+
+def test_two_processes_train_one_model(data, tmp_path):
+    """What torchrun does on several GPUs or machines, with two processes on this CPU."""
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--no-python", "--nproc-per-node", "2"]
+    program = Path(get_package_prefix("emotion_ros")) / "lib" / "emotion_ros" / "emotion-ros"
+    flags = {"arch": "tiny", "epochs": 2, "batch-size": 8, "precision": "32-true", "size": 32, "pretrained": "none"}
+    options = [part for name, value in flags.items() for part in (f"--{name}", value)]
+    arguments = [program, "train", data, "--model-dir", tmp_path / "run", *options]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    result = subprocess.run(
+        [*command, *map(str, arguments)], capture_output=True, text=True, env=environment, timeout=110, check=False
+    )
+    assert result.returncode == 0, result.stderr[-3000:]
+    assert len(rows_of(tmp_path / "run")) == 2
+    assert load(tmp_path / "run" / "best.ckpt").labels == ("bright", "dark")
+
+
+def test_last_checkpoint_is_that_of_the_last_epoch_though_an_earlier_one_was_better(data, tmp_path, small):
+    result = train(data, tmp_path, dataclasses.replace(small, epochs=8))
+    assert result.score == 1  # long before the end, and never better after
+    epochs = {name: torch.load(tmp_path / f"{name}.ckpt", weights_only=True)["epoch"] for name in ("best", "last")}
+    assert epochs["best"] < epochs["last"] == 7
+
+
+def test_early_stopping_ends_a_run_that_gets_no_better(data, tmp_path, small):
+    config = TrainConfig(**{**small.__dict__, "lr": 1e-6, "epochs": 50, "patience": 2})
+    assert train(data, tmp_path, config).epochs < 20
+
+
+def test_wandb_offline_writes_a_run(data, tmp_path, monkeypatch, small):
+    pytest.importorskip("wandb")
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    train(data, tmp_path, TrainConfig(**{**small.__dict__, "epochs": 1, "wandb": True}))
+    assert list(tmp_path.glob("wandb/offline-run-*/*.wandb"))
+
+
+def test_network_that_starts_from_our_model_computes_what_it_does(classifier, portrait):
+    network = ARCHITECTURES["resnet18"](2 * 7, 1, 48)
+    pixels = torch.randn(40, 1, 48, 48)
+    assert start_from(network, "emotion", "resnet18", pixels) == "starting from emotion_resnet18.onnx"
+    expected = ort.InferenceSession(str(default_model())).run(["output_0"], {"input_0": pixels.numpy()})[0]
+    with torch.no_grad():
+        assert np.abs(network.eval()(pixels)[:, :7].numpy() - expected).max() < 1e-3
+        trained = network.train()(pixels)[:, :7].numpy()
+    assert np.abs(trained - expected).max() < 0.5
+
+
+def test_start_takes_other_labels_and_colours_but_no_other_architecture(tmp_path):
+    pixels = torch.randn(8, 3, 48, 48)
+    said = start_from(ARCHITECTURES["resnet18"](3, 3, 48), "emotion", "resnet18", pixels)
+    assert "new: last layer" in said
+    assert "random" in start_from(ARCHITECTURES["tiny"](3, 3, 48), "emotion", "tiny", pixels)
+    with pytest.raises(ModelError, match="expected a model of cnn8"):
+        start_from(ARCHITECTURES["cnn8"](3, 3, 48), str(default_model()), "cnn8", pixels)
+    with pytest.raises(ModelError, match="cannot read it"):
+        start_from(ARCHITECTURES["resnet18"](3, 3, 48), str(tmp_path / "none.onnx"), "resnet18", pixels)
+
+
+def test_checkpoint_of_another_architecture(trained):
+    with pytest.raises(ModelError, match="expected weights of tiny"):
+        start_from(ARCHITECTURES["tiny"](2, 1, 32), str(trained / "best.ckpt"), "tiny", torch.rand(2, 1, 32, 32))
+
+
+def test_resume_with_other_data(trained, tmp_path, data, small):
+    for split in ("train", "val"):
+        for old, new in (("bright", "day"), ("dark", "night")):
+            (tmp_path / split).mkdir(exist_ok=True)
+            (tmp_path / split / new).symlink_to(data / split / old)
+    with pytest.raises(DatasetError, match="was trained on bright, dark"):
+        train(tmp_path, trained, small, resume=True)
+
+
+def test_resume_without_a_checkpoint(data, tmp_path, small):
+    with pytest.raises(OutputError, match="resume"):
+        train(data, tmp_path, small, resume=True)
+
+
+def test_augmented_pictures_keep_shape_and_range():
+    pixels = torch.rand(32, 1, 48, 48) * 255
+    config = TrainConfig(degrade=1.0, erase=0.5)
+    changed = augment(pixels, config)
+    assert changed.shape == pixels.shape
+    assert 0 <= changed.min() < changed.max() <= 255
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("shape", [(1, 48, 48), (3, 64, 64)])
+def test_picture_is_spoilt_the_more_the_stronger_and_only_where_asked(kind, shape):
+    torch.manual_seed(0)
+    faces = torch.nn.functional.interpolate(torch.rand(64, shape[0], 9, 9), shape[1:], mode="bicubic").clamp(0, 1) * 255
+    apart = [(corrupt(faces, kind, torch.full((64,), each)) - faces).abs().mean() for each in (0.0, *LEVELS)]
+    assert apart == sorted(apart)
+    assert apart[0] < 5 < 2 * apart[-1]
+    half = torch.tensor([1.0] * 32 + [0.0] * 32)
+    moved = (corrupt(faces, kind, half) - faces).abs().mean((1, 2, 3))
+    assert moved[:32].mean() > moved[32:].mean()
+
+
+def test_mixed_pictures_have_mixed_targets():
+    torch.manual_seed(0)
+    pixels, targets = torch.arange(8.0).view(8, 1, 1, 1).expand(8, 1, 4, 4), torch.eye(8)
+    mixed, (shared,) = mix(pixels, (targets,), 0.5)
+    assert torch.allclose(shared.sum(1), torch.ones(8))
+    assert torch.equal(shared.argmax(1), torch.arange(8))
+    assert torch.allclose(mixed[:, 0, 0, 0], shared @ torch.arange(8.0))
+    same, (own,) = mix(pixels, (targets,), 0.0)
+    assert same is pixels
+    assert own is targets
+
+
+def test_file_that_is_no_checkpoint(tmp_path):
+    (tmp_path / "x.ckpt").write_bytes(b"nothing")
+    with pytest.raises(ModelError, match="expected a checkpoint"):
+        export(tmp_path / "x.ckpt", tmp_path / "m.onnx")
+
+
+def test_data_that_is_not_there_or_broken(tmp_path):
+    with pytest.raises(DatasetError, match="found neither"):
+        read_split(tmp_path, "train", View(48, "grey"))
+    (tmp_path / "train" / "one").mkdir(parents=True)
+    (tmp_path / "train" / "one" / "a.png").write_bytes(b"x")
+    with pytest.raises(DatasetError, match=r"one/a\.png"):
+        read_split(tmp_path, "train", View(48, "grey"))
+
+
+def test_votes_count_for_their_weight_and_only_where_there_are_some():
+    votes = Votes(np.array([[0, 1], [0, 0]], np.float32), np.array([1, -1]))
+    targets = votes.mixed_into(np.array([[1, 0], [1, 0]], np.float32), 0.25)
+    assert targets.tolist() == [[0.75, 0.25], [1.0, 0.0]]
+
+
+def test_crop_is_measured_on_labelled_faces(tmp_path, portrait, command_line):
+    for label in ("happy", "sad"):
+        (tmp_path / "val" / label).mkdir(parents=True)
+        for number in range(3):
+            face = portrait[100 - number : 250 + number, 285 - number : 435 + number]
+            cv2.imwrite(str(tmp_path / "val" / label / f"{number}.png"), face)
+    figures = measure_crop(default_model(), tmp_path, "val", ["mediapipe"], 6)
+    grid = np.array(figures["accuracy"]["mediapipe"])
+    assert figures["faces"] == {"mediapipe": 6}
+    assert figures["whole"] == 0.5
+    assert grid[figures["margins"].index(figures["margin"]), figures["shifts"].index(figures["shift"])] == grid.max()
+    result = command_line("measure-crop", default_model(), tmp_path, "--detectors", "mediapipe", "--json")
+    assert json.loads(result.stdout)["pictures"] == 6
+    (tmp_path / "val" / "sad").rename(tmp_path / "val" / "sleepy")
+    with pytest.raises(DatasetError, match="sleepy"):
+        measure_crop(default_model(), tmp_path, "val", ["mediapipe"], 6)
+
+
+def test_teacher_is_learned_from(data, trained, small, tmp_path):
+    """A teacher that mixes the classes up teaches just that where it has all the weight."""
+    export(trained / "best.ckpt", tmp_path / "teacher.onnx")
+    file = onnx.load(tmp_path / "teacher.onnx")
+    weights = next(each for each in file.graph.initializer if list(each.dims) == [2, 256])
+    weights.CopyFrom(onnx.numpy_helper.from_array(-onnx.numpy_helper.to_array(weights), weights.name))
+    onnx.save(file, tmp_path / "teacher.onnx")
+    config = TrainConfig(**{**small.__dict__, "teacher": str(tmp_path / "teacher.onnx"), "teacher_weight": 1.0})
+    assert train(data, tmp_path, config).score <= 0.5
+    with pytest.raises(ModelError, match="expected the labels bright, dark"):
+        train(data, tmp_path, TrainConfig(**{**small.__dict__, "teacher": str(default_model())}))
+
+
+def hub_folder(folder, channels=3, layers=(2, 2, 2, 2)):
+    """A model in the hub's format, as `hf download` would leave it."""
+    from transformers import ResNetConfig, ResNetForImageClassification
+
+    torch.manual_seed(1)
+    shape = {"embedding_size": 64, "hidden_sizes": [64, 128, 256, 512], "depths": list(layers), "layer_type": "basic"}
+    model = ResNetForImageClassification(ResNetConfig(num_channels=channels, num_labels=1000, **shape))
+    model.save_pretrained(folder)
+    return model
+
+
+def test_hub_model_in_a_folder_is_started_from(tmp_path):
+    theirs = hub_folder(tmp_path / "resnet-18")
+    for channels in (3, 1):
+        network = ARCHITECTURES["resnet18"](3, channels, 48)
+        said = start_from(network, str(tmp_path / "resnet-18"), "resnet18", torch.rand(1, channels, 48, 48))
+        assert "new: last layer" in said
+        first = network.network.resnet.embedder.embedder.convolution.weight
+        expected = theirs.resnet.embedder.embedder.convolution.weight
+        assert torch.allclose(first, expected if channels == 3 else expected.sum(1, keepdim=True), atol=1e-6)
+
+
+def test_hub_that_cannot_be_reached(tmp_path, command_line, data, monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("HF_HOME", str(tmp_path))
+    result = command_line("train", data, "--model-dir", tmp_path / "run", "--pretrained", "imagenet", "--size", "32")
+    assert result.returncode == 1
+    assert "hf download microsoft/resnet-18" in result.stderr.splitlines()[-1]
+    assert "Traceback" not in result.stderr
+
+
+def test_imagenet_weights_of_another_architecture(tmp_path):
+    with pytest.raises(ModelError, match="known for resnet18, vit_b16"):
+        start_from(ARCHITECTURES["tiny"](3, 3, 48), "imagenet", "tiny", torch.rand(1, 3, 48, 48))
+    hub_folder(tmp_path, layers=(1, 1, 1, 1))
+    with pytest.raises(ModelError, match="expected weights of resnet18"):
+        start_from(ARCHITECTURES["resnet18"](3, 3, 48), str(tmp_path), "resnet18", torch.rand(1, 3, 48, 48))
+
+
+def test_training_leaves_copies_of_val_and_test_out(data, small, tmp_path, capsys):
+    for split in ("val", "test"):
+        (tmp_path / split).symlink_to(data / split)
+    shutil.copytree(data / "train", tmp_path / "train")
+    for split in ("val", "test"):
+        shutil.copy(data / split / "dark" / "0.png", tmp_path / "train" / "dark" / f"{split}.png")
+    train(tmp_path, tmp_path / "run", TrainConfig(**{**small.__dict__, "epochs": 1}))
+    assert "left out 2 of 50 pictures" in capsys.readouterr().out
