@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -139,48 +139,6 @@ class Perception:
     people: tuple[Emotion, ...] = ()
     hands: tuple[Hand, ...] = ()
     timings: Mapping[str, float] = field(default_factory=dict)
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain values, ready for JSON: width, height, people, hands."""
-        return {
-            "width": self.width,
-            "height": self.height,
-            "people": [_person_as_dict(person, self.labels) for person in self.people],
-            "hands": [_hand_as_dict(hand) for hand in self.hands],
-        }
-
-
-def _person_as_dict(person: Emotion, labels: tuple[str, ...]) -> dict[str, Any]:
-    pairs = zip(labels, person.probabilities, strict=True)
-    return {
-        "id": person.id,
-        "label": person.label,
-        "confidence": round(person.confidence, 4),
-        "probabilities": {label: round(float(value), 4) for label, value in pairs},
-        "valence": finite(person.valence),
-        "arousal": finite(person.arousal),
-        "face": list(person.face.box.rounded()),
-        "face_confidence": round(person.face.confidence, 4),
-        "quality": round(person.quality, 4),
-        "position": None if person.position is None else [round(each, 3) for each in person.position],
-        "hands": [_hand_as_dict(hand) for hand in person.hands],
-    }
-
-
-def _hand_as_dict(hand: Hand) -> dict[str, Any]:
-    return {
-        "side": hand.side,
-        "box": list(hand.box.rounded()),
-        "confidence": round(hand.confidence, 4),
-        "gesture": hand.gesture,
-        "gesture_confidence": round(hand.gesture_confidence, 4),
-        "landmarks": np.round(hand.landmarks.astype(float), 1).tolist(),
-    }
-
-
-def finite(value: float) -> float | None:
-    """The value to four places, or None for NaN, which JSON does not know."""
-    return None if np.isnan(value) else round(value, 4)
 
 
 def ramp(value: float, never: float, surely: float) -> float:

@@ -15,6 +15,7 @@ from emotion_ros.config import PipelineConfig
 from emotion_ros.errors import OutputError, SourceError
 from emotion_ros.io.drawing import draw
 from emotion_ros.io.frames import PICTURES, SourceFrame, is_bag
+from emotion_ros.io.records import perception_record
 from emotion_ros.io.sources import frames
 from emotion_ros.io.video import VideoFile
 from emotion_ros.perception.pipeline import Pipeline
@@ -133,7 +134,7 @@ def described(frame: SourceFrame, perception: Perception, form: str) -> str:
     """What was perceived in a frame, as ``json``, ``csv`` or ``text``: lines, or nothing."""
     start = {"source": frame.source, "frame": frame.number, "time": round(frame.time, 4)}
     if form == "json":
-        return json.dumps({**start, **perception.as_dict()}) + "\n"
+        return json.dumps({**start, **perception_record(perception)}) + "\n"
     if form == "text" and not perception.people:
         return f"{frame.source} {frame.number}: nobody\n"
     lines = []

@@ -14,10 +14,8 @@ from emotion_ros.config.options import build
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
-    for config in (SourceConfig, PipelineConfig, RecorderConfig):
-        add_options(parser, config)
     parser.add_argument("--web", action="store_true", help="also show the live page")
-    add_options(parser, WebConfig)
+    add_options(parser, SourceConfig, RecorderConfig, PipelineConfig, WebConfig)
 
 
 def run(parsed: argparse.Namespace) -> int:

@@ -13,7 +13,7 @@ from emotion_ros.errors import ConfigError
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     add_options(parser, ServeConfig)
-    add_options(parser, PipelineConfig)
+    add_options(parser, PipelineConfig, temporal=False)
 
 
 def run(parsed: argparse.Namespace) -> int:

@@ -1,4 +1,4 @@
-"""Settings of the nodes."""
+"""Settings of the ROS nodes."""
 
 from __future__ import annotations
 
@@ -10,69 +10,85 @@ from emotion_ros.config.pipeline_config import PipelineConfig
 
 @dataclass(frozen=True)
 class DetectorConfig:
-    """How the detector node meets its topics."""
+    """Topics and scheduling of the detector node."""
 
     image_topics: tuple[str, ...] = option(
-        ("image_raw",), "topics of the images; of several cameras, each has its own emotions beside its images"
+        ("image_raw",), "image topics; with several, each has its own output topics beside its images", group="topics"
     )
-    image_transport: str = option("raw", "which image topic is read", choices=("raw", "compressed"))
+    image_transport: str = option(
+        "raw", "subscribe to the raw or to the compressed image topic", choices=("raw", "compressed"), group="topics"
+    )
     reliability: str = option(
         "best_effort",
-        "QoS of the image subscription; best_effort meets every camera",
+        "QoS reliability of the image subscription; best_effort is compatible with every publisher",
         choices=("best_effort", "reliable"),
+        group="topics",
     )
-    autostart: bool = option(True, "configure and activate without being asked to")
-    humans: bool = option(True, "also tell of people under /humans, as REP-155 has it")
-    lazy: bool = option(True, "take images only while somebody subscribes to what comes of them", live=True)
+    humans: bool = option(True, "publish people under /humans (REP-155)", group="topics")
+    autostart: bool = option(True, "configure and activate the lifecycle node at startup", group="scheduling")
+    lazy: bool = option(
+        True, "subscribe to cameras only while an output topic has subscribers", live=True, group="scheduling"
+    )
     idle_rate: float = option(
         5.0,
-        "images per second of a camera that are looked at while nobody was in view for track_timeout; 0: all",
+        "processed images per second and camera while no face was visible for track_timeout; 0: all images",
         minimum=0.0,
         maximum=1000.0,
         live=True,
+        group="scheduling",
     )
     min_rate: float = option(
-        0.0, "diagnostics warn below so many images per second; 0: never", minimum=0.0, maximum=1000.0, live=True
+        0.0,
+        "output rate, images per second, below which diagnostics warn; 0: never",
+        minimum=0.0,
+        maximum=1000.0,
+        live=True,
+        group="scheduling",
     )
-    jpeg_quality: int = option(80, "quality of annotated/compressed", minimum=1, maximum=100, live=True)
 
 
 @dataclass(frozen=True)
 class SourceConfig:
-    """How the image source node plays a source."""
+    """Settings of the image source node."""
 
-    source: str = option("sample", "sample, camera index or device, video file, picture, or folder of pictures")
-    rate: float = option(0.0, "images per second; 0: the source's own", minimum=0.0, maximum=1000.0)
-    loop: bool = option(False, "start again at the end")
-    width: int = option(640, "width asked of a camera or of the sample, pixels", minimum=16, maximum=8192)
-    height: int = option(480, "height asked of a camera or of the sample, pixels", minimum=16, maximum=8192)
+    source: str = option(
+        "sample", "sample, camera index or device, video file, picture, or folder of pictures", common=True
+    )
+    rate: float = option(0.0, "images per second; 0: the rate of the source", minimum=0.0, maximum=1000.0)
+    loop: bool = option(False, "restart at the end of the source")
+    width: int = option(640, "requested width of a camera or of the sample, pixels", minimum=16, maximum=8192)
+    height: int = option(480, "requested height of a camera or of the sample, pixels", minimum=16, maximum=8192)
     frame_id: str = option("camera", "frame_id of the images")
 
 
 @dataclass(frozen=True)
 class RecorderConfig:
-    """What the recorder node writes."""
+    """Settings of the recorder node."""
 
-    out: str = option("out", "folder for annotated.mp4 and emotions.jsonl")
+    out: str = option("out", "folder for annotated.mp4 and emotions.jsonl", common=True)
 
 
 @dataclass(frozen=True)
 class CaptureConfig:
-    """How the capture node stores pictures."""
+    """Settings of the capture node."""
 
     out: str = option("", "folder of the data set; gets a folder per label")
     every: float = option(0.3, "seconds between two pictures", minimum=0.0, maximum=3600.0)
-    require: str = option("", "refuse pictures that are not: sharp,face,hand")
-    reliability: str = option("best_effort", "QoS of the image subscription", choices=("best_effort", "reliable"))
+    require: str = option("", "reject pictures that are not: sharp,face,hand")
+    reliability: str = option(
+        "best_effort", "QoS reliability of the image subscription", choices=("best_effort", "reliable")
+    )
 
 
 @dataclass(frozen=True)
 class WebConfig:
-    """How the live page is reached."""
+    """Settings of the live page."""
 
-    host: str = option("127.0.0.1", "address to listen on; any other than this machine's own needs a token")
-    port: int = option(8080, "port to listen on; 0: any free one", minimum=0, maximum=65535)
-    token_file: str = option("", "file with the token that visitors need; empty: that in EMOTION_ROS_TOKEN, if any")
+    host: str = option("127.0.0.1", "address to listen on; any other than a loopback address needs a token")
+    port: int = option(8080, "port to listen on; 0: any free port", minimum=0, maximum=65535)
+    token_file: str = option(
+        "", "file with the token that visitors need; empty: environment variable EMOTION_ROS_TOKEN"
+    )
 
 
 NODES = {
@@ -81,12 +97,12 @@ NODES = {
     "recorder": (RecorderConfig,),
     "web": (WebConfig,),
 }
-"""Each node's configs: what it declares as parameters."""
+"""Configs of each node, which it declares as parameters."""
 
 
 def parameters_yaml() -> str:
-    """``config/detect.yaml``: every parameter of every node with its default and what it means."""
-    lines = ["# Every parameter with its default. Those marked (live) may change while the node runs.", ""]
+    """Content of ``config/detect.yaml``: every parameter of every node with its default and description."""
+    lines = ["# All parameters with their defaults. Those marked (live) may change while the node is active.", ""]
     for node, configs in NODES.items():
         lines += [f"/**/{node}:", "  ros__parameters:"]
         for each in (each for config in configs for each in options(config)):

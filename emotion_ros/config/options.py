@@ -1,4 +1,4 @@
-"""What a setting is: a field of a dataclass that says what it means, and which values it takes."""
+"""Settings as dataclass fields with a description, limits and a group."""
 
 from __future__ import annotations
 
@@ -14,10 +14,19 @@ Value = bool | int | float | str | tuple[str, ...]
 
 @dataclass(frozen=True)
 class Option:
-    """What a user is told about one setting.
+    """Description of one setting.
 
-    ``minimum`` and ``maximum`` are inclusive. ``choices`` are all allowed values, empty where any is. ``live`` settings
-    may change while the node runs.
+    Attributes:
+        name: parameter name; on the command line with hyphens.
+        type: ``bool``, ``int``, ``float``, ``str`` or ``tuple`` (of strings).
+        default: value in this type.
+        description: one sentence with the unit.
+        minimum, maximum: inclusive limits of numbers; None: unlimited.
+        choices: allowed values; empty: any.
+        live: may change while the node is active.
+        temporal: affects sequences of images only; commands that process single images do not offer it.
+        group: heading in ``--help``.
+        common: listed first in ``--help``.
     """
 
     name: str
@@ -28,19 +37,22 @@ class Option:
     maximum: float | None = None
     choices: tuple[str, ...] = ()
     live: bool = False
+    temporal: bool = False
+    group: str = ""
+    common: bool = False
 
     @property
     def limits(self) -> str:
-        """What values it takes, to be put behind its description."""
+        """Allowed values, as a suffix of the description."""
         if self.choices:
             return f"; one of {', '.join(self.choices)}"
         return "" if self.minimum is None else f"; {self.minimum} to {self.maximum}"
 
     def check(self, value: object) -> Value:
-        """The value in the option's type.
+        """Convert a value to the option's type.
 
         Raises:
-            ConfigError: it has another type, is out of range or none of the choices.
+            ConfigError: the value has another type, is out of range or none of the choices.
         """
         if self.type is float and isinstance(value, int) and not isinstance(value, bool):
             value = float(value)
@@ -68,14 +80,28 @@ def option(
     maximum: float | None = None,
     choices: tuple[str, ...] = (),
     live: bool = False,
+    temporal: bool = False,
+    group: str = "",
+    common: bool = False,
 ) -> Any:
-    """A dataclass field with a default and what a user must know of it; see :class:`Option`."""
-    about = {"description": description, "minimum": minimum, "maximum": maximum, "choices": choices, "live": live}
-    return field(default=default, metadata=about)
+    """Dataclass field of a setting; the arguments are the attributes of :class:`Option`."""
+    return field(
+        default=default,
+        metadata={
+            "description": description,
+            "minimum": minimum,
+            "maximum": maximum,
+            "choices": choices,
+            "live": live,
+            "temporal": temporal,
+            "group": group,
+            "common": common,
+        },
+    )
 
 
 def options(config: type[Any]) -> Iterator[Option]:
-    """The options of a config dataclass, in the order they are written."""
+    """Options of a config dataclass, in the order of its fields."""
     types = get_type_hints(config)
     for item in fields(config):
         yield _option_of(item, types[item.name])
@@ -93,7 +119,7 @@ C = TypeVar("C")
 
 
 def build(config: type[C], values: Mapping[str, object]) -> C:
-    """A config from those of ``values`` that it knows, checked; the rest keep their defaults.
+    """Build a config from the entries of ``values`` that name its fields; the other fields keep their defaults.
 
     Raises:
         ConfigError: a value has the wrong type, is out of range or none of the choices.
@@ -103,7 +129,7 @@ def build(config: type[C], values: Mapping[str, object]) -> C:
 
 
 def as_yaml(value: object) -> str:
-    """A value as YAML writes it on one line."""
+    """Format a value as YAML on one line."""
     if isinstance(value, list | tuple):
         return f"[{', '.join(map(as_yaml, value))}]"
     if isinstance(value, str):

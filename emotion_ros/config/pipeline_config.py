@@ -9,88 +9,147 @@ from emotion_ros.config.options import option
 
 @dataclass(frozen=True)
 class PipelineConfig:
-    """How an image is looked at."""
+    """Settings of the perception pipeline, from the image to the published label."""
 
-    face_detector: str = option(
-        "emotion_faces", "face detector", choices=("emotion_faces", "mediapipe", "mediapipe_full", "yunet")
-    )
-    face_model: str = option(
-        "", "model file of emotion_faces or yunet, or its name in the catalog; empty: the one of this package"
-    )
-    face_input_size: int = option(
-        640, "side of an image, in pixels, above which emotion_faces shrinks it first", minimum=32, maximum=8192
-    )
-    min_face_confidence: float = option(0.5, "faces below this are not reported", minimum=0.0, maximum=1.0, live=True)
-    face_search_interval: float = option(
-        0.2,
-        "seconds between two looks for new faces; in images between, emotion_faces on a CPU looks only around those it "
-        "knows; 0: it looks at all of every image",
-        minimum=0.0,
-        maximum=10.0,
-        live=True,
-    )
-    min_face_size: int = option(
-        24, "faces with a shorter side, in pixels, are not reported", minimum=1, maximum=4096, live=True
-    )
-    hands: bool = option(True, "look for hands")
-    hands_require_face: bool = option(
-        True, "look for hands only where a face is, or was within track_timeout; false: in every image", live=True
-    )
-    hand_search_interval: float = option(
-        0.1,
-        "seconds without a look for hands after one that found none; 0: they are looked for in every image",
-        minimum=0.0,
-        maximum=10.0,
-        live=True,
-    )
-    hand_confidence: float = option(0.3, "hands below this are not reported", minimum=0.0, maximum=1.0)
-    max_hands: int = option(4, "most hands that are looked for in an image", minimum=1, maximum=32)
     model: str = option(
         "",
-        "classifier: an ONNX or TFLite file, or its name in the catalog; empty: emotion_resnet18, or on a CPU with "
-        "VNNI emotion_resnet18_int8",
+        "classifier: an ONNX or TFLite file, or a name of the catalog; empty: emotion_resnet18, or on a CPU with VNNI "
+        "emotion_resnet18_int8",
+        group="models",
+        common=True,
     )
-    labels: str = option("", "labels.txt of a model without a contract; empty: the one beside the model")
-    provider: str = option("auto", "what runs the classifier", choices=("auto", "tensorrt", "cuda", "cpu"))
-    threads: int = option(
-        1, "threads of the classifier on a CPU; hands run beside it; 0: one per core", minimum=0, maximum=256
-    )
-    max_classifications_per_image: int = option(
-        2,
-        "most faces that are classified in an image, whoever waited longest first; the others keep what they showed, "
-        "and new ones never wait; 0: all",
-        minimum=0,
-        maximum=1000,
-        live=True,
-    )
-    classification_interval: float = option(
-        0.05, "seconds until a face is classified again; 0: in every image", minimum=0.0, maximum=10.0, live=True
-    )
-    min_confidence: float = option(
-        0.3, "people whose best emotion is below this are unknown", minimum=0.0, maximum=1.0, live=True
+    labels: str = option(
+        "", "labels.txt of a classifier without metadata; empty: the one beside the model", group="models"
     )
     label_map: str = option(
-        "", "merges and renames classes, in YAML: {happiness: [happy], sadness: [sad, fear]}; others keep their names"
+        "",
+        "merges and renames classes, in YAML: {happiness: [happy], sadness: [sad, fear]}; others keep their name",
+        group="models",
     )
-    smoothing: float = option(
-        0.25, "seconds over which probabilities are averaged; 0: each image alone", minimum=0.0, maximum=10.0, live=True
+    face_detector: str = option(
+        "emotion_faces",
+        "face detector",
+        choices=("emotion_faces", "mediapipe", "mediapipe_full", "yunet"),
+        group="models",
+        common=True,
     )
-    label_hysteresis: float = option(
-        0.1, "by how much another emotion must lead before the label changes", minimum=0.0, maximum=1.0, live=True
+    face_model: str = option(
+        "",
+        "model of emotion_faces or yunet: a file, or a name of the catalog; empty: the one of this package",
+        group="models",
     )
-    track_timeout: float = option(
-        1.0, "seconds after which a face that was away is somebody new", minimum=0.0, maximum=60.0, live=True
+    provider: str = option(
+        "auto",
+        "ONNX Runtime execution provider; auto: the fastest available",
+        choices=("auto", "tensorrt", "cuda", "cpu"),
+        group="models",
+        common=True,
     )
-    deterministic_ids: bool = option(False, "people are f00000, f00001, …; else five random letters")
-    gestures: str = option("", "YAML file with gestures; empty: gestures.yaml of this package")
+    threads: int = option(
+        1,
+        "CPU threads of each network; hands are searched in a further thread; 0: one per core",
+        minimum=0,
+        maximum=256,
+        group="models",
+    )
+
+    min_face_confidence: float = option(
+        0.5, "minimum confidence of a face", minimum=0.0, maximum=1.0, live=True, group="faces"
+    )
+    min_face_size: int = option(
+        24,
+        "minimum length of the shorter side of a face, pixels",
+        minimum=1,
+        maximum=4096,
+        live=True,
+        group="faces",
+        common=True,
+    )
+    face_input_size: int = option(
+        640,
+        "longest side, pixels, to which emotion_faces scales larger images down",
+        minimum=32,
+        maximum=8192,
+        group="faces",
+    )
+    face_search_interval: float = option(
+        0.2,
+        "seconds between two searches of the whole image for faces; in between, emotion_faces on a CPU searches around "
+        "the known faces only; 0: search the whole image every time",
+        minimum=0.0,
+        maximum=10.0,
+        live=True,
+        temporal=True,
+        group="faces",
+    )
+
+    hands: bool = option(True, "detect hands and their gestures", group="hands", common=True)
+    hands_require_face: bool = option(
+        True, "search for hands only while a face is tracked; false: in every image", live=True, group="hands"
+    )
+    max_hands: int = option(4, "maximum number of hands per image", minimum=1, maximum=32, group="hands")
+    gestures: str = option("", "YAML file with gesture rules; empty: gestures.yaml of this package", group="hands")
     gesture_weight: float = option(
         0.0,
-        "how far gestures speak for emotions, as the logarithm of the odds; 0: the face alone",
+        "weight of gestures in the emotion probabilities, as a logarithm of odds; 0: the face alone",
         minimum=0.0,
         maximum=5.0,
         live=True,
+        group="hands",
     )
     gesture_emotions: str = option(
         "{thumb_up: happy, waving: happy, thumb_down: angry, fist: angry}",
-        "which emotion a gesture speaks for, in YAML; a table of your own may name only what there is",
+        "emotion that each gesture supports, in YAML",
+        group="hands",
+    )
+
+    min_confidence: float = option(
+        0.3,
+        "people whose most probable emotion is below this are labelled unknown",
+        minimum=0.0,
+        maximum=1.0,
+        live=True,
+        group="emotion",
+        common=True,
+    )
+    smoothing: float = option(
+        0.25,
+        "time constant of the probability filter, seconds; 0: no filter",
+        minimum=0.0,
+        maximum=10.0,
+        live=True,
+        temporal=True,
+        group="emotion",
+    )
+    classification_interval: float = option(
+        0.05,
+        "minimum seconds between two classifications of a face; 0: classify in every image",
+        minimum=0.0,
+        maximum=10.0,
+        live=True,
+        temporal=True,
+        group="emotion",
+    )
+    max_classifications_per_image: int = option(
+        2,
+        "maximum faces classified per image, least recently classified first; new faces are always classified; 0: "
+        "unlimited",
+        minimum=0,
+        maximum=1000,
+        live=True,
+        temporal=True,
+        group="emotion",
+    )
+
+    track_timeout: float = option(
+        1.0,
+        "seconds after which a face that is not visible loses its id",
+        minimum=0.0,
+        maximum=60.0,
+        live=True,
+        temporal=True,
+        group="tracking",
+    )
+    deterministic_ids: bool = option(
+        False, "number the ids f00000, f00001, …; false: five random letters", temporal=True, group="tracking"
     )

@@ -16,9 +16,10 @@ from rosbags.typesys.store import Typestore
 
 from emotion_ros.config.package_files import find_of_package
 from emotion_ros.errors import ImageError, OutputError, SourceError
-from emotion_ros.io.emotion_messages import MessageTypes, emotion_array, person_as_dict, seconds
+from emotion_ros.io.emotion_messages import MessageTypes, emotion_array, seconds, to_perception
 from emotion_ros.io.encodings import decode, to_bgr
 from emotion_ros.io.frames import SourceFrame
+from emotion_ros.io.records import perception_record
 from emotion_ros.io.topic_names import topic_prefix
 from emotion_ros.types import Image, Perception
 
@@ -120,7 +121,7 @@ def perceptions(path: Path) -> Iterator[dict[str, Any]]:
             message: Any = reader.deserialize(data, connection.msgtype)
             yield {
                 "time": seconds(message.header),
-                "people": [person_as_dict(each, message.labels) for each in message.emotions],
+                "people": perception_record(to_perception(message))["people"],
             }
 
 

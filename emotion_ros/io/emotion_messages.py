@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from emotion_ros.types import Box, Emotion, Hand, Perception, finite
+from emotion_ros.types import Box, Emotion, Face, Hand, Perception
 
 
 @dataclass(frozen=True)
@@ -76,18 +77,40 @@ def seconds(header: Any) -> float:
     return float(header.stamp.sec + header.stamp.nanosec * 1e-9)
 
 
-def person_as_dict(message: Any, labels: list[str]) -> dict[str, Any]:
-    """An Emotion message as plain values, ready for JSON; ``labels`` are those of its EmotionArray."""
-    face = message.face
-    probabilities = np.round(np.asarray(message.probabilities, float), 4).tolist()
-    return {
-        "id": message.id,
-        "label": message.label,
-        "confidence": round(message.confidence, 4),
-        "probabilities": dict(zip(labels, probabilities, strict=True)),
-        "valence": finite(message.valence),
-        "arousal": finite(message.arousal),
-        "quality": round(message.quality, 4),
-        "face": [face.x_offset, face.y_offset, face.width, face.height],
-        "hands": [{"side": hand.side, "gesture": hand.gesture} for hand in message.hands],
-    }
+def to_perception(message: Any) -> Perception:
+    """Values of an EmotionArray message of any library. Messages carry no face landmarks: there are none."""
+    return Perception(
+        width=message.width,
+        height=message.height,
+        model=message.model,
+        labels=tuple(message.labels),
+        people=tuple(_to_person(each) for each in message.emotions),
+        hands=tuple(_to_hand(each) for each in message.hands),
+    )
+
+
+def _to_person(message: Any) -> Emotion:
+    x, y, z = message.position.x, message.position.y, message.position.z
+    return Emotion(
+        id=message.id,
+        label=message.label,
+        confidence=message.confidence,
+        probabilities=np.asarray(message.probabilities, np.float32),
+        valence=message.valence,
+        arousal=message.arousal,
+        face=Face(_to_box(message.face), message.face_confidence, np.zeros((0, 2), np.float32)),
+        hands=tuple(_to_hand(each) for each in message.hands),
+        quality=message.quality,
+        position=None if math.isnan(z) else (x, y, z),
+    )
+
+
+def _to_hand(message: Any) -> Hand:
+    landmarks = np.stack([message.landmarks_x, message.landmarks_y], 1).astype(np.float32)
+    return Hand(
+        message.side, _to_box(message.box), message.confidence, landmarks, message.gesture, message.gesture_confidence
+    )
+
+
+def _to_box(region: Any) -> Box:
+    return Box(float(region.x_offset), float(region.y_offset), float(region.width), float(region.height))

@@ -153,7 +153,7 @@ class Camera:
         each = (self._emotions, self._annotated, self._jpeg, self._detections)
         return any(publisher.get_subscription_count() for publisher in each)
 
-    def publish(self, image: Image, perception: Perception, header: Header, jpeg_quality: int) -> None:
+    def publish(self, image: Image, perception: Perception, header: Header) -> None:
         """What was perceived; detections and pictures only while somebody listens."""
         self._emotions.publish(to_emotion_array(perception, header))
         if self._detections.get_subscription_count():
@@ -164,4 +164,4 @@ class Camera:
             if raw:
                 self._annotated.publish(to_message(picture, header))
             if jpeg:
-                self._jpeg.publish(to_jpeg(picture, header, jpeg_quality))
+                self._jpeg.publish(to_jpeg(picture, header))

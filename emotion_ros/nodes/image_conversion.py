@@ -14,6 +14,9 @@ from std_msgs.msg import Header
 from emotion_ros.io import encodings
 from emotion_ros.types import Image
 
+JPEG_QUALITY = 80
+"""Quality of compressed images, 1…100: as image_transport's compressed publisher."""
+
 try:
     from cv_bridge import CvBridge
 except ImportError:
@@ -38,10 +41,10 @@ def to_message(image: Image, header: Header) -> ImageMessage:
     return message
 
 
-def to_jpeg(image: Image, header: Header, quality: int) -> CompressedImage:
-    """An image as JPEG of that quality (1…100)."""
+def to_jpeg(image: Image, header: Header) -> CompressedImage:
+    """Encode an image as JPEG of quality :data:`JPEG_QUALITY`."""
     message = CompressedImage(header=header, format="bgr8; jpeg compressed bgr8")
-    message.data = _bytes(cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1])
+    message.data = _bytes(cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1])
     return message
 
 

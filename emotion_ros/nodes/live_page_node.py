@@ -10,7 +10,8 @@ from rclpy.node import Node
 from sensor_msgs.msg import CompressedImage
 
 from emotion_ros.config import PipelineConfig, ServeConfig, WebConfig
-from emotion_ros.io.emotion_messages import person_as_dict, seconds
+from emotion_ros.io.emotion_messages import seconds, to_perception
+from emotion_ros.io.records import perception_record
 from emotion_ros.msg import EmotionArray
 from emotion_ros.nodes.parameters import declare
 from emotion_ros.nodes.qos import PUBLISH, image_subscription
@@ -88,7 +89,7 @@ class LivePage(Node):
 
     def _on_emotions(self, message: EmotionArray) -> None:
         self._feed.put(
-            people=[person_as_dict(each, message.labels) for each in message.emotions],
+            people=perception_record(to_perception(message))["people"],
             labels=[*message.labels],
             model=message.model,
             stamp=seconds(message.header),

@@ -142,7 +142,7 @@ class ProcessingWorker:
             return
         for shot, perception in zip(shots, self._pipeline.perceive_all(shots), strict=True):
             header = messages[shot.camera].header
-            self.cameras[shot.camera].publish(shot.image, perception, header, self.config.jpeg_quality)
+            self.cameras[shot.camera].publish(shot.image, perception, header)
             if perception.people:
                 self.attention.met(shot.camera)
             if self._humans is not None:

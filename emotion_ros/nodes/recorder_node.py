@@ -11,7 +11,8 @@ from sensor_msgs.msg import Image as ImageMessage
 
 from emotion_ros.config import RecorderConfig
 from emotion_ros.errors import OutputError
-from emotion_ros.io.emotion_messages import person_as_dict, seconds
+from emotion_ros.io.emotion_messages import seconds, to_perception
+from emotion_ros.io.records import perception_record
 from emotion_ros.io.video import VideoFile
 from emotion_ros.msg import EmotionArray
 from emotion_ros.nodes.image_conversion import to_bgr
@@ -54,15 +55,9 @@ class Recorder(Node):
 
     def _on_emotions(self, message: EmotionArray) -> None:
         self.images += 1
-        people = [person_as_dict(each, message.labels) for each in message.emotions]
-        line = {
-            "time": round(seconds(message.header), 6),
-            "width": message.width,
-            "height": message.height,
-            "people": people,
-        }
-        self._write(json.dumps(line) + "\n")
-        for person in people:
+        record = perception_record(to_perception(message))
+        self._write(json.dumps({"time": round(seconds(message.header), 6), **record}) + "\n")
+        for person in record["people"]:
             self.faces += 1
             self.labels[person["label"]] = self.labels.get(person["label"], 0) + 1
             print(_described(self.images, person), flush=True)

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+LABEL_HYSTERESIS = 0.1
+"""Lead in probability that another label needs before it replaces the published one."""
+
 
 @dataclass
 class _Mood:

@@ -18,6 +18,7 @@ from emotion_ros.perception.detection import FACE_DETECTORS, HAND_DETECTORS, Fac
 from emotion_ros.perception.emotion.affect import valence_arousal
 from emotion_ros.perception.emotion.classifier import EmotionClassifier
 from emotion_ros.perception.emotion.emotion_model import EmotionModel
+from emotion_ros.perception.filtering import LABEL_HYSTERESIS
 from emotion_ros.perception.geometry import position
 from emotion_ros.perception.gesture_fusion import with_gestures
 from emotion_ros.perception.quality import quality
@@ -26,6 +27,8 @@ from emotion_ros.perception.tracking import IdGenerator
 from emotion_ros.types import Box, Emotion, Face, Hand, Image, Perception
 
 R = TypeVar("R")
+
+HAND_SEARCH_INTERVAL_S = 0.1
 
 UNKNOWN = "unknown"
 """Label of a person whose best probability is below the confidence floor."""
@@ -56,7 +59,7 @@ class Pipeline:
         self.config = config
         self._loaded = _Loaded(EmotionModel(config), create_face_detector(config))
         self._replaced: list[FaceDetector] = []
-        self._hands = HAND_DETECTORS["mediapipe"](config.hand_confidence, config.max_hands) if config.hands else None
+        self._hands = HAND_DETECTORS["mediapipe"](config.max_hands) if config.hands else None
         self._beside = ThreadPoolExecutor(1, "hands")
         self._names = IdGenerator(config.deterministic_ids)
         self._memories: dict[str, CameraState] = {}
@@ -189,7 +192,7 @@ class Pipeline:
 
     def _pauses(self, scene: FrameState) -> bool:
         """Whether hands were looked for a moment ago, and there were none."""
-        return 0 <= scene.shot.stamp - scene.memory.no_hands < self.config.hand_search_interval
+        return 0 <= scene.shot.stamp - scene.memory.no_hands < HAND_SEARCH_INTERVAL_S
 
     def _find_hands(self, scenes: Sequence[FrameState]) -> None:
         for scene in scenes:
@@ -220,7 +223,7 @@ class Pipeline:
             shown = smoother.shown(id)
         valence, arousal = valence_arousal(about.labels, shown)
         merged = judge.label_map(shown)
-        label = smoother.label(id, labels, merged, config.min_confidence, config.label_hysteresis)
+        label = smoother.label(id, labels, merged, config.min_confidence, LABEL_HYSTERESIS)
         confidence = float(merged[labels.index(label)] if label else merged.max())
         height, width = shot.image.shape[:2]
         place = position(face, shot.lens, width, height)

@@ -31,7 +31,7 @@ def checks(require: Sequence[str]) -> Callable[[Image], str]:
     """A function that says why a picture is refused; an empty text where it is not."""
     config = PipelineConfig()
     faces = create_face_detector(config) if "face" in require else None
-    hands = HAND_DETECTORS["mediapipe"](config.hand_confidence, config.max_hands) if "hand" in require else None
+    hands = HAND_DETECTORS["mediapipe"](config.max_hands) if "hand" in require else None
 
     def check(image: Image) -> str:
         if "sharp" in require and sharpness(image) < BLURRED:

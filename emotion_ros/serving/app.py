@@ -22,6 +22,7 @@ from emotion_ros import __version__
 from emotion_ros.config import ServeConfig
 from emotion_ros.inference.catalog import catalog
 from emotion_ros.io.drawing import draw
+from emotion_ros.io.records import perception_record
 from emotion_ros.serving import schemas
 from emotion_ros.serving.authentication import Authenticator
 from emotion_ros.serving.batching import PER_IMAGE, BusyError, InferenceBackend
@@ -259,7 +260,7 @@ def _add_status(app: FastAPI, engine: InferenceBackend, metrics: Metrics, guard:
 
 def _results(uploads: Sequence[Upload], seen: Sequence[Perception]) -> list[dict[str, Any]]:
     return [
-        {"source": upload.name, "frame": 0, "time": 0.0, **each.as_dict()}
+        {"source": upload.name, "frame": 0, "time": 0.0, **perception_record(each)}
         for upload, each in zip(uploads, seen, strict=True)
     ]
 

@@ -10,8 +10,8 @@ from std_msgs.msg import Header
 
 from emotion_ros.cli.benchmark_networks import OPERATIONS, WEIGHTS
 from emotion_ros.cli.benchmark_pipeline import crowd_image
-from emotion_ros.inference.timing import median_ms
 from emotion_ros.config import PipelineConfig
+from emotion_ros.inference.timing import median_ms
 from emotion_ros.io.drawing import draw
 from emotion_ros.nodes.heap import keep_freed_memory
 from emotion_ros.nodes.image_conversion import to_bgr, to_jpeg, to_message

@@ -148,7 +148,7 @@ def test_parameters_change_at_run_time_or_say_why_not(listener, camera, start, p
     refused = set_parameter(listener, "min_face_confidence", 1.5)
     assert not refused.successful
     assert refused.reason
-    refused = set_parameter(listener, "hand_confidence", 0.9)
+    refused = set_parameter(listener, "max_hands", 2)
     assert not refused.successful
     assert "unconfigured" in refused.reason
     refused = set_parameter(listener, "face_detector", "yunet")

@@ -139,7 +139,7 @@ def test_every_face_and_every_hand_of_real_pictures_is_found(shared):
     config = PipelineConfig()
     eyes = {name: create_face_detector(PipelineConfig(face_detector=name)) for name in ("emotion_faces", "mediapipe")}
     false = dict.fromkeys(eyes, 0)
-    hands = HAND_DETECTORS["mediapipe"](config.hand_confidence, 4)
+    hands = HAND_DETECTORS["mediapipe"](4)
     boxes = defaultdict(list)
     for row in csv.DictReader(io.StringIO(shared("data/hands/boxes.csv").read_text())):
         left, top, right, bottom = (float(row[name]) for name in ("xmin", "ymin", "xmax", "ymax"))
@@ -168,7 +168,7 @@ def test_hand_has_21_landmarks_inside_its_box_and_a_side(shared):
     with zipfile.ZipFile(shared("data/hands/images.zip")) as pictures:
         content = pictures.read("open_palm/001.jpg")
     image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
-    (hand,) = HAND_DETECTORS["mediapipe"](0.3, 2).detect(image)
+    (hand,) = HAND_DETECTORS["mediapipe"](2).detect(image)
     mirrored = HAND_DETECTORS["mediapipe"](0.3, 2).detect(np.ascontiguousarray(image[:, ::-1]))
     assert hand.landmarks.shape == (21, 2)
     assert all(contains(hand.box, point) for point in hand.landmarks)

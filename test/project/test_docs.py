@@ -9,7 +9,7 @@ from pathlib import Path
 import cv2
 import pytest
 import yaml
-from serving import answering
+from serve_process import answering
 
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent

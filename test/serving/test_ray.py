@@ -11,7 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from serving import encoded, serving
+from serve_process import encoded, serving
 
 pytest.importorskip("ray", reason="ray is missing: pip install 'ray[serve,data]'")
 

@@ -19,7 +19,7 @@ import httpx
 import numpy as np
 import pytest
 from PIL import Image as Pillow
-from serving import encoded, serving
+from serve_process import encoded, serving
 
 from emotion_ros.config import PipelineConfig, ServeConfig
 from emotion_ros.config.options import build

@@ -15,7 +15,7 @@ from axe_core_python.base import AXE_SCRIPT
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
-from serving import answering
+from serve_process import answering
 from websockets.sync.client import connect
 
 DRIVER = shutil.which("chromedriver")

@@ -65,7 +65,7 @@ FACE_DETECTORS: dict[str, Callable[[FaceSettings], FaceDetector]] = {
 }
 """Name to what makes it."""
 
-HAND_DETECTORS: dict[str, Callable[[float, int], HandDetector]] = {
+HAND_DETECTORS: dict[str, Callable[[int], HandDetector]] = {
     "mediapipe": mediapipe_hands.MediaPipeHands,
 }
-"""Name to a function of the smallest confidence and the largest number of hands."""
+"""Name to a function of the maximum number of hands."""

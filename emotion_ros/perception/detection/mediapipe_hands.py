@@ -15,6 +15,9 @@ from emotion_ros.types import Box, Hand, Image
 OTHER_SIDE = {"Left": "right", "Right": "left"}
 """MediaPipe names the side as if the picture were mirrored, like a selfie; a robot's camera is not."""
 
+MIN_HAND_CONFIDENCE = 0.3
+"""Minimum confidence of MediaPipe's palm detector."""
+
 BOX_MARGIN = 0.1
 """Landmarks lie on joints inside the hand: the box around them grows by this share on each side."""
 
@@ -26,11 +29,13 @@ class MediaPipeHands:
     images of several cameras all give the same result.
     """
 
-    def __init__(self, confidence: float, most: int) -> None:
+    def __init__(self, max_hands: int) -> None:
         with stub_modules(*DRAWING):
             from mediapipe.python.solutions.hands import Hands
 
-        self._graph: Any = Hands(static_image_mode=True, max_num_hands=most, min_detection_confidence=confidence)
+        self._graph: Any = Hands(
+            static_image_mode=True, max_num_hands=max_hands, min_detection_confidence=MIN_HAND_CONFIDENCE
+        )
         self._lock = threading.Lock()
 
     def detect(self, image: Image) -> list[Hand]:

@@ -57,7 +57,7 @@ class RegionCrop:
 
     @cached_property
     def _hands(self) -> HandDetector:
-        return HAND_DETECTORS["mediapipe"](self._config.hand_confidence, 2)
+        return HAND_DETECTORS["mediapipe"](2)
 
     def __call__(self, image: Image) -> Image | None:
         """The region of a picture (BGR, h × w × 3); None where nobody is found."""

@@ -1,0 +1,53 @@
+"""Results as plain values: what JSON output, recordings, the HTTP API and the live page show."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from emotion_ros.types import Emotion, Hand, Perception
+
+
+def perception_record(perception: Perception) -> dict[str, Any]:
+    """Width, height, people and hands of an image as values that JSON can hold."""
+    return {
+        "width": perception.width,
+        "height": perception.height,
+        "people": [_person_record(person, perception.labels) for person in perception.people],
+        "hands": [_hand_record(hand) for hand in perception.hands],
+    }
+
+
+def _person_record(person: Emotion, labels: tuple[str, ...]) -> dict[str, Any]:
+    pairs = zip(labels, person.probabilities, strict=True)
+    return {
+        "id": person.id,
+        "label": person.label,
+        "confidence": round(person.confidence, 4),
+        "probabilities": {label: round(float(value), 4) for label, value in pairs},
+        "valence": _finite(person.valence),
+        "arousal": _finite(person.arousal),
+        "face": list(person.face.box.rounded()),
+        "face_confidence": round(person.face.confidence, 4),
+        "quality": round(person.quality, 4),
+        "position": None if person.position is None else [round(each, 3) for each in person.position],
+        "hands": [_hand_record(hand) for hand in person.hands],
+    }
+
+
+def _hand_record(hand: Hand) -> dict[str, Any]:
+    return {
+        "side": hand.side,
+        "box": list(hand.box.rounded()),
+        "confidence": round(hand.confidence, 4),
+        "gesture": hand.gesture,
+        "gesture_confidence": round(hand.gesture_confidence, 4),
+        "landmarks": np.round(hand.landmarks.astype(float), 1).tolist(),
+    }
+
+
+def _finite(value: float) -> float | None:
+    """The value to four places; None for NaN, which JSON does not have."""
+    return None if math.isnan(value) else round(value, 4)
