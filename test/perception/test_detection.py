@@ -169,7 +169,7 @@ def test_hand_has_21_landmarks_inside_its_box_and_a_side(shared):
         content = pictures.read("open_palm/001.jpg")
     image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
     (hand,) = HAND_DETECTORS["mediapipe"](2).detect(image)
-    mirrored = HAND_DETECTORS["mediapipe"](0.3, 2).detect(np.ascontiguousarray(image[:, ::-1]))
+    mirrored = HAND_DETECTORS["mediapipe"](2).detect(np.ascontiguousarray(image[:, ::-1]))
     assert hand.landmarks.shape == (21, 2)
     assert all(contains(hand.box, point) for point in hand.landmarks)
     assert {hand.side, mirrored[0].side} == {"left", "right"}
