@@ -1,14 +1,14 @@
-"""The values that the rooms of this package hand to each other.
+"""Values that the rooms of this package exchange.
 
-Conventions, said once: images are BGR, ``uint8``, height × width × 3. Coordinates are pixels of the image they
+Conventions: images are BGR, ``uint8``, height × width × 3. Coordinates are pixels of the image they
 belong to, x to the right and y down, the origin at the outer corner of the top left pixel. Boxes are x, y, width,
 height. Probabilities and confidences lie in 0…1.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
@@ -22,7 +22,7 @@ Points: TypeAlias = NDArray[np.float32]
 
 
 Position: TypeAlias = tuple[float, float, float]
-"""Metres from the camera: x to the right, y down, z forward."""
+"""Metres in the camera's optical frame (REP-103): x to the right, y down, z forward."""
 
 
 @dataclass(frozen=True)
@@ -52,11 +52,11 @@ class Box:
         return Box(left, top, right - left, bottom - top)
 
     def scaled(self, factor: float) -> Box:
-        """The same part of an image that was scaled so."""
+        """The box in an image that was scaled by this factor."""
         return Box(self.x * factor, self.y * factor, self.width * factor, self.height * factor)
 
     def shared(self, other: Box) -> float:
-        """Square pixels that both boxes cover."""
+        """Area of the intersection, square pixels."""
         width = min(self.x + self.width, other.x + other.width) - max(self.x, other.x)
         height = min(self.y + self.height, other.y + other.height) - max(self.y, other.y)
         return max(width, 0.0) * max(height, 0.0)
@@ -77,8 +77,11 @@ class Box:
 class Face:
     """A detected face.
 
-    ``landmarks`` are at least four points in this order: right eye, left eye, nose tip, middle of the mouth, then what
-    the backend adds (right and left are the person's own).
+    Attributes:
+        box: pixels, inside the image.
+        confidence: of being a face, 0…1.
+        landmarks: right eye, left eye, nose tip, middle of the mouth, then further points of the detector; left and
+            right are the person's own. Empty if there are none.
     """
 
     box: Box
@@ -90,8 +93,13 @@ class Face:
 class Hand:
     """A detected hand.
 
-    ``side`` is the person's own: ``left``, ``right`` or ``unknown``. ``landmarks`` are the 21 points of MediaPipe
-    Hands, wrist first, then four per finger from thumb to little finger.
+    Attributes:
+        side: the person's own: ``left``, ``right`` or ``unknown``.
+        box: pixels, inside the image.
+        confidence: of being a hand of this side, 0…1.
+        landmarks: 21 points in the order of MediaPipe Hands: wrist, then four per finger from thumb to little finger.
+        gesture: name of a gesture rule, ``none``, or empty before recognition.
+        gesture_confidence: 0…1.
     """
 
     side: str
@@ -104,12 +112,19 @@ class Hand:
 
 @dataclass(frozen=True)
 class Emotion:
-    """One person: a face, what it seems to express, and the hands that belong to it.
+    """One person: a face, its expression, and the hands that belong to it.
 
-    ``probabilities`` has one value per label and sums to 1. ``label`` is ``unknown`` where the best of them is below
-    the confidence floor; ``confidence`` is the probability of the label, or the best where it is unknown. ``valence``
-    and ``arousal`` lie in −1…1 (NaN if the labels have no coordinates). ``quality``, 0…1, says how well this image
-    shows the face. ``position`` of the point between the eyes; None where the camera's lens is not known.
+    Attributes:
+        id: stays with the person while the face is tracked.
+        label: one of :attr:`Perception.labels`, or ``unknown`` if all probabilities are below ``min_confidence``.
+        confidence: probability of the label; the largest probability if the label is ``unknown``.
+        probabilities: one per label, float32, sum 1, filtered over time.
+        valence: −1 (unpleasant)…1 (pleasant); NaN if the labels have no coordinates.
+        arousal: −1 (calm)…1 (excited); NaN likewise.
+        face: the detected face.
+        hands: hands that belong to the face.
+        quality: how well this image shows the face, 0…1.
+        position: of the point between the eyes, metres; None without camera intrinsics.
     """
 
     id: str
@@ -125,11 +140,32 @@ class Emotion:
 
 
 @dataclass(frozen=True)
-class Perception:
-    """All that was perceived in one image.
+class Timings(Mapping[str, float]):
+    """Immutable mapping of stage to milliseconds."""
 
-    ``hands`` are those that belong to no face. ``timings`` are milliseconds per stage and in ``total``; stages
-    run beside each other.
+    items_: tuple[tuple[str, float], ...] = ()
+
+    def __getitem__(self, stage: str) -> float:
+        return dict(self.items_)[stage]
+
+    def __iter__(self) -> Iterator[str]:
+        return (stage for stage, _ in self.items_)
+
+    def __len__(self) -> int:
+        return len(self.items_)
+
+
+@dataclass(frozen=True)
+class Perception:
+    """All people and hands in one image.
+
+    Attributes:
+        width, height: of the image, pixels.
+        model: name and short hash of the classifier.
+        labels: in the order of :attr:`Emotion.probabilities`.
+        people: from left to right.
+        hands: hands that belong to no face.
+        timings: milliseconds per stage and in ``total``; stages overlap in time.
     """
 
     width: int
@@ -138,9 +174,9 @@ class Perception:
     labels: tuple[str, ...]
     people: tuple[Emotion, ...] = ()
     hands: tuple[Hand, ...] = ()
-    timings: Mapping[str, float] = field(default_factory=dict)
+    timings: Timings = Timings()
 
 
 def ramp(value: float, never: float, surely: float) -> float:
-    """How far a value has come from where something is never so to where it surely is, 0…1."""
+    """Linear from 0 at ``never`` to 1 at ``surely``, clipped."""
     return min(max((value - never) / (surely - never), 0.0), 1.0)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 import traceback
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rcl_interfaces.msg import SetParametersResult
@@ -19,70 +18,77 @@ from emotion_ros.config.options import options
 from emotion_ros.errors import EmotionRosError
 from emotion_ros.nodes.camera import check_topics
 from emotion_ros.nodes.diagnostics import DiagnosticsCollector
+from emotion_ros.nodes.frame_processor import Settings
 from emotion_ros.nodes.heap import give_back_memory
 from emotion_ros.nodes.parameters import changed, declare
 from emotion_ros.nodes.processing_worker import ProcessingWorker
 from emotion_ros.nodes.spin import spin_node, until_shutdown
-from emotion_ros.perception.pipeline import RELOADED, Pipeline
+from emotion_ros.perception.loaded_models import RELOADABLE, LoadedModels, load_models
+from emotion_ros.perception.pipeline import Pipeline
 
-LISTEN_EVERY = 0.1
-"""Seconds between two looks whether somebody subscribes."""
+SUBSCRIPTION_INTERVAL_S = 0.1
+"""Seconds between two checks whether the outputs have subscribers."""
 
-UNHEARD = "nobody subscribes: no image is taken (see lazy)"
+NO_SUBSCRIBERS = "no output has subscribers: no camera is subscribed to (see lazy)"
+IDLE = "no face is visible: images are processed at idle_rate"
 
-FIXED = {each.name for config in (DetectorConfig, PipelineConfig) for each in options(config) if not each.live}
-"""Parameters that are read when the node is configured; those of :data:`RELOADED` may change later too."""
+FIXED = {option.name for config in (DetectorConfig, PipelineConfig) for option in options(config) if not option.live}
+"""Parameters that are read when the node is configured; those of :data:`RELOADABLE` may change later too."""
 
 
 class Detector(LifecycleNode):
-    """Life cycle, parameters and diagnostics. Images are processed by :class:`ProcessingWorker`."""
+    """Life cycle, parameters and diagnostics. Images are processed by :class:`ProcessingWorker` in its own thread."""
 
     def __init__(self) -> None:
         super().__init__("detector")
-        self.config = declare(self, DetectorConfig, fixed=False)
+        self._config = declare(self, DetectorConfig, fixed=False)
         self._pipeline_config = declare(self, PipelineConfig, fixed=False)
-        self._pipeline: Pipeline | None = None
-        self._work: ProcessingWorker | None = None
-        self._health = DiagnosticsCollector()
-        self._state, self._trouble = "unconfigured", ""
-        self._engines_told: dict[str, str] = {}
+        self._models: LoadedModels | None = None
+        self._worker: ProcessingWorker | None = None
+        self._collector = DiagnosticsCollector()
+        self._state, self._failure = "unconfigured", ""
+        self._reported_engines: dict[str, str] = {}
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
-        self.create_timer(1.0, self._diagnose)
-        self.create_timer(LISTEN_EVERY, self._listen, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        self.create_timer(1.0, self._publish_diagnostics)
+        self.create_timer(
+            SUBSCRIPTION_INTERVAL_S, self._update_subscriptions, clock=Clock(clock_type=ClockType.STEADY_TIME)
+        )
         self.create_service(SetBool, "~/enable", self._on_enable)
         self.add_on_set_parameters_callback(self._on_parameters)
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Load the models and warm them up."""
+        """Load the networks and create the publishers. If that fails, the node stays unconfigured and says why."""
         try:
-            check_topics(self, self.config.image_topics)
-            self._pipeline = Pipeline(self._pipeline_config)
-        except EmotionRosError as error:
-            self._trouble = str(error)
-            self.get_logger().error(str(error))
+            check_topics(self, self._config.image_topics)
+            self._models = load_models(self._pipeline_config)
+            pipeline = Pipeline(self._pipeline_config, self._models)
+            self._worker = ProcessingWorker(self, pipeline, self._config, self._collector)
+        except Exception as error:  # anything that a model or a library raises is reported, and the node lives on
+            self._report_failure("configuring", error)
+            self._models = None
             return TransitionCallbackReturn.FAILURE
-        with self._telling("configuring"):
-            self._work = ProcessingWorker(self, self._pipeline, self.config, self._health)
-            self._announce()
-        give_back_memory()  # of what loading took: 90 MiB
-        self._state, self._trouble = "inactive", ""
+        give_back_memory()  # loading takes 90 MiB that are free now
+        self._state, self._failure = "inactive", ""
         return TransitionCallbackReturn.SUCCESS
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Begin to take images."""
-        with self._telling("activating"):
-            self._working.begin()
+        """Start to process images."""
+        try:
+            self._active_worker.start()
+        except Exception as error:  # rclpy calls on_error without the exception: report it here
+            self._report_failure("activating", error)
+            raise
         self._state = "active"
         return super().on_activate(state)
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Stop taking images; the models stay loaded."""
-        self._working.end()
+        """Stop processing images; the networks stay loaded."""
+        self._active_worker.stop()
         self._state = "inactive"
         return super().on_deactivate(state)
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Free the models."""
+        """Free the networks."""
         self.stop()
         return TransitionCallbackReturn.SUCCESS
 
@@ -93,138 +99,138 @@ class Detector(LifecycleNode):
         return TransitionCallbackReturn.SUCCESS
 
     def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """A transition went wrong: free everything, to be configured anew."""
+        """Free everything after a transition that failed; the node can be configured again."""
         self.stop()
         return TransitionCallbackReturn.SUCCESS
 
     def start(self) -> None:
-        """Bring itself up, where the parameter ``autostart`` says so."""
-        if self.config.autostart and self.trigger_configure() == TransitionCallbackReturn.SUCCESS:
+        """Configure and activate the node, unless ``autostart`` is false."""
+        if self._config.autostart and self.trigger_configure() == TransitionCallbackReturn.SUCCESS:
             self.trigger_activate()
 
     def stop(self) -> None:
-        """End the work and free everything; also called once before the node is destroyed."""
-        if self._work is not None:
-            self._work.close()
-            self._work = None
-        if self._pipeline is not None:
-            self._pipeline.close()
-            self._pipeline = None
+        """Free everything. Also called once before the node is destroyed."""
+        if self._worker is not None:
+            self._worker.close()
+            self._worker = self._models = None
             give_back_memory()
         self._state = "unconfigured"
 
-    @contextmanager
-    def _telling(self, doing: str) -> Iterator[None]:
-        """rclpy goes to :meth:`on_error` without a word of what was raised: keep it for the log and diagnostics."""
-        try:
-            yield
-        except Exception as error:
-            self._trouble = f"{doing} went wrong: {error!r}; configure again"
-            self.get_logger().error("".join(traceback.format_exception(error)))
-            raise
-
     @property
-    def _working(self) -> ProcessingWorker:
-        """What there is once the node is configured."""
-        assert self._work is not None
-        return self._work
+    def _active_worker(self) -> ProcessingWorker:
+        assert self._worker is not None, "the node is configured in these states"
+        return self._worker
 
-    def _listen(self) -> None:
-        if self._work is None:
+    def _report_failure(self, activity: str, error: Exception) -> None:
+        """Log why a transition failed, and keep it for diagnostics."""
+        expected = isinstance(error, EmotionRosError)
+        self._failure = str(error) if expected else f"{activity} failed: {_describe(error)}; then configure again"
+        self.get_logger().error(self._failure if expected else "".join(traceback.format_exception(error)))
+
+    def _update_subscriptions(self) -> None:
+        if self._worker is None:
             return
         try:
             with until_shutdown():
-                self._work.listen()
-        except Exception as error:  # a subscription that cannot be made now is tried again soon: the node lives on
-            self._work.fail(error)
-
-    def _announce(self) -> None:
-        """Tell which model runs, in the log and to whoever asks for its labels."""
-        assert self._pipeline is not None
-        classifier = self._pipeline.classifier
-        self.get_logger().info(f"model {classifier.name} on {classifier.provider}")
-        for camera in self._working.cameras.values():
-            camera.publish_label_info(classifier.name, self._pipeline.labels, self._pipeline_config.min_confidence)
+                self._worker.update_subscriptions()
+        except Exception as error:  # a subscription that cannot be created is tried again with the next timer
+            self._worker.report_failure(None, error)
 
     def _on_enable(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
-        """``~/enable``: take images or not, while the node is active."""
+        """``~/enable``: start or stop processing images while the node is active."""
         response.success = self._state == "active"
         if not response.success:
             response.message = f"the node is {self._state}; activate it first"
-        elif request.data == self._working.running:
-            response.message = "already so"
+        elif request.data == self._active_worker.is_started:
+            response.message = "no change"
+        elif request.data:
+            self._active_worker.start()
+            response.message = "processing images"
         else:
-            self._working.begin() if request.data else self._working.end()
-            response.message = "taking images" if request.data else "not taking images"
+            self._active_worker.stop()
+            response.message = "not processing images"
         return response
 
     def _on_parameters(self, parameters: list[Parameter]) -> SetParametersResult:
-        values = {each.name: each.value for each in parameters}
-        stuck = [name for name in values if name in FIXED - RELOADED] if self._pipeline is not None else []
-        if stuck:
+        """Check new values, load networks if needed, and hand both to the worker."""
+        values = {parameter.name: parameter.value for parameter in parameters}
+        fixed = [name for name in values if name in FIXED - RELOADABLE] if self._worker is not None else []
+        if fixed:
             reason = (
-                f"{', '.join(stuck)}: can change only while the node is unconfigured; deactivate and clean up first"
+                f"{', '.join(fixed)}: can change only while the node is unconfigured; deactivate and clean up first"
             )
             return SetParametersResult(successful=False, reason=reason)
         try:
-            configs = changed(self.config, values), changed(self._pipeline_config, values)
-            if self._pipeline is not None and RELOADED & set(values):
-                self._pipeline.reload(configs[1], RELOADED & set(values))
-        except EmotionRosError as error:
-            return SetParametersResult(successful=False, reason=str(error))
-        self.config, self._pipeline_config = configs
-        if self._pipeline is not None:
-            self._pipeline.config, self._working.config = self._pipeline_config, self.config
-            if RELOADED & set(values):
-                self._announce()
+            config, pipeline_config = changed(self._config, values), changed(self._pipeline_config, values)
+            if self._worker is not None and self._models is not None:
+                if RELOADABLE & set(values):
+                    self._models = load_models(pipeline_config, self._models, RELOADABLE & set(values))
+                self._worker.apply(Settings(config, pipeline_config, self._models))
+        except Exception as error:  # whatever a model file raises is a reason to refuse it; the old one stays in use
+            return SetParametersResult(successful=False, reason=_describe(error))
+        self._config, self._pipeline_config = config, pipeline_config
         return SetParametersResult(successful=True)
 
-    def _diagnose(self) -> None:
-        engines = self._engines()
+    def _publish_diagnostics(self) -> None:
+        engines = self._engine_status()
         level, text = self._level(engines)
-        place = self.get_namespace().rstrip("/")
-        status = DiagnosticStatus(level=level, name=f"/social_perception/faces/emotion_ros{place}", message=text)
-        classifier = self._pipeline.classifier if self._pipeline is not None else None
-        about = {
+        namespace = self.get_namespace().rstrip("/")
+        status = DiagnosticStatus(level=level, name=f"/social_perception/faces/emotion_ros{namespace}", message=text)
+        classifier = self._models.emotion.classifier if self._models is not None else None
+        values = {
             "Module name": self.get_name(),
             "Current lifecycle state": self._state,
             "model": classifier.name if classifier else "",
             "provider": classifier.provider if classifier else "",
-            **{f"engine of {name}": each for name, each in engines.items()},
+            **{f"engine of {network}": text for network, text in engines.items()},
         }
-        status.values = [KeyValue(key=key, value=value) for key, value in about.items()]
-        status.values += self._health.values(self._work.counts if self._work is not None else {})
+        status.values = [KeyValue(key=key, value=value) for key, value in values.items()]
+        status.values += self._collector.key_values(self._worker.counts if self._worker is not None else {})
         array = DiagnosticArray(status=[status])
         array.header.stamp = self.get_clock().now().to_msg()
         self._diagnostics.publish(array)
 
-    def _engines(self) -> dict[str, str]:
-        """How TensorRT engines fare that do not run; in the log when it begins, when it fails, and when they do."""
-        engines = self._pipeline.engines if self._pipeline is not None else {}
-        for name in engines.keys() | self._engines_told.keys():
-            text = engines.get(name, "TensorRT engine runs")
-            news = re.sub(r"\d+", "", text)  # the seconds so far are none
-            if news != self._engines_told.get(name):
-                self._engines_told[name] = news
+    def _engine_status(self) -> Mapping[str, str]:
+        """TensorRT engines that do not run; changes are logged: building started, failed, or finished."""
+        engines = self._models.engine_status if self._models is not None else {}
+        for network in engines.keys() | self._reported_engines.keys():
+            text = engines.get(network, "the TensorRT engine runs")
+            key = re.sub(r"\d+", "", text)  # the seconds of building are not a change
+            if key != self._reported_engines.get(network):
+                self._reported_engines[network] = key
                 log = self.get_logger()
-                log.warning(f"{name}: {text}") if name in engines else log.info(f"{name}: {text}")
+                log.warning(f"{network}: {text}") if network in engines else log.info(f"{network}: {text}")
         return engines
 
     def _level(self, engines: Mapping[str, str]) -> tuple[bytes, str]:
-        work = self._work
-        if self._trouble:
-            return DiagnosticStatus.ERROR, self._trouble
-        if work is None or not work.running:
+        """Level and message of the diagnostics."""
+        worker = self._worker
+        if self._failure:
+            return DiagnosticStatus.ERROR, self._failure
+        if worker is None or not worker.is_started:
             return DiagnosticStatus.OK, "not enabled" if self._state == "active" else self._state
-        taken = work.taken
-        sparing = work.attention.reason if taken else UNHEARD
-        level, text = self._health.level(0.0 if sparing else self.config.min_rate)
-        silent = [topic for topic in self._health.silent() if topic in taken]
+        subscribed = worker.subscribed
+        throttled = (IDLE if worker.is_idle else "") if subscribed else NO_SUBSCRIBERS
+        level, text = self._collector.level(0.0 if throttled else self._config.min_rate)
+        silent = [topic for topic in self._collector.silent_cameras() if topic in subscribed]
         if silent and level != DiagnosticStatus.ERROR:
-            return DiagnosticStatus.WARN, f"no image on {', '.join(work.cameras[each].source for each in silent)}"
+            sources = ", ".join(worker.cameras[topic].describe_source() for topic in silent)
+            return DiagnosticStatus.WARN, f"no image on {sources}"
         if engines and level == DiagnosticStatus.OK:
-            return DiagnosticStatus.WARN, "; ".join(f"{name}: {engine}" for name, engine in engines.items())
-        return level, sparing if sparing and level == DiagnosticStatus.OK else text
+            return DiagnosticStatus.WARN, "; ".join(f"{network}: {status}" for network, status in engines.items())
+        return level, throttled if throttled and level == DiagnosticStatus.OK else text
+
+
+def _describe(error: Exception) -> str:
+    """One line for the user: what is missing or wrong, and what to do."""
+    if isinstance(error, EmotionRosError):
+        return str(error)
+    if isinstance(error, ModuleNotFoundError):
+        return f"the Python library {error.name} is not installed: pip install {error.name}"
+    if isinstance(error, MemoryError):
+        return "not enough memory to load the models; set hands to false, or free memory"
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0][:200]}" if lines else type(error).__name__
 
 
 def main() -> int:

@@ -1,4 +1,4 @@
-"""Options of the config dataclasses as ROS parameters."""
+"""Declares the options of config dataclasses as ROS parameters."""
 
 from __future__ import annotations
 
@@ -17,33 +17,33 @@ C = TypeVar("C")
 
 
 def declare(node: Node, config: type[C], fixed: bool = True) -> C:
-    """Declare every option of a config as a parameter and build the config from their values.
+    """Declare every option of a config as a parameter and build the config from the values.
 
-    Whole numbers are taken for floats too: ``rate:=30`` is what people write.
+    Integers are accepted for floats: ``rate:=30`` is what people write.
 
     Args:
         node: gets the parameters.
         config: the dataclass.
-        fixed: options that are not live are read-only; else the node's own callback decides when they may change.
+        fixed: options that are not live are read-only; False: the node's callback decides when they may change.
 
     Raises:
         ConfigError: a value is of the wrong type, out of range or none of the choices.
     """
     values = {}
-    for each in options(config):
-        descriptor = ParameterDescriptor(description=_description(each), **_range(each))
-        descriptor.read_only = fixed and not each.live
-        descriptor.dynamic_typing = each.type is float
+    for option in options(config):
+        descriptor = ParameterDescriptor(description=_description(option), **_range(option))
+        descriptor.read_only = fixed and not option.live
+        descriptor.dynamic_typing = option.type is float
         try:
-            default = list(each.default) if isinstance(each.default, tuple) else each.default
-            values[each.name] = node.declare_parameter(each.name, default, descriptor).value
+            default = list(option.default) if isinstance(option.default, tuple) else option.default
+            values[option.name] = node.declare_parameter(option.name, default, descriptor).value
         except (InvalidParameterTypeException, InvalidParameterValueException) as error:
-            raise ConfigError(f"parameter {each.name}: expected {_description(each)}: {error}") from error
+            raise ConfigError(f"parameter {option.name}: expected {_description(option)}: {error}") from error
     return build(config, values)
 
 
 def changed(config: C, values: Mapping[str, object]) -> C:
-    """The config with those of ``values`` that it knows, checked.
+    """Copy a config with the entries of ``values`` that name its fields.
 
     Raises:
         ConfigError: a value is of the wrong type, out of range or none of the choices.
@@ -51,17 +51,17 @@ def changed(config: C, values: Mapping[str, object]) -> C:
     return build(type(config), {**asdict(config), **values})  # type: ignore[call-overload]
 
 
-def _description(each: Option) -> str:
-    if each.choices:
-        return f"{each.description} (one of {', '.join(each.choices)})"
-    if each.minimum is not None:
-        return f"{each.description} ({each.minimum} to {each.maximum})"
-    return each.description
+def _description(option: Option) -> str:
+    if option.choices:
+        return f"{option.description} (one of {', '.join(option.choices)})"
+    if option.minimum is not None:
+        return f"{option.description} ({option.minimum} to {option.maximum})"
+    return option.description
 
 
-def _range(each: Option) -> dict[str, Any]:
-    if each.minimum is None or each.maximum is None:
+def _range(option: Option) -> dict[str, Any]:
+    if option.minimum is None or option.maximum is None:
         return {}
-    if each.type is int:
-        return {"integer_range": [IntegerRange(from_value=int(each.minimum), to_value=int(each.maximum))]}
-    return {"floating_point_range": [FloatingPointRange(from_value=each.minimum, to_value=each.maximum)]}
+    if option.type is int:
+        return {"integer_range": [IntegerRange(from_value=int(option.minimum), to_value=int(option.maximum))]}
+    return {"floating_point_range": [FloatingPointRange(from_value=option.minimum, to_value=option.maximum)]}

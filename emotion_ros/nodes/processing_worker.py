@@ -1,8 +1,9 @@
-"""What the detector node does between images and messages."""
+"""The thread of the detector node that runs the pipeline and publishes."""
 
 from __future__ import annotations
 
 import threading
+import time
 import traceback
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -11,147 +12,201 @@ from rclpy.node import Node
 
 from emotion_ros.config import DetectorConfig
 from emotion_ros.errors import EmotionRosError
+from emotion_ros.io.emotion_messages import seconds
+from emotion_ros.io.topic_names import output_prefixes
 from emotion_ros.nodes.camera import Camera
 from emotion_ros.nodes.diagnostics import DiagnosticsCollector
-from emotion_ros.nodes.frame_throttle import FrameThrottle
+from emotion_ros.nodes.frame_processor import Arrival, FrameProcessor, Settings
 from emotion_ros.nodes.latest_frame_slot import LatestFrameSlot
 from emotion_ros.nodes.spin import until_shutdown
 from emotion_ros.perception.pipeline import Pipeline
+from emotion_ros.perception.state import Frame
+from emotion_ros.types import Perception
 
 if TYPE_CHECKING:
     from emotion_ros.nodes.hri_publisher import HriPublisher
 
-LOG_EVERY = 5.0
+LOG_INTERVAL_S = 5.0
 """Seconds between two log lines about frames that fail."""
+
+WAKE_UP_INTERVAL_S = 0.2
+"""Seconds after which the worker wakes without images: people expire, and settings are applied."""
+
+JOIN_TIMEOUT_S = 2.0
+"""Seconds that closing waits for an inference; a longer one ends by itself, and the worker frees the networks then."""
 
 
 class ProcessingWorker:
-    """Callbacks store the newest image of each camera, one thread runs the pipeline and publishes.
+    """Callbacks store the newest image of each camera; one thread runs the pipeline and publishes.
 
-    There are publishers from its creation to :meth:`close`, and subscriptions while it runs and somebody wants to know.
+    The thread lives from construction to :meth:`close` and owns the pipeline, and with it the state of all cameras. All
+    public methods are called by the thread that spins the node.
+    Publishers exist from construction to :meth:`close`; cameras are subscribed to while the worker is started and an
+    output has subscribers.
 
     Args:
         node: gets publishers and subscriptions.
-        pipeline: what the images go through.
-        config: may be replaced at any time, as far as it is live.
-        health: is told how frames fare.
+        pipeline: handed over to the worker's thread, which also closes it.
+        config: settings of the node.
+        diagnostics: records the result of each frame.
+
+    Raises:
+        ConfigError: the image topics cannot share outputs.
     """
 
-    def __init__(self, node: Node, pipeline: Pipeline, config: DetectorConfig, health: DiagnosticsCollector) -> None:
-        self.config = config
-        self._node, self._pipeline, self._health = node, pipeline, health
-        topics = config.image_topics
-        self.cameras = {topic: Camera(node, topic, len(topics) == 1) for topic in topics}
-        self._humans = _humans(node) if config.humans else None
-        self._thread: threading.Thread | None = None
-        self._newest: LatestFrameSlot[Any] = LatestFrameSlot()
-        self.attention = FrameThrottle()
+    def __init__(
+        self, node: Node, pipeline: Pipeline, config: DetectorConfig, diagnostics: DiagnosticsCollector
+    ) -> None:
+        self._node, self._diagnostics = node, diagnostics
+        prefixes = output_prefixes(config.image_topics)
+        self.cameras = {topic: Camera(node, topic, prefix) for topic, prefix in prefixes.items()}
+        self._hri = _create_hri_publisher(node) if config.humans else None
+        # Replaced by apply() in the node's thread, read once per image by the worker.
+        self._settings = Settings(config, pipeline.config, pipeline.models)
+        self._slot: LatestFrameSlot[Arrival] = LatestFrameSlot()
+        # Guards the publishers and _activation. Held by the worker for one publication, and by the node's thread
+        # while it starts or stops: a result of an inference that began before a stop is never published after it.
+        self._publishing = threading.Lock()
+        self._activation, self._started = 0, False
+        # Replaced by the worker's thread, read by the node's.
+        self._skipped = 0
+        self._idle_cameras: frozenset[str] = frozenset()
+        self._thread = threading.Thread(target=self._run, args=(pipeline,), name="pipeline", daemon=True)
+        self._thread.start()
 
     @property
-    def running(self) -> bool:
-        """Whether images are taken, where they are wanted."""
-        return self._thread is not None
+    def is_started(self) -> bool:
+        """True while images are processed."""
+        return self._started
 
     @property
-    def taken(self) -> list[str]:
-        """Topics whose images are taken now."""
-        return [topic for topic, camera in self.cameras.items() if camera.open_now]
+    def is_idle(self) -> bool:
+        """True while images are skipped because no face is visible."""
+        return self._settings.detector.idle_rate > 0 and bool(self._idle_cameras)
+
+    @property
+    def subscribed(self) -> list[str]:
+        """Topics of the cameras that are subscribed to."""
+        return [topic for topic, camera in self.cameras.items() if camera.is_subscribed]
 
     @property
     def counts(self) -> dict[str, int]:
-        """Images since it began: those that came, those that newer ones replaced, and those not worth a look."""
-        newest = self._newest
-        spared = self.attention.spared
-        return {"received": newest.received.total(), "dropped": newest.dropped.total(), "not looked at": spared}
+        """Images since construction: received, replaced by newer ones, and skipped while no face was visible."""
+        slot = self._slot
+        return {"received": slot.received.total(), "dropped": slot.dropped.total(), "skipped": self._skipped}
 
-    def begin(self) -> None:
-        """Take images, as far as they are wanted."""
-        self._newest, self.attention = LatestFrameSlot(), FrameThrottle()
-        self._health.begin()
-        self._thread = threading.Thread(target=self._run, args=(self._newest,), name="pipeline", daemon=True)
-        self._thread.start()
-        self.listen()
-        if not self.taken:
-            self._node.get_logger().info("ready; images are taken as soon as somebody subscribes (see lazy)")
+    def start(self) -> None:
+        """Process images while outputs have subscribers."""
+        self._diagnostics.start()
+        with self._publishing:
+            self._activation += 1
+            self._started = True
+        self.update_subscriptions()
+        if not self.subscribed:
+            self._node.get_logger().info("ready; subscribes to images when an output has a subscriber (see lazy)")
 
-    def listen(self) -> None:
-        """Take images of the cameras that somebody wants to know of, and of no others; to be called again and again."""
-        if self._thread is None:
-            return
-        all_wanted = not self.config.lazy or (self._humans is not None and self._humans.heard)
-        for topic, camera in self.cameras.items():
-            wanted = all_wanted or camera.heard
-            if wanted and not camera.open_now:
-                name = camera.open(self.config, self._on_image)
-                self._health.expect(topic)
-                self._node.get_logger().info(f"waiting for images on {name} ({self.config.reliability})")
-            elif camera.open_now and not wanted:
-                camera.shut()
-
-    def fail(self, error: Exception) -> None:
-        """Tell of what went wrong with an image, or on the way to one, in the log and in diagnostics."""
-        self._health.failure(str(error))
-        text = str(error) if isinstance(error, EmotionRosError) else "".join(traceback.format_exception(error))
-        self._node.get_logger().error(text, throttle_duration_sec=LOG_EVERY)
-
-    def end(self) -> None:
-        """Take no more images."""
+    def stop(self) -> None:
+        """Unsubscribe from all cameras and publish that nobody is tracked."""
         for camera in self.cameras.values():
-            camera.shut()
-        self._newest.close()
-        if self._thread is not None:
-            self._thread.join(timeout=2)
-            self._thread = None
-        if self._humans is not None:
-            with until_shutdown():
-                self._humans.publish_empty()
+            camera.unsubscribe()
+        with self._publishing:
+            self._started = False
+            if self._hri is not None:
+                with until_shutdown():
+                    self._hri.publish_empty()
 
     def close(self) -> None:
-        """End, and take the topics away."""
-        self.end()
-        for camera in self.cameras.values():
-            camera.close()
-        if self._humans is not None:
-            with until_shutdown():
-                self._humans.close()
+        """Stop, end the thread and destroy all publishers. The worker frees the networks."""
+        self.stop()
+        self._slot.close()
+        self._thread.join(JOIN_TIMEOUT_S)
+        if self._thread.is_alive():
+            self._node.get_logger().warning("an inference is still running; its networks are freed when it ends")
+        with self._publishing, until_shutdown():
+            for camera in self.cameras.values():
+                camera.close()
+            if self._hri is not None:
+                self._hri.close()
+
+    def apply(self, settings: Settings) -> None:
+        """Use new settings from the next image on."""
+        self._settings = settings
+
+    def update_subscriptions(self) -> None:
+        """Subscribe to and unsubscribe from each camera to match the demand. Called periodically."""
+        if not self._started:
+            return
+        config = self._settings.detector
+        all_wanted = not config.lazy or (self._hri is not None and self._hri.has_subscribers)
+        for topic, camera in self.cameras.items():
+            is_wanted = all_wanted or camera.has_subscribers
+            if is_wanted and not camera.is_subscribed:
+                name = camera.subscribe(config, self._on_image)
+                self._diagnostics.expect_images(topic)
+                self._node.get_logger().info(f"subscribed to {name} ({config.reliability})")
+            elif camera.is_subscribed and not is_wanted:
+                camera.unsubscribe()
+
+    def report_failure(self, camera: str | None, error: Exception) -> None:
+        """Log and count an error of a frame. Called by both threads."""
+        self._diagnostics.record_failure(camera, str(error) or repr(error))
+        text = str(error) if isinstance(error, EmotionRosError) else "".join(traceback.format_exception(error))
+        self._node.get_logger().error(text, throttle_duration_sec=LOG_INTERVAL_S)
 
     def _on_image(self, camera: str, message: Any) -> None:
-        self._health.arrived(camera)
-        self._newest.put(camera, message)
+        self._diagnostics.record_arrival(camera)
+        self._slot.put(camera, Arrival(message, time.monotonic(), self._activation))
 
-    def _run(self, newest: LatestFrameSlot[Any]) -> None:
-        while (messages := newest.take()) is not None:
-            try:
-                with until_shutdown():
-                    self._process(messages)
-            except Exception as error:  # whatever a frame brings costs that frame, never the node
-                self.fail(error)
+    def _run(self, pipeline: Pipeline) -> None:
+        """Body of the worker's thread."""
+        processor = FrameProcessor(pipeline, self.cameras, self._node.get_logger().warning, self.report_failure)
+        self._announce(self._settings)
+        try:
+            while (arrivals := self._slot.take(WAKE_UP_INTERVAL_S)) is not None:
+                try:
+                    with until_shutdown():
+                        self._step(processor, arrivals)
+                except Exception as error:  # a frame that fails costs that frame, never the node
+                    self.report_failure(None, error)
+        finally:
+            pipeline.close()
 
-    def _process(self, messages: Mapping[str, Any]) -> None:
-        """The newest image of each camera, their faces classified together."""
-        shots = []
-        memory = self._pipeline.config.track_timeout
-        for topic, message in messages.items():
-            if not self.attention.passes(topic, self.config, memory):
-                continue
-            try:
-                shots.append(self.cameras[topic].shot(message))
-            except EmotionRosError as error:
-                self.fail(error)
-        if not shots:
-            return
-        for shot, perception in zip(shots, self._pipeline.perceive_all(shots), strict=True):
-            header = messages[shot.camera].header
-            self.cameras[shot.camera].publish(shot.image, perception, header)
-            if perception.people:
-                self.attention.met(shot.camera)
-            if self._humans is not None:
-                self._humans.publish(shot.camera, shot.image, perception, header, memory)
-            now = self._node.get_clock().now().nanoseconds * 1e-9
-            self._health.done(shot.camera, perception, now - shot.stamp)
+    def _step(self, processor: FrameProcessor, arrivals: Mapping[str, Arrival]) -> None:
+        """Apply new settings and process the newest image of each camera. Runs in the worker's thread."""
+        settings = self._settings
+        if processor.configure(settings):
+            self._announce(settings)
+        current = {topic: each for topic, each in arrivals.items() if each.activation == self._activation}
+        results = processor.process(current, settings)
+        self._skipped, self._idle_cameras = processor.skipped, processor.idle_cameras
+        for frame, perception in results:
+            self._publish(frame, perception, current[frame.camera], settings)
+        if not results and self._hri is not None:
+            with self._publishing:
+                self._hri.expire(settings.pipeline.track_timeout)
+
+    def _publish(self, frame: Frame, perception: Perception, arrival: Arrival, settings: Settings) -> None:
+        header = arrival.message.header
+        with self._publishing:
+            if not self._started or arrival.activation != self._activation:
+                return
+            self.cameras[frame.camera].publish(frame.image, perception, header)
+            if self._hri is not None:
+                self._hri.publish(frame.camera, frame.image, perception, header, settings.pipeline.track_timeout)
+                self._hri.expire(settings.pipeline.track_timeout)
+        now = self._node.get_clock().now().nanoseconds * 1e-9
+        self._diagnostics.record_result(frame.camera, perception, now - seconds(header))
+
+    def _announce(self, settings: Settings) -> None:
+        """Log and publish which model and labels are used."""
+        emotion = settings.models.emotion
+        with self._publishing, until_shutdown():
+            for camera in self.cameras.values():
+                camera.publish_label_info(emotion.classifier.name, emotion.labels, settings.pipeline.min_confidence)
+        self._node.get_logger().info(f"model {emotion.classifier.name} on {emotion.classifier.provider}")
 
 
-def _humans(node: Node) -> HriPublisher | None:
+def _create_hri_publisher(node: Node) -> HriPublisher | None:
     try:
         from emotion_ros.nodes.hri_publisher import HriPublisher
     except ImportError as error:

@@ -2,69 +2,102 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 LABEL_HYSTERESIS = 0.1
-"""Lead in probability that another label needs before it replaces the published one."""
+"""Lead in probability that another label needs before it replaces the current one. It keeps the label of a still face
+with a noise of 0.06 per image constant for half a minute, while a real change shows within 0.6 s
+(test/perception/test_people.py)."""
+
+NO_LABEL = ""
+"""Label of a face whose largest probability is too low."""
 
 
-@dataclass
-class _Mood:
+@dataclass(frozen=True)
+class FilteredEmotion:
+    """Filtered state of one face.
+
+    Attributes:
+        probabilities: one per class, float32, sum 1.
+        stamp: of the last classification, seconds.
+        label: current label, :data:`NO_LABEL` if the probabilities are too low, None before the first.
+    """
+
     probabilities: NDArray[np.float32]
     stamp: float
     label: str | None = None
 
 
+def filter_probabilities(
+    previous: FilteredEmotion | None, probabilities: NDArray[np.float32], quality: float, stamp: float, smoothing: float
+) -> FilteredEmotion:
+    """Update an exponential moving average with one classification.
+
+    Args:
+        previous: state of the face; None: a new face.
+        probabilities: one per class, sum 1.
+        quality: weight of this image, 0…1.
+        stamp: of the image, seconds; before ``previous.stamp``, time went back and the filter restarts.
+        smoothing: time constant, seconds; 0: no averaging.
+    """
+    if previous is None or stamp < previous.stamp:
+        return FilteredEmotion(probabilities, stamp)
+    weight = 1.0 if smoothing <= 0 else 1.0 - float(np.exp(-(stamp - previous.stamp) * quality / smoothing))
+    mean = previous.probabilities + weight * (probabilities - previous.probabilities)
+    return replace(previous, probabilities=np.asarray(mean, np.float32), stamp=stamp)
+
+
+def select_label(
+    current: str | None, labels: Sequence[str], probabilities: NDArray[np.float32], min_confidence: float
+) -> str:
+    """Most probable label; it replaces ``current`` only with a lead of :data:`LABEL_HYSTERESIS`.
+
+    Returns:
+        :data:`NO_LABEL` if no probability reaches ``min_confidence``, and from then on until one exceeds it by half the
+        hysteresis.
+    """
+    best = int(probabilities.argmax())
+    if current in labels and probabilities[best] < probabilities[labels.index(current)] + LABEL_HYSTERESIS:
+        best = labels.index(current)
+    needed = min_confidence + LABEL_HYSTERESIS / 2 if current == NO_LABEL else min_confidence
+    return labels[best] if probabilities.max() >= needed else NO_LABEL
+
+
 class EmotionFilter:
-    """What each person has shown of late: probabilities averaged over time, and a label that does not flicker."""
+    """Filtered emotions of all faces of one camera."""
 
     def __init__(self) -> None:
-        self._moods: dict[str, _Mood] = {}
+        self._emotions: dict[str, FilteredEmotion] = {}
 
-    def smooth(
-        self, id: str, probabilities: NDArray[np.float32], quality: float, stamp: float, seconds: float
-    ) -> NDArray[np.float32]:
-        """An average that forgets with the time constant ``seconds``; a face of low ``quality`` (0…1) moves it less."""
-        mood = self._moods.get(id)
-        if mood is None or stamp < mood.stamp:
-            self._moods[id] = _Mood(probabilities, stamp)
-            return probabilities
-        share = 1.0 if seconds <= 0 else 1.0 - np.exp(-(stamp - mood.stamp) * quality / seconds)
-        mood.probabilities = np.asarray(mood.probabilities + share * (probabilities - mood.probabilities), np.float32)
-        mood.stamp = stamp
-        return mood.probabilities
+    @property
+    def last_classified(self) -> Mapping[str, float]:
+        """Id to the stamp of the last classification, seconds."""
+        return {id: emotion.stamp for id, emotion in self._emotions.items()}
 
-    def shown(self, id: str) -> NDArray[np.float32]:
-        """What :meth:`smooth` last returned for somebody."""
-        return self._moods[id].probabilities
+    def probabilities(self, id: str) -> NDArray[np.float32]:
+        """Filtered probabilities of a face that was classified before."""
+        return self._emotions[id].probabilities
 
-    def due(self, ids: Sequence[str], stamp: float, most: int, pause: float) -> set[str]:
-        """Who of those in view shall be classified: everybody new, and of those who were classified ``pause`` seconds
-        ago or more who waited longest, ``most`` in all; 0: all of these."""
-        new = {id for id in ids if id not in self._moods}
-        waiting = (id for id in ids if id not in new and not 0 < stamp - self._moods[id].stamp < pause)
-        known = sorted(waiting, key=lambda id: self._moods[id].stamp)
-        return new | set(known[: max(most - len(new), 0)] if most else known)
+    def update(
+        self, id: str, probabilities: NDArray[np.float32], quality: float, stamp: float, smoothing: float
+    ) -> None:
+        """Add one classification of a face; see :func:`filter_probabilities`."""
+        self._emotions[id] = filter_probabilities(self._emotions.get(id), probabilities, quality, stamp, smoothing)
 
-    def label(
-        self, id: str, labels: Sequence[str], probabilities: NDArray[np.float32], floor: float, margin: float
+    def update_label(
+        self, id: str, labels: Sequence[str], probabilities: NDArray[np.float32], min_confidence: float
     ) -> str:
-        """The likeliest label; another than before only where it leads by ``margin``.
+        """Update the label of a face and return it; see :func:`select_label`."""
+        emotion = self._emotions[id]
+        label = select_label(emotion.label, labels, probabilities, min_confidence)
+        self._emotions[id] = replace(emotion, label=label)
+        return label
 
-        Empty where the largest probability is below ``floor``, and then until it is above it by half of ``margin``.
-        """
-        mood = self._moods[id]
-        best = int(probabilities.argmax())
-        if mood.label in labels and probabilities[best] < probabilities[labels.index(mood.label)] + margin:
-            best = labels.index(mood.label)
-        needed = floor + margin / 2 if mood.label == "" else floor
-        mood.label = labels[best] if probabilities.max() >= needed else ""
-        return mood.label
-
-    def keep(self, ids: set[str]) -> None:
-        """Forget everybody else."""
-        self._moods = {id: mood for id, mood in self._moods.items() if id in ids}
+    def keep_only(self, ids: AbstractSet[str]) -> None:
+        """Forget all other faces."""
+        self._emotions = {id: emotion for id, emotion in self._emotions.items() if id in ids}

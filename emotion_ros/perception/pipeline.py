@@ -1,267 +1,288 @@
-"""The whole flow, read from top to bottom: images go in, what was perceived comes out."""
+"""From images to people: the whole flow, in the order of :meth:`Pipeline.perceive_all`."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from emotion_ros.config import PipelineConfig
 from emotion_ros.errors import ImageError
-from emotion_ros.inference.catalog import default_face_model, find_model
-from emotion_ros.perception.detection import FACE_DETECTORS, HAND_DETECTORS, FaceDetector, FaceSettings
+from emotion_ros.perception.association import associate_hands, filter_false_faces
 from emotion_ros.perception.emotion.affect import valence_arousal
-from emotion_ros.perception.emotion.classifier import EmotionClassifier
-from emotion_ros.perception.emotion.emotion_model import EmotionModel
-from emotion_ros.perception.filtering import LABEL_HYSTERESIS
+from emotion_ros.perception.filtering import NO_LABEL
 from emotion_ros.perception.geometry import position
 from emotion_ros.perception.gesture_fusion import with_gestures
+from emotion_ros.perception.loaded_models import LoadedModels, load_models
 from emotion_ros.perception.quality import quality
-from emotion_ros.perception.state import CameraState, Frame, FrameState, classify
+from emotion_ros.perception.schedule import (
+    FrameHistory,
+    HandSearch,
+    advance,
+    plan_frame,
+    select_for_classification,
+)
+from emotion_ros.perception.stage_timer import StageTimer
+from emotion_ros.perception.state import CameraState, Frame, FrameState
 from emotion_ros.perception.tracking import IdGenerator
 from emotion_ros.types import Box, Emotion, Face, Hand, Image, Perception
 
-R = TypeVar("R")
-
-HAND_SEARCH_INTERVAL_S = 0.1
-
 UNKNOWN = "unknown"
-"""Label of a person whose best probability is below the confidence floor."""
+"""Published label of a person whose largest probability is below ``min_confidence``."""
 
-
-FACES = frozenset({"face_detector", "face_model", "face_input_size"})
-JUDGING = frozenset({"model", "labels", "label_map", "gestures", "gesture_emotions"})
-RUNNING = frozenset({"provider", "threads"})
-RELOADED = FACES | JUDGING | RUNNING
-"""Settings that :meth:`Pipeline.reload` changes while images come: of the face detector, the judge, or both."""
+WARM_UP_SHAPE = 480, 640, 3
+"""Image that the networks process once when they are loaded, so that the first real image does not wait."""
 
 
 class Pipeline:
-    """Detectors and classifier, loaded and warm, and what each camera has seen of late. Not for two threads at once.
+    """Detectors, classifier and the state of each camera. Not thread-safe: one thread owns it.
 
-    Hands take the longest: they are looked for in a thread beside faces and their classification; where nobody was of
-    late, only after a face is found.
+    Hands take the longest: they are searched in a second thread while faces are detected and classified.
 
-    ``config`` may be replaced between two images; of a replaced one only the live settings count.
+    Args:
+        config: settings.
+        models: networks of this configuration; None: they are loaded.
 
     Raises:
-        ConfigError: the label map, the gestures or what they speak for cannot be used with this model.
+        ConfigError: the label map or the gestures cannot be used with the classifier.
         ModelError: a model is missing or cannot be used.
         ProviderError: the execution provider is not available.
     """
 
-    def __init__(self, config: PipelineConfig) -> None:
-        self.config = config
-        self._loaded = _Loaded(EmotionModel(config), create_face_detector(config))
-        self._replaced: list[FaceDetector] = []
-        self._hands = HAND_DETECTORS["mediapipe"](config.max_hands) if config.hands else None
-        self._beside = ThreadPoolExecutor(1, "hands")
-        self._names = IdGenerator(config.deterministic_ids)
-        self._memories: dict[str, CameraState] = {}
-        nothing = np.zeros((480, 640, 3), np.uint8)
-        if self._hands:
-            self._hands.detect(nothing)
-        self.perceive(nothing, 0.0)
-        self.forget()
+    def __init__(self, config: PipelineConfig, models: LoadedModels | None = None) -> None:
+        self._config = config
+        self._models = models or load_models(config)
+        self._hand_thread = ThreadPoolExecutor(1, "hands")
+        self._generate_id = IdGenerator(config.deterministic_ids)
+        self._cameras: dict[str, CameraState] = {}
+        blank = np.zeros(WARM_UP_SHAPE, np.uint8)
+        if self._models.hands is not None:
+            self._models.hands.detect(blank)
+        self.perceive(blank, 0.0)
+        self.reset()
 
     @property
-    def classifier(self) -> EmotionClassifier:
-        """The one that runs now."""
-        return self._loaded.judge.classifier
+    def config(self) -> PipelineConfig:
+        """Current settings."""
+        return self._config
 
     @property
-    def engines(self) -> dict[str, str]:
-        """How the TensorRT engines fare that do not run, by what they are for."""
-        each = {"classifier": self.classifier.engine, "faces": self._loaded.faces.engine}
-        return {name: text for name, text in each.items() if text}
+    def models(self) -> LoadedModels:
+        """Current networks."""
+        return self._models
 
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """Of the probabilities that come out."""
-        return self._loaded.judge.label_map.labels
+    def configure(self, config: PipelineConfig, models: LoadedModels | None = None) -> None:
+        """Replace the settings and, if given, the networks, between two images. Ids of people are kept."""
+        previous, self._config = self._models, config
+        if models is not None and models is not previous:
+            self._models = models
+            previous.close_replaced(models)
+            if models.emotion is not previous.emotion:
+                for camera in self._cameras.values():
+                    camera.set_model(models.emotion)
 
-    def reload(self, config: PipelineConfig, names: Set[str] = RELOADED) -> None:
-        """Use those settings of ``config`` from the next image on, which another thread may be at.
-
-        Args:
-            config: holds them.
-            names: of :data:`RELOADED`; a file that has the same name as before is read anew.
-
-        Raises:
-            EmotionRosError: as at the beginning; what ran before goes on.
-        """
-        before = self._loaded
-        faces = create_face_detector(config) if names & (FACES | RUNNING) else before.faces
-        judge = EmotionModel(config) if names & (JUDGING | RUNNING) else before.judge
-        self._loaded = _Loaded(judge, faces)
-        if faces is not before.faces:
-            self._replaced.append(before.faces)
+    def history(self, camera: str) -> FrameHistory:
+        """History of a camera, which the schedule depends on."""
+        return self._cameras[camera].history if camera in self._cameras else FrameHistory()
 
     def perceive(self, image: Image, stamp: float, camera: str = "") -> Perception:
-        """All people and hands in one image; see :meth:`perceive_all`."""
+        """Perceive all people and hands in one image; see :meth:`perceive_all`."""
         return self.perceive_all([Frame(image, stamp, camera)])[0]
 
-    def perceive_all(self, shots: Sequence[Frame]) -> list[Perception]:
-        """All people and hands in images of different cameras, their faces classified in one run.
+    def perceive_all(self, frames: Sequence[Frame]) -> list[Perception]:
+        """Perceive all people and hands in images of different cameras; their faces are classified in one run.
 
         Raises:
-            ImageError: one of them is no image as :class:`Frame` says.
-            ModelError: the classifier's outputs are no finite numbers.
+            ImageError: an image is not what :class:`Frame` describes.
+            ModelError: the outputs of the classifier are not finite.
         """
-        for shot in shots:
-            _check(shot.image)
-        timings: dict[str, float] = {}
-        begin = time.perf_counter()
-        replaced, self._replaced = self._replaced, []
-        loaded = self._loaded
-        for detector in replaced:  # nobody looks through it any more
-            detector.close()
-        scenes = [FrameState(shot, self._memory(shot.camera, loaded.judge)) for shot in shots]
-        self._look(scenes, loaded, timings)
-        perceptions = [_timed(timings, "people", self._perception, scene, timings) for scene in scenes]
-        timings["total"] = 1000 * (time.perf_counter() - begin)
-        return perceptions
+        for frame in frames:
+            _check(frame.image)
+        timer, config, emotion = StageTimer(), self._config, self._models.emotion
+        cameras = [self._camera(frame.camera) for frame in frames]
+        hands_are_input = emotion.region == "face_hands"
+        states = [
+            FrameState(frame, plan_frame(camera.history, frame.stamp, config, hands_are_input=hands_are_input))
+            for frame, camera in zip(frames, cameras, strict=True)
+        ]
+
+        concurrent = self._hand_thread.submit(timer.run, "hands", self._find_hands, states, HandSearch.CONCURRENT)
+        states = timer.run("faces", self._find_faces, states)
+        states = [self._track(state, camera) for state, camera in zip(states, cameras, strict=True)]
+        if not hands_are_input:
+            states = timer.run("classify", self._classify, states, cameras)
+        hands = concurrent.result()
+        hands |= timer.run("hands", self._find_hands, states, HandSearch.AFTER_FACES)
+        states = [associate(replace(state, hands=hands.get(index))) for index, state in enumerate(states)]
+        if hands_are_input:
+            states = timer.run("classify", self._classify, states, cameras)
+
+        people = [
+            timer.run("people", self._people, state, camera) for state, camera in zip(states, cameras, strict=True)
+        ]
+        for state, camera in zip(states, cameras, strict=True):
+            camera.history = _history_after(state, camera.history)
+        timings = timer.finish()
+        return [
+            Perception(*_size(state.frame.image), emotion.classifier.name, emotion.labels, persons, free_hands, timings)
+            for state, (persons, free_hands) in zip(states, people, strict=True)
+        ]
 
     def classify(self, crops: Sequence[Image]) -> NDArray[np.float32]:
-        """Probabilities of :attr:`labels` for crops that are cut out already, n × labels, float32.
+        """Probabilities of the published labels for crops of the model's region, n × labels, float32.
 
         Raises:
-            ModelError: the classifier's outputs are no finite numbers.
+            ModelError: the outputs of the classifier are not finite.
         """
-        judge = self._loaded.judge
-        return judge.label_map(judge.classifier.classify(crops))
+        emotion = self._models.emotion
+        return emotion.label_map(emotion.classifier.classify(crops))
 
-    def forget(self) -> None:
-        """Whoever is seen next is somebody new: the next image has nothing to do with those before."""
-        self._memories = {}
+    def reset(self) -> None:
+        """Forget all cameras: the next images are the first ones, and all people are new."""
+        self._cameras = {}
 
     def close(self) -> None:
-        """Free the detectors."""
-        self._beside.shutdown()
-        for detector in (*self._replaced, self._loaded.faces):
-            detector.close()
-        if self._hands:
-            self._hands.close()
+        """Free the networks."""
+        self._hand_thread.shutdown()
+        self._models.close_replaced()
 
-    def _look(self, scenes: Sequence[FrameState], loaded: _Loaded, timings: dict[str, float]) -> None:
-        """What is in each scene, and who is who."""
-        judge, config = loaded.judge, self.config
-        turns = config.max_classifications_per_image, config.classification_interval
-        hands_matter = judge.classifier.contract.region == "face_hands"
-        looked_for = [scene for scene in scenes if hands_matter or not self._pauses(scene)] if self._hands else []
-        early = [scene for scene in looked_for if self._expects_hands(scene)]
-        pending = self._beside.submit(_timed, timings, "hands", self._find_hands, early)
-        _timed(timings, "faces", self._find_faces, loaded, scenes)
-        if not hands_matter:
-            _timed(timings, "classify", classify, judge, scenes, *turns)
-        pending.result()
-        late = [scene for scene in looked_for if scene.faces and not self._expects_hands(scene)]
-        _timed(timings, "hands", self._find_hands, late)
-        for scene in scenes:
-            scene.share_hands()
-        if hands_matter:
-            _timed(timings, "classify", classify, judge, scenes, *turns)
+    def _camera(self, name: str) -> CameraState:
+        if name not in self._cameras:
+            self._cameras[name] = CameraState(self._generate_id, self._models.emotion)
+        return self._cameras[name]
 
-    def _memory(self, camera: str, judge: EmotionModel) -> CameraState:
-        memory = self._memories.setdefault(camera, CameraState(self._names, judge))
-        memory.heed(judge)
-        memory.tracker.memory = self.config.track_timeout
-        return memory
+    def _find_hands(self, states: Sequence[FrameState], when: HandSearch) -> dict[int, tuple[Hand, ...]]:
+        """Hands by the index of the image, of the images that are searched at that time."""
+        detector = self._models.hands
+        if detector is None:
+            return {}
+        return {
+            index: tuple(detector.detect(state.frame.image))
+            for index, state in enumerate(states)
+            if state.plan.hands is when and (when is HandSearch.CONCURRENT or state.detected)
+        }
 
-    def _find_faces(self, loaded: _Loaded, scenes: Sequence[FrameState]) -> None:
-        config, least = self.config, (self.config.min_face_confidence, self.config.min_face_size)
-        whole = loaded.judge.classifier.contract.region == "frame"  # judged as a whole, whoever is in it
-        for scene in scenes:
-            image = scene.shot.image
-            found = (
-                loaded.faces.detect(image, *least, scene.near(config.face_search_interval))
-                if not whole
-                else [_whole(image)]
-            )
-            scene.show_faces(found)
+    def _find_faces(self, states: Sequence[FrameState]) -> list[FrameState]:
+        return [replace(state, detected=tuple(self._faces_of(state))) for state in states]
 
-    def _expects_hands(self, scene: FrameState) -> bool:
-        """Whether hands are looked for before it is known that there is a face: where there was one of late."""
-        since = abs(scene.shot.stamp - scene.memory.seen)
-        return since <= self.config.track_timeout or not self.config.hands_require_face
+    def _faces_of(self, state: FrameState) -> Sequence[Face]:
+        image = state.frame.image
+        if self._models.emotion.region == "frame":
+            return [_whole_image(image)]
+        limits = self._config.min_face_confidence, self._config.min_face_size
+        return self._models.faces.detect(image, *limits, state.plan.regions)
 
-    def _pauses(self, scene: FrameState) -> bool:
-        """Whether hands were looked for a moment ago, and there were none."""
-        return 0 <= scene.shot.stamp - scene.memory.no_hands < HAND_SEARCH_INTERVAL_S
+    def _track(self, state: FrameState, camera: CameraState) -> FrameState:
+        ids = camera.update_tracks(state.detected, state.frame.stamp, self._config.track_timeout)
+        return replace(state, ids=ids)
 
-    def _find_hands(self, scenes: Sequence[FrameState]) -> None:
-        for scene in scenes:
-            assert self._hands is not None
-            scene.show_hands(self._hands.detect(scene.shot.image))
+    def _classify(self, states: Sequence[FrameState], cameras: Sequence[CameraState]) -> list[FrameState]:
+        """Classify the faces that are due, those of all images in one run."""
+        selected = [
+            select_for_classification(state.ids, camera.emotions.last_classified, state.frame.stamp, self._config)
+            for state, camera in zip(states, cameras, strict=True)
+        ]
+        faces = [
+            (state.frame.image, face, state.hands_by_id.get(id, ()))
+            for state, chosen in zip(states, selected, strict=True)
+            for id, face in zip(state.ids, state.detected, strict=True)
+            if id in chosen
+        ]
+        rows = iter(self._models.emotion.classify(faces))
+        return [
+            replace(state, probabilities={id: next(rows) for id in state.ids if id in chosen})
+            for state, chosen in zip(states, selected, strict=True)
+        ]
 
-    def _perception(self, scene: FrameState, timings: dict[str, float]) -> Perception:
-        """What is in a scene, in the light of what its camera saw before."""
-        gestures, judge, stamp = scene.memory.gestures, scene.memory.judge, scene.shot.stamp
-        each = zip(scene.ids, scene.faces, scene.owned, strict=True)
+    def _people(self, state: FrameState, camera: CameraState) -> tuple[tuple[Emotion, ...], tuple[Hand, ...]]:
+        """People and free hands of an image, with the camera's state updated by them."""
+        stamp, hands = state.frame.stamp, state.hands_by_id
+        recognized = {
+            id: camera.gestures.read(id, face.box, hands[id], stamp)
+            for id, face in zip(state.ids, state.detected, strict=True)
+            if id in hands
+        }
+        qualities = {
+            id: self._quality(state.frame.image, face)
+            for id, face in zip(state.ids, state.detected, strict=True)
+            if id in recognized or id in state.probabilities
+        }
+        for id, probabilities in state.probabilities.items():  # also of false faces: else they would stay new for ever
+            fused = self._fuse(probabilities, recognized.get(id, ()))
+            camera.emotions.update(id, fused, qualities[id], stamp, self._config.smoothing)
         people = tuple(
-            self._person(scene, id, face, gestures.read(id, face.box, hands, stamp)) for id, face, hands in each
+            self._person(state.frame, camera, state.ids[index], state.detected[index], recognized, qualities)
+            for index in state.kept
         )
-        loose = gestures.read("", None, scene.loose, stamp)
-        height, width = scene.shot.image.shape[:2]
-        return Perception(width, height, judge.classifier.name, judge.label_map.labels, people, loose, timings)
+        return people, camera.gestures.read("", None, state.free_hands, stamp)
 
-    def _person(self, scene: FrameState, id: str, face: Face, hands: tuple[Hand, ...]) -> Emotion:
-        config, shot, smoother, judge = self.config, scene.shot, scene.memory.smoother, scene.memory.judge
-        about, labels = judge.classifier.contract, judge.label_map.labels
-        seen_well = 1.0 if about.region == "frame" else quality(shot.image, face)
-        if id in scene.judged:
-            probabilities = scene.judged[id]
-            if config.gesture_weight and about.region == "face":  # where the crop shows hands, the model itself decides
-                probabilities = with_gestures(probabilities, hands, judge.speaks, config.gesture_weight)
-            shown = smoother.smooth(id, probabilities, seen_well, shot.stamp, config.smoothing)
-        else:
-            shown = smoother.shown(id)
-        valence, arousal = valence_arousal(about.labels, shown)
-        merged = judge.label_map(shown)
-        label = smoother.label(id, labels, merged, config.min_confidence, LABEL_HYSTERESIS)
-        confidence = float(merged[labels.index(label)] if label else merged.max())
-        height, width = shot.image.shape[:2]
-        place = position(face, shot.lens, width, height)
-        return Emotion(id, label or UNKNOWN, confidence, merged, valence, arousal, face, hands, seen_well, place)
+    def _quality(self, image: Image, face: Face) -> float:
+        return 1.0 if self._models.emotion.region == "frame" else quality(image, face)
+
+    def _fuse(self, probabilities: NDArray[np.float32], hands: Sequence[Hand]) -> NDArray[np.float32]:
+        weight, emotion = self._config.gesture_weight, self._models.emotion
+        if not weight or emotion.region != "face":  # a crop that contains the hands includes their gestures
+            return probabilities
+        return with_gestures(probabilities, hands, emotion.gesture_classes, weight)
+
+    def _person(
+        self,
+        frame: Frame,
+        camera: CameraState,
+        id: str,
+        face: Face,
+        hands: dict[str, tuple[Hand, ...]],
+        qualities: dict[str, float],
+    ) -> Emotion:
+        emotion = self._models.emotion
+        filtered = camera.emotions.probabilities(id)
+        valence, arousal = valence_arousal(emotion.classifier.contract.labels, filtered)
+        merged = emotion.label_map(filtered)
+        merged.setflags(write=False)
+        label = camera.emotions.update_label(id, emotion.labels, merged, self._config.min_confidence)
+        return Emotion(
+            id=id,
+            label=UNKNOWN if label == NO_LABEL else label,
+            confidence=float(merged.max() if label == NO_LABEL else merged[emotion.labels.index(label)]),
+            probabilities=merged,
+            valence=valence,
+            arousal=arousal,
+            face=face,
+            hands=hands[id],
+            quality=qualities[id],
+            position=position(face, frame.intrinsics, *_size(frame.image)),
+        )
 
 
-@dataclass(frozen=True)
-class _Loaded:
-    """What was made of a config."""
+def associate(state: FrameState) -> FrameState:
+    """Remove faces that are hands, and assign each hand to a face."""
+    hands = state.hands or ()
+    kept = tuple(filter_false_faces(state.detected, hands))
+    owned, free = associate_hands([state.detected[index] for index in kept], hands)
+    return replace(state, kept=kept, owned_hands=tuple(owned), free_hands=free)
 
-    judge: EmotionModel
-    faces: FaceDetector
 
-
-def create_face_detector(config: PipelineConfig) -> FaceDetector:
-    """The face detector that a config asks for.
-
-    Raises:
-        ModelError: its model is missing or cannot be used.
-        ProviderError: the execution provider is not available.
-    """
-    ours = default_face_model() if config.face_detector == "emotion_faces" else None
-    model = find_model(config.face_model) if config.face_model else ours
-    return FACE_DETECTORS[config.face_detector](
-        FaceSettings(model, config.provider, config.threads, config.face_input_size)
+def _history_after(state: FrameState, before: FrameHistory) -> FrameHistory:
+    return advance(
+        before,
+        state.frame.stamp,
+        state.plan,
+        [face.box for face in state.detected],
+        has_face=bool(state.kept),
+        hands=None if state.hands is None else len(state.hands),
     )
 
 
-def _timed(timings: dict[str, float], stage: str, work: Callable[..., R], *arguments: Any) -> R:
-    """What the work returns; its milliseconds are added to the timings."""
-    begin = time.perf_counter()
-    result = work(*arguments)
-    timings[stage] = timings.get(stage, 0.0) + 1000 * (time.perf_counter() - begin)
-    return result
+def _size(image: Image) -> tuple[int, int]:
+    """Width and height."""
+    return image.shape[1], image.shape[0]
 
 
-def _whole(image: Image) -> Face:
-    height, width = image.shape[:2]
+def _whole_image(image: Image) -> Face:
+    width, height = _size(image)
     return Face(Box(0.0, 0.0, width, height), 1.0, np.zeros((0, 2), np.float32))
 
 

@@ -8,7 +8,7 @@ import cv2
 
 from emotion_ros.config import PipelineConfig
 from emotion_ros.perception.detection import HAND_DETECTORS
-from emotion_ros.perception.pipeline import create_face_detector
+from emotion_ros.perception.loaded_models import create_face_detector
 from emotion_ros.types import Image
 
 SHARPEST = 320

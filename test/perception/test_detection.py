@@ -14,7 +14,7 @@ from emotion_ros.errors import ModelError
 from emotion_ros.perception.detection import FACE_DETECTORS, HAND_DETECTORS, FaceSettings
 from emotion_ros.perception.detection.image_region import ImageRegion, parts
 from emotion_ros.perception.emotion.preprocess import crop_square, face_square, roll
-from emotion_ros.perception.pipeline import create_face_detector
+from emotion_ros.perception.loaded_models import create_face_detector
 from emotion_ros.types import Box
 
 YUNET = "models/face_detection_yunet_2026may.onnx"

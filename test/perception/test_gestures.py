@@ -211,7 +211,7 @@ def test_gestures_of_people_in_pictures(shared, shipped):
         for row in csv.DictReader(file):
             boxes.setdefault(row["file"], []).append([float(row[edge]) for edge in ("xmin", "ymin", "xmax", "ymax")])
     inside = {name.split("images/")[-1]: name for name in archive.namelist()}
-    faces, hands = FACE_DETECTORS["mediapipe"](FaceSettings()), HAND_DETECTORS["mediapipe"](0.3, 4)
+    faces, hands = FACE_DETECTORS["mediapipe"](FaceSettings()), HAND_DETECTORS["mediapipe"](4)
     pairs, missed = [], []
     for name, annotated in sorted(boxes.items()):
         image = cv2.imdecode(np.frombuffer(archive.read(inside[name]), np.uint8), cv2.IMREAD_COLOR)

@@ -14,7 +14,7 @@ from emotion_ros.errors import ConfigError, DatasetError, OutputError
 from emotion_ros.io.dataset_writer import CAPTURES, Request
 from emotion_ros.perception.emotion.metadata import ModelMetadata
 from emotion_ros.perception.emotion.preprocess import region_crop, to_input
-from emotion_ros.perception.pipeline import create_face_detector
+from emotion_ros.perception.loaded_models import create_face_detector
 from emotion_ros.perception.requirements import sharpness
 from emotion_ros.training.classifier.classifier_training import train
 from emotion_ros.training.data.dataset_split import SPLITS, parse_shares, split

@@ -1,4 +1,4 @@
-"""The classifier that a config asks for, and what is made of its answer."""
+"""The classifier with its label map and gestures."""
 
 from __future__ import annotations
 
@@ -21,47 +21,60 @@ from emotion_ros.perception.gestures import read_gestures
 from emotion_ros.types import Face, Hand, Image
 
 INT8_MODEL = "emotion_resnet18_int8"
-"""Name in the catalog of the copy of this package's classifier for processors with int8 instructions."""
+"""Catalog name of the int8 copy of the default classifier."""
 
 
 class EmotionModel:
-    """The classifier and what is made of its answer.
+    """A classifier, the names of its labels, and the gestures that support them. Immutable once it is loaded.
 
     Attributes:
-        classifier: the model.
-        label_map: from its classes to the labels that come out.
-        gestures: what is known of gestures.
-        speaks: for which class a gesture speaks, by its place.
+        classifier: from crops to probabilities of the model's classes.
+        label_map: from the model's classes to published labels.
+        gestures: gesture rules by name.
+        gesture_classes: gesture to the index of the class that it supports.
 
     Raises:
-        ConfigError: the label map, the gestures or what they speak for cannot be used with this model.
+        ConfigError: the label map or the gestures cannot be used with this model.
         ModelError: the model is missing or cannot be used.
         ProviderError: the execution provider is not available.
     """
 
     def __init__(self, config: PipelineConfig) -> None:
-        model = find_model(config.model) if config.model else _own_model(config.provider)
+        model = find_model(config.model) if config.model else _default_model(config.provider)
         labels = Path(config.labels) if config.labels else None
         self.classifier = EmotionClassifier(model, config.provider, config.threads, labels=labels)
         classes = self.classifier.contract.labels
         self.label_map = LabelMap(config.label_map, classes)
         self.gestures = read_gestures(Path(config.gestures) if config.gestures else default_gestures())
-        self.speaks = _what_gestures_say(config.gesture_emotions, tuple(self.gestures), classes)
+        self.gesture_classes = _gesture_classes(config.gesture_emotions, tuple(self.gestures), classes)
 
-    def classify(self, seen: Sequence[tuple[Image, Face, Sequence[Hand]]]) -> NDArray[np.float32]:
-        """Probabilities of faces, each in its image and with its hands, n × classes."""
-        about = self.classifier.contract
+    @property
+    def region(self) -> str:
+        """What a crop shows: ``face``, ``face_hands`` or ``frame``."""
+        return self.classifier.contract.region
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Published labels."""
+        return self.label_map.labels
+
+    def classify(self, faces: Sequence[tuple[Image, Face, Sequence[Hand]]]) -> NDArray[np.float32]:
+        """Probabilities of the model's classes, n × classes, for faces with their images and hands."""
+        metadata = self.classifier.contract
         return self.classifier.classify(
-            [region_crop(image, about.region, face, hands, about.margin, about.shift) for image, face, hands in seen]
+            [
+                region_crop(image, metadata.region, face, hands, metadata.margin, metadata.shift)
+                for image, face, hands in faces
+            ]
         )
 
 
-def _own_model(provider: str) -> Path:
+def _default_model(provider: str) -> Path:
     return find_model(INT8_MODEL) if prefers_int8(provider, ort.get_available_providers()) else default_model()
 
 
-def _what_gestures_say(text: str, gestures: Sequence[str], classes: Sequence[str]) -> dict[str, int]:
-    """Of the table that comes with the package, what this model and these gestures know; of the user's, all."""
+def _gesture_classes(text: str, gestures: Sequence[str], classes: Sequence[str]) -> dict[str, int]:
+    """Read the option ``gesture_emotions``; entries of its default that this model does not know are ignored."""
     table = read_mapping("gesture_emotions", text)
     if text == PipelineConfig.gesture_emotions:
         table = {gesture: label for gesture, label in table.items() if gesture in gestures and label in classes}

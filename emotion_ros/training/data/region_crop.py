@@ -10,7 +10,7 @@ from emotion_ros.config import PipelineConfig
 from emotion_ros.perception.association import associate_hands, filter_false_faces
 from emotion_ros.perception.detection import HAND_DETECTORS, FaceDetector, HandDetector
 from emotion_ros.perception.emotion.preprocess import region_crop
-from emotion_ros.perception.pipeline import create_face_detector
+from emotion_ros.perception.loaded_models import create_face_detector
 from emotion_ros.types import Image
 
 CROPPED = 128

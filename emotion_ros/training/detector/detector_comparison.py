@@ -12,7 +12,7 @@ import cv2
 
 from emotion_ros.config import PipelineConfig
 from emotion_ros.config.options import build
-from emotion_ros.perception.pipeline import create_face_detector
+from emotion_ros.perception.loaded_models import create_face_detector
 from emotion_ros.training.detector.detector_evaluation import HEIGHTS, measure, milliseconds, photos_of, scenes_of, yolo
 from emotion_ros.training.detector.photos import read_backgrounds, read_photos
 

@@ -21,7 +21,7 @@ from emotion_ros.config.options import build
 from emotion_ros.errors import DatasetError
 from emotion_ros.perception.emotion.classifier import EmotionClassifier
 from emotion_ros.perception.emotion.preprocess import crop_square, face_square, roll
-from emotion_ros.perception.pipeline import create_face_detector
+from emotion_ros.perception.loaded_models import create_face_detector
 from emotion_ros.training.data.datasets import check_classes, read_split
 from emotion_ros.training.data.region_crop import View
 from emotion_ros.types import Box, Image, Points

@@ -1,0 +1,122 @@
+"""From messages to perceptions, in the worker's thread."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from emotion_ros.config import DetectorConfig, PipelineConfig
+from emotion_ros.errors import EmotionRosError
+from emotion_ros.io.emotion_messages import seconds
+from emotion_ros.nodes.camera import Camera
+from emotion_ros.perception.frame_clock import FrameClock
+from emotion_ros.perception.loaded_models import LoadedModels
+from emotion_ros.perception.pipeline import Pipeline
+from emotion_ros.perception.schedule import is_due, is_idle
+from emotion_ros.perception.state import Frame
+from emotion_ros.types import Perception
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Settings and networks of the worker. Replaced as a whole, between two images."""
+
+    detector: DetectorConfig
+    pipeline: PipelineConfig
+    models: LoadedModels
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """An image message.
+
+    Attributes:
+        message: sensor_msgs/Image or CompressedImage.
+        time: of its arrival, seconds of the monotonic clock.
+        activation: of the worker, in which it arrived.
+    """
+
+    message: Any
+    time: float
+    activation: int
+
+
+class FrameProcessor:
+    """Decodes the images that are due and perceives the people in them. Used by one thread only.
+
+    Args:
+        pipeline: owned from now on.
+        cameras: by topic.
+        warn: logs a warning.
+        report_failure: logs and counts an error of a camera's frame.
+
+    Attributes:
+        skipped: number of images that were not due.
+        idle_cameras: topics of the cameras in front of which no face is visible.
+    """
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        cameras: Mapping[str, Camera],
+        warn: Callable[[str], object],
+        report_failure: Callable[[str, Exception], None],
+    ) -> None:
+        self._pipeline, self._cameras, self._warn, self._report_failure = pipeline, cameras, warn, report_failure
+        self._clocks = {topic: FrameClock() for topic in cameras}
+        self._stall_reported: set[str] = set()
+        self.skipped = 0
+        self.idle_cameras: frozenset[str] = frozenset()
+
+    def configure(self, settings: Settings) -> bool:
+        """Apply settings that changed since the last image.
+
+        Returns:
+            True if the labels, the model or ``min_confidence`` changed.
+        """
+        pipeline, before = self._pipeline, self._pipeline.config
+        replaced = settings.models.emotion is not pipeline.models.emotion
+        if settings.models is not pipeline.models or settings.pipeline != before:
+            pipeline.configure(settings.pipeline, settings.models)
+        return replaced or settings.pipeline.min_confidence != before.min_confidence
+
+    def process(self, arrivals: Mapping[str, Arrival], settings: Settings) -> list[tuple[Frame, Perception]]:
+        """Perceive the newest image of each camera. A frame that fails is reported and left out."""
+        due = [topic for topic, arrival in arrivals.items() if self._is_due(topic, arrival, settings)]
+        return self._perceive([frame for topic in due if (frame := self._decode(topic, arrivals[topic])) is not None])
+
+    def _perceive(self, frames: Sequence[Frame]) -> list[tuple[Frame, Perception]]:
+        if not frames:
+            return []
+        try:
+            return list(zip(frames, self._pipeline.perceive_all(frames), strict=True))
+        except Exception as error:  # a frame that fails costs that frame, never the node
+            if len(frames) == 1:
+                self._report_failure(frames[0].camera, error)
+                return []
+        return [result for frame in frames for result in self._perceive([frame])]
+
+    def _decode(self, topic: str, arrival: Arrival) -> Frame | None:
+        try:
+            return self._cameras[topic].to_frame(arrival.message, self._clocks[topic].time)
+        except EmotionRosError as error:
+            self._report_failure(topic, error)
+            return None
+
+    def _is_due(self, topic: str, arrival: Arrival, settings: Settings) -> bool:
+        time, history = self._update_clock(topic, arrival), self._pipeline.history(topic)
+        timeout = settings.pipeline.track_timeout
+        others = self.idle_cameras - {topic}
+        self.idle_cameras = others | {topic} if is_idle(history, time, timeout) else others
+        due = is_due(history, time, settings.detector.idle_rate, timeout)
+        self.skipped += not due
+        return due
+
+    def _update_clock(self, topic: str, arrival: Arrival) -> float:
+        clock = self._clocks[topic]
+        time = clock.update(seconds(arrival.message.header), arrival.time)
+        if clock.is_stalled and topic not in self._stall_reported:
+            self._stall_reported.add(topic)
+            self._warn(f"{topic}: the stamps of the images do not advance; their arrival times are used instead")
+        return time

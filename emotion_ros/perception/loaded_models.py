@@ -1,0 +1,88 @@
+"""The networks of a pipeline, loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+
+from emotion_ros.config import PipelineConfig
+from emotion_ros.inference.catalog import default_face_model, find_model
+from emotion_ros.perception.detection import (
+    FACE_DETECTORS,
+    HAND_DETECTORS,
+    FaceDetector,
+    FaceSettings,
+    HandDetector,
+)
+from emotion_ros.perception.emotion.emotion_model import EmotionModel
+
+FACE_OPTIONS = frozenset({"face_detector", "face_model", "face_input_size"})
+EMOTION_OPTIONS = frozenset({"model", "labels", "label_map", "gestures", "gesture_emotions"})
+SHARED_OPTIONS = frozenset({"provider", "threads"})
+RELOADABLE = FACE_OPTIONS | EMOTION_OPTIONS | SHARED_OPTIONS
+"""Settings that need networks to be loaded again, which :func:`load_models` does while images are processed."""
+
+
+@dataclass(frozen=True)
+class LoadedModels:
+    """Detectors and classifier. Replaced as a whole: a model that runs is never changed.
+
+    Attributes:
+        faces: face detector.
+        hands: hand detector; None: hands are not detected.
+        emotion: classifier.
+    """
+
+    faces: FaceDetector
+    hands: HandDetector | None
+    emotion: EmotionModel
+
+    @property
+    def engine_status(self) -> Mapping[str, str]:
+        """State of the TensorRT engines that do not run yet or could not be built, by network."""
+        status = {"classifier": self.emotion.classifier.engine, "faces": self.faces.engine}
+        return {network: text for network, text in status.items() if text}
+
+    def close_replaced(self, current: LoadedModels | None = None) -> None:
+        """Free the detectors that ``current`` does not use. Call it when no thread uses them any more."""
+        if current is None or self.faces is not current.faces:
+            self.faces.close()
+        if self.hands is not None and (current is None or self.hands is not current.hands):
+            self.hands.close()
+
+
+def load_models(
+    config: PipelineConfig, previous: LoadedModels | None = None, changed: AbstractSet[str] = RELOADABLE
+) -> LoadedModels:
+    """Load the networks of a configuration. Any thread may call it; it takes up to some seconds.
+
+    Args:
+        config: names the networks.
+        previous: networks to keep if none of their settings changed.
+        changed: names of the settings that changed; a file of the same name is read again.
+
+    Raises:
+        ConfigError: the label map or the gestures cannot be used with the classifier.
+        ModelError: a model is missing or cannot be used.
+        ProviderError: the execution provider is not available.
+    """
+    if previous is None:
+        hands = HAND_DETECTORS["mediapipe"](config.max_hands) if config.hands else None
+        return LoadedModels(create_face_detector(config), hands, EmotionModel(config))
+    faces = create_face_detector(config) if changed & (FACE_OPTIONS | SHARED_OPTIONS) else previous.faces
+    emotion = EmotionModel(config) if changed & (EMOTION_OPTIONS | SHARED_OPTIONS) else previous.emotion
+    return LoadedModels(faces, previous.hands, emotion)
+
+
+def create_face_detector(config: PipelineConfig) -> FaceDetector:
+    """Load the face detector of a configuration.
+
+    Raises:
+        ModelError: its model is missing or cannot be used.
+        ProviderError: the execution provider is not available.
+    """
+    default = default_face_model() if config.face_detector == "emotion_faces" else None
+    model = find_model(config.face_model) if config.face_model else default
+    settings = FaceSettings(model, config.provider, config.threads, config.face_input_size)
+    return FACE_DETECTORS[config.face_detector](settings)
