@@ -222,13 +222,14 @@ def test_faces_that_are_hands_do_not_take_the_turns_of_people(portrait):
     (real,) = models.faces.detect(portrait, 0.5, 24, ())
     boxes = [Box(20, 300, 60, 60), Box(500, 300, 60, 60)]
     landmarks = np.array([(20, 20), (40, 20), (30, 30), (30, 45)], np.float32)
-    false = [Face(box, 0.6, landmarks + np.float32([box.x, box.y])) for box in boxes]
+    false = [Face(box, 0.3, landmarks + np.float32([box.x, box.y])) for box in boxes]
     on_them = [Hand("left", box, 0.9, np.full((21, 2), box.x, np.float32)) for box in boxes]
     pipeline, _, _ = recorded(PipelineConfig(smoothing=0.0), hands=on_them, faces=[false[0], real, false[1]])
     dark = np.zeros_like(portrait)
-    first = pipeline.perceive(portrait, 0.0).people[0]
-    later = [pipeline.perceive(dark, number / 30).people[0] for number in range(1, 10)]
+    (first,) = pipeline.perceive(portrait, 0.0).people
+    later = [person for number in range(1, 10) for person in pipeline.perceive(dark, number / 30).people]
     pipeline.close()
+    assert [person.id for person in later] == [first.id] * 9
     assert not np.allclose(later[-1].probabilities, first.probabilities)
 
 
