@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import traceback
 from collections.abc import Mapping
+from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rcl_interfaces.msg import SetParametersResult
@@ -39,8 +40,9 @@ FIXED = {option.name for config in (DetectorConfig, PipelineConfig) for option i
 class Detector(LifecycleNode):
     """Life cycle, parameters and diagnostics. Images are processed by :class:`ProcessingWorker` in its own thread."""
 
-    def __init__(self) -> None:
-        super().__init__("detector")
+    def __init__(self, **arguments: Any) -> None:
+        """Declare the parameters; ``arguments`` are those of :class:`rclpy.node.Node`."""
+        super().__init__("detector", **arguments)
         self._config = declare(self, DetectorConfig, fixed=False)
         self._pipeline_config = declare(self, PipelineConfig, fixed=False)
         self._models: LoadedModels | None = None
