@@ -1,116 +1,181 @@
-"""How the detector node fares, as a diagnostic status."""
+"""Counters, rates and times of the detector node for its diagnostic status."""
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import deque
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 
 from emotion_ros.types import Perception
 
-SECONDS = 5.0
-"""Over which rates are counted."""
+RATE_WINDOW_S = 5.0
+"""Time over which rates are averaged."""
 
-NO_IMAGE_AFTER = 2.0
-"""Seconds without an image of a camera after which there is a warning."""
+NO_IMAGE_AFTER_S = 2.0
+"""Time without an image after which a camera counts as silent."""
 
 FAILING_FROM = 5
-"""Frames that fail one after the other that make an error."""
+"""Consecutive failed frames of a camera that make its state an error."""
 
-KEPT = 300
-"""Frames whose latency and stage times are kept."""
+TIMED_FRAMES = 300
+"""Number of recent frames over which latency and stage times are computed."""
+
+TIMED_EVENTS = 1000
+"""Number of recent arrivals and results over which rates are computed: 200 per second over the window."""
+
+
+@dataclass
+class _CameraStatus:
+    """Recent state of one camera. ``last_image`` is :func:`time.monotonic`; None: no images are expected."""
+
+    last_image: float | None = None
+    consecutive_failures: int = 0
+    last_error: str = ""
+    people: int = 0
+
+
+@dataclass
+class _Counters:
+    """Everything that :meth:`DiagnosticsCollector.start` resets. The key None of ``cameras`` is for shared failures."""
+
+    cameras: dict[str | None, _CameraStatus] = field(default_factory=dict)
+    processed: int = 0
+    failed: int = 0
+    last_error: str = ""
+    arrivals: deque[float] = field(default_factory=lambda: deque(maxlen=TIMED_EVENTS))
+    results: deque[float] = field(default_factory=lambda: deque(maxlen=TIMED_EVENTS))
+    latencies: deque[float] = field(default_factory=lambda: deque(maxlen=TIMED_FRAMES))
+    timings: deque[Mapping[str, float]] = field(default_factory=lambda: deque(maxlen=TIMED_FRAMES))
+
+    def camera(self, name: str | None) -> _CameraStatus:
+        return self.cameras.setdefault(name, _CameraStatus())
 
 
 class DiagnosticsCollector:
-    """Counts what happens to frames. Written by the worker and by the image callback, read by the diagnostics timer."""
+    """Counts arrivals, results and failures per camera, and summarizes them. Thread-safe."""
 
     def __init__(self) -> None:
-        self.failed = 0
-        self.last_error = ""
-        self._failing = 0
-        self._people: dict[str, int] = {}
-        self._latencies: deque[float] = deque(maxlen=KEPT)
-        self._timings: deque[Mapping[str, float]] = deque(maxlen=KEPT)
-        self._arrived: deque[float] = deque(maxlen=1000)
-        self._done: deque[float] = deque(maxlen=1000)
-        self._last_image: dict[str, float] = {}
-        self._processed = 0
+        # Guards _counters. The executor's thread records arrivals and reads figures in the diagnostics timer while the
+        # worker thread records results and failures. Only this class takes it, for a few operations without I/O.
+        self._lock = threading.Lock()
+        self._counters = _Counters()
 
-    def begin(self) -> None:
-        """Count rates and times from now on."""
-        self._last_image, self._people = {}, {}
-        self._failing = 0
-        for each in (self._latencies, self._timings, self._arrived, self._done):
-            each.clear()
+    def start(self) -> None:
+        """Reset all counters, rates and times."""
+        with self._lock:
+            self._counters = _Counters()
 
-    def expect(self, camera: str) -> None:
-        """Images of it should come from now on."""
-        self._last_image[camera] = time.monotonic()
+    def expect_images(self, camera: str) -> None:
+        """Note that a camera was subscribed to: it is silent if no image comes from now on. Forgets its failures."""
+        with self._lock:
+            self._counters.cameras[camera] = _CameraStatus(last_image=time.monotonic())
 
-    def arrived(self, camera: str) -> None:
-        """An image came."""
+    def record_arrival(self, camera: str) -> None:
+        """Count an image that arrived."""
         now = time.monotonic()
-        self._last_image[camera] = now
-        self._arrived.append(now)
+        with self._lock:
+            self._counters.camera(camera).last_image = now
+            self._counters.arrivals.append(now)
 
-    def done(self, camera: str, perception: Perception, latency: float) -> None:
-        """A frame was published, ``latency`` seconds after its stamp."""
-        self._processed += 1
-        self._failing = 0
-        self._people[camera] = len(perception.people)
-        self._latencies.append(latency)
-        self._timings.append(perception.timings)
-        self._done.append(time.monotonic())
+    def record_result(self, camera: str, perception: Perception, latency: float) -> None:
+        """Count a published frame, ``latency`` seconds after its stamp. Ends the camera's series of failures."""
+        with self._lock:
+            counters = self._counters
+            counters.processed += 1
+            counters.latencies.append(latency)
+            counters.timings.append(perception.timings)
+            counters.results.append(time.monotonic())
+            counters.camera(camera).people = len(perception.people)
+            counters.camera(camera).consecutive_failures = 0
+            counters.camera(None).consecutive_failures = 0  # what all cameras share works again
 
-    def failure(self, text: str) -> None:
-        """A frame could not be processed."""
-        self.failed += 1
-        self._failing += 1
-        self.last_error = text
+    def record_failure(self, camera: str | None, text: str) -> None:
+        """Count a failed frame of a camera; None: a failure that belongs to no single camera."""
+        with self._lock:
+            self._counters.failed += 1
+            self._counters.last_error = text
+            status = self._counters.camera(camera)
+            status.consecutive_failures += 1
+            status.last_error = text
 
-    def silent(self) -> list[str]:
-        """Cameras that no image has come from of late."""
+    def silent_cameras(self) -> list[str]:
+        """Return cameras without an image for :data:`NO_IMAGE_AFTER_S`, counted from the subscription."""
         now = time.monotonic()
-        return [camera for camera, last in self._last_image.items() if now - last > NO_IMAGE_AFTER]
+        with self._lock:
+            return [
+                camera
+                for camera, status in self._counters.cameras.items()
+                if camera is not None and status.last_image is not None and now - status.last_image > NO_IMAGE_AFTER_S
+            ]
 
     def level(self, min_rate: float) -> tuple[bytes, str]:
-        """Level and message while the node is active.
+        """Return level and message of the status while the node is active.
+
+        ERROR if the last :data:`FAILING_FROM` frames of any camera failed, whatever the other cameras do.
 
         Args:
-            min_rate: images per second under which there is a warning; 0: never.
+            min_rate: output rate in images per second below which the level is WARN; 0: never.
         """
-        if self._failing >= FAILING_FROM:
-            return DiagnosticStatus.ERROR, f"the last {self._failing} frames failed: {self.last_error}"
-        rate = _rate(self._done, time.monotonic())
+        with self._lock:
+            failing = [_failing_text(*each) for each in self._counters.cameras.items() if _is_failing(each[1])]
+            rate = _rate(self._counters.results, time.monotonic())
+        if failing:
+            return DiagnosticStatus.ERROR, "; ".join(failing)
         if 0 < rate < min_rate:
             return DiagnosticStatus.WARN, f"{rate:.1f} images per second, fewer than min_rate {min_rate:g}"
         return DiagnosticStatus.OK, "running"
 
-    def values(self, counts: Mapping[str, int]) -> list[KeyValue]:
-        """All figures as keys with values, and the counts."""
-        now = time.monotonic()
-        latency = np.percentile([*self._latencies] or [0.0], [50, 95]) * 1000
-        figures: dict[str, object] = {
-            "input rate Hz": f"{_rate(self._arrived, now):.1f}",
-            "output rate Hz": f"{_rate(self._done, now):.1f}",
-            **counts,
-            "processed": self._processed,
-            "failed": self.failed,
-            "latency p50 ms": f"{latency[0]:.1f}",
-            "latency p95 ms": f"{latency[1]:.1f}",
-            "people": sum(self._people.values()),
-        }
-        timings = [*self._timings]
-        figures["total p95 ms"] = f"{np.percentile([each['total'] for each in timings] or [0.0], 95):.1f}"
-        for stage in timings[-1] if timings else ():
-            figures[f"{stage} ms"] = f"{np.median([each[stage] for each in timings if stage in each]):.1f}"
-        figures["last error"] = self.last_error
+    def key_values(self, counts: Mapping[str, int]) -> list[KeyValue]:
+        """Return all figures as key-value pairs, ``counts`` (key to number of images) after the rates."""
+        with self._lock:
+            figures = {**self._rates(), **counts, **self._totals(), **self._times()}
+            figures["last error"] = self._counters.last_error
         return [KeyValue(key=key, value=str(value)) for key, value in figures.items()]
+
+    def _rates(self) -> dict[str, object]:
+        """The caller holds the lock."""
+        now = time.monotonic()
+        return {
+            "input rate (Hz)": f"{_rate(self._counters.arrivals, now):.1f}",
+            "output rate (Hz)": f"{_rate(self._counters.results, now):.1f}",
+        }
+
+    def _totals(self) -> dict[str, object]:
+        """The caller holds the lock."""
+        counters = self._counters
+        p50, p95 = np.percentile([*counters.latencies] or [0.0], [50, 95]) * 1000
+        return {
+            "processed": counters.processed,
+            "failed": counters.failed,
+            "latency p50 (ms)": f"{p50:.1f}",
+            "latency p95 (ms)": f"{p95:.1f}",
+            "people": sum(status.people for status in counters.cameras.values()),
+        }
+
+    def _times(self) -> dict[str, object]:
+        """Percentile of the total and median of each stage that the latest frame has. The caller holds the lock."""
+        timings = [*self._counters.timings]
+        totals = [stages["total"] for stages in timings]
+        figures: dict[str, object] = {"total p95 (ms)": f"{np.percentile(totals or [0.0], 95):.1f}"}
+        for stage in timings[-1] if timings else ():
+            figures[f"{stage} (ms)"] = f"{np.median([stages[stage] for stages in timings if stage in stages]):.1f}"
+        return figures
+
+
+def _is_failing(status: _CameraStatus) -> bool:
+    return status.consecutive_failures >= FAILING_FROM
+
+
+def _failing_text(camera: str | None, status: _CameraStatus) -> str:
+    text = f"the last {status.consecutive_failures} frames failed: {status.last_error}"
+    return text if camera is None else f"{camera}: {text}"
 
 
 def _rate(times: deque[float], now: float) -> float:
-    """Events per second in the last :data:`SECONDS`."""
-    return sum(now - each <= SECONDS for each in [*times]) / SECONDS
+    """Return events per second in the last :data:`RATE_WINDOW_S`."""
+    return sum(now - event <= RATE_WINDOW_S for event in times) / RATE_WINDOW_S

@@ -138,7 +138,7 @@ def listen(topic: str, seconds: float) -> None:
     spans = [latencies[stamp] for stamp in window if stamp in latencies]
     p50, p95 = np.percentile(spans, [50, 95]).tolist()
     figures = {"published": len(window), "received": len(spans), "dropped": len(window) - len(spans)}
-    names = {"pipeline_p50_ms": "total ms", "pipeline_p95_ms": "total p95 ms"}
+    names = {"pipeline_p50_ms": "total (ms)", "pipeline_p95_ms": "total p95 (ms)"}
     alone = {name: float(taken[key]) for name, key in names.items() if key in taken}
     print(json.dumps({**figures, "p50_ms": p50, "p95_ms": p95, **alone}))
     rclpy.shutdown()

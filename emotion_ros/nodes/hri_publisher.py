@@ -1,88 +1,56 @@
-"""People in the way of REP-155: topics under /humans that appear and vanish with a person."""
+"""Publication of people under /humans (REP-155): topics that exist while a person is tracked."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import threading
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import cv2
-import numpy as np
-from hri_msgs.msg import (
-    Expression,
-    FacialLandmarks,
-    Gesture,
-    IdsList,
-    NormalizedPointOfInterest2D,
-    NormalizedRegionOfInterest2D,
-)
+from hri_msgs.msg import IdsList
 from rclpy.event_handler import PublisherEventCallbacks
 from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rclpy.qos import QoSProfile, ReliabilityPolicy
-from sensor_msgs.msg import Image as ImageMessage
 from std_msgs.msg import Header
 
-from emotion_ros.io.drawing import letterbox
 from emotion_ros.io.emotion_messages import seconds
-from emotion_ros.nodes.image_conversion import to_message
-from emotion_ros.types import Emotion, Face, Hand, Image, Perception
+from emotion_ros.nodes.hri_conversion import PERSON_TOPICS, PersonTopic
+from emotion_ros.types import Emotion, Image, Perception
 
-QOS = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
-"""What libhri subscribes with."""
-
-SIDE = 128
-"""Pixels of the cropped and of the aligned face (REP-155)."""
-
-EYES = np.array([(0.31, 0.46), (0.69, 0.46)]) * SIDE
-"""Where an aligned face has its right and left eye, pixels: level, and all of the face in the picture."""
-
-WORDS = {
-    "angry": Expression.ANGRY,
-    "anger": Expression.ANGRY,
-    "disgust": Expression.DISGUSTED,
-    "disgusted": Expression.DISGUSTED,
-    "fear": Expression.SCARED,
-    "happy": Expression.HAPPY,
-    "happiness": Expression.HAPPY,
-    "neutral": Expression.NEUTRAL,
-    "sad": Expression.SAD,
-    "sadness": Expression.SAD,
-    "surprise": Expression.SURPRISED,
-    "surprised": Expression.SURPRISED,
-}
-"""Our label to the standard's word. A label without one is not published: listeners know these words only."""
-
-GESTURES = {
-    "hand_on_face": "HANDS_ON_FACE",
-    "waving": "WAVING",
-    "fist": "CLOSED_FIST",
-    "open_palm": "OPEN_PALM",
-    "thumb_down": "THUMB_DOWN",
-    "thumb_up": "THUMB_UP",
-    "victory": "VICTORY",
-    "love": "LOVE",
-}
-"""Our gesture to the name of hri_msgs' number; what the installed hri_msgs lacks is OTHER."""
-
-LANDMARKS = {0: FacialLandmarks.RIGHT_PUPIL, 1: FacialLandmarks.LEFT_PUPIL, 2: FacialLandmarks.NOSE}
-"""Our landmark to the standard's."""
-
-POINTS_UP = 0.7
-"""Least share of a pointing finger's length that goes upwards, for the standard's "pointing up": within 45°."""
+HRI_QOS = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
+"""QoS that libhri subscribes with."""
 
 
 @dataclass
-class _Person:
-    publishers: Mapping[str, Publisher]
+class _TrackedPerson:
+    """Publishers of a person, and when the person was last visible.
+
+    ``stamp`` is the image's, in seconds; ``monotonic`` is :func:`time.monotonic`.
+    """
+
     camera: str
-    seen: float = 0.0
+    publishers: list[tuple[PersonTopic, Publisher]]
+    stamp: float = 0.0
+    monotonic: float = 0.0
+
+    def mark_seen(self, stamp: float) -> None:
+        self.stamp, self.monotonic = stamp, time.monotonic()
+
+    def publish(self, image: Image, person: Emotion, header: Header) -> None:
+        """Convert and publish only what has subscribers."""
+        for topic, publisher in self.publishers:
+            if publisher.get_subscription_count():
+                for message in topic.convert(image, person, header):
+                    publisher.publish(message)
 
 
 class HriPublisher:
-    """Publishes /humans/faces and /humans/bodies. A person's topics live as long as the tracker remembers the person.
+    """Publishes /humans/faces and /humans/bodies: the lists of tracked ids and the topics of each person.
 
-    Only what somebody listens to is made.
+    A person vanishes from the lists, and the person's topics with it, ``track_timeout`` seconds after the last image
+    that shows the person. Thread-safe.
 
     Args:
         node: gets the publishers.
@@ -90,149 +58,94 @@ class HriPublisher:
 
     def __init__(self, node: Node) -> None:
         self._node = node
-        self._people: dict[str, _Person] = {}
-        self._lists = {kind: self._publisher(IdsList, f"/humans/{kind}/tracked") for kind in ("faces", "bodies")}
+        # Guards _people, _lists and the publishers in them. The worker thread adds and removes people (publish, expire)
+        # while the executor's thread iterates them in its timer (has_subscribers) and in lifecycle transitions
+        # (publish_empty, close). Held while topics are created, written and destroyed: a publisher must not be
+        # destroyed between its lookup and its use. Only this class takes it, and calls nothing that waits for a thread.
+        self._lock = threading.Lock()
+        self._people: dict[str, _TrackedPerson] = {}
+        self._lists = [self._create_publisher(IdsList, f"/humans/{kind}/tracked") for kind in ("faces", "bodies")]
 
-    def publish(self, camera: str, image: Image, perception: Perception, header: Header, memory: float) -> None:
-        """Tell of everybody in a camera's image; whoever it has not seen for ``memory`` seconds vanishes."""
-        now = seconds(header)
-        for person in perception.people:
-            known = self._people.get(person.id) or self._appear(person.id, camera)
-            known.seen = now
-            self._tell(known.publishers, image, person, header)
-        mine = {id: known for id, known in self._people.items() if known.camera == camera}
-        for id in [id for id, known in mine.items() if not 0 <= now - known.seen <= memory]:
-            self._vanish(id)
-        self._list(header)
+    def publish(self, camera: str, image: Image, perception: Perception, header: Header, track_timeout: float) -> None:
+        """Publish everybody in an image of a camera, and the lists.
+
+        People of that camera vanish if this image is more than ``track_timeout`` seconds newer than the last one that
+        shows them, or older. After :meth:`close` nothing is published.
+
+        Args:
+            camera: key of the camera.
+            image: BGR, uint8, h × w × 3.
+            perception: people in the image.
+            header: the image's; its stamp is compared with those of earlier images of the same camera only.
+            track_timeout: seconds.
+        """
+        stamp = seconds(header)
+        with self._lock:
+            if not self._lists:
+                return
+            for person in perception.people:
+                tracked = self._people.get(person.id) or self._add(person.id, camera)
+                tracked.mark_seen(stamp)
+                tracked.publish(image, person, header)
+            self._remove(lambda each: each.camera == camera and not 0 <= stamp - each.stamp <= track_timeout)
+            self._publish_lists(header)
+
+    def expire(self, track_timeout: float) -> None:
+        """Remove people that no image showed for ``track_timeout`` seconds of the monotonic clock.
+
+        To be called several times a second, also while no images come. Stamps cannot tell that a camera died, nor do
+        they if a driver never advances them. Publishes the lists if anybody vanished.
+        """
+        now = time.monotonic()
+        with self._lock:
+            if self._remove(lambda each: now - each.monotonic > track_timeout):
+                self._publish_lists(self._current_header())
 
     @property
-    def heard(self) -> bool:
-        """Whether somebody subscribes to any of it."""
-        people = (publisher for known in self._people.values() for publisher in known.publishers.values())
-        return any(_heard(publisher) for publisher in (*self._lists.values(), *people))
+    def has_subscribers(self) -> bool:
+        """Whether any list or any topic of a person has a subscriber."""
+        with self._lock:
+            people = [publisher for person in self._people.values() for _, publisher in person.publishers]
+            return any(publisher.get_subscription_count() for publisher in (*self._lists, *people))
 
     def publish_empty(self) -> None:
-        """Nobody is tracked any more: empty lists, and no topics of people."""
-        for id in list(self._people):
-            self._vanish(id)
-        header = Header()
-        header.stamp = self._node.get_clock().now().to_msg()
-        self._list(header)
+        """Remove everybody and publish empty lists."""
+        with self._lock:
+            self._remove(lambda _: True)
+            self._publish_lists(self._current_header())
 
     def close(self) -> None:
-        """Say goodbye and take the lists away too."""
+        """Remove everybody, publish empty lists and destroy their publishers. May be called twice."""
         self.publish_empty()
-        for publisher in self._lists.values():
-            self._node.destroy_publisher(publisher)
+        with self._lock:
+            for publisher in self._lists:
+                self._node.destroy_publisher(publisher)
+            self._lists = []
 
-    def _publisher(self, kind: type[Any], topic: str) -> Publisher:
-        # without the default event callbacks the executor does not wait on it: it may come and go from any thread
-        return self._node.create_publisher(
-            kind, topic, QOS, event_callbacks=PublisherEventCallbacks(use_default_callbacks=False)
-        )
+    def _create_publisher(self, type_: type[Any], topic: str) -> Publisher:
+        # Without default event callbacks the executor does not wait on the publisher. The worker thread may then create
+        # and destroy it while the executor's thread spins.
+        callbacks = PublisherEventCallbacks(use_default_callbacks=False)
+        return self._node.create_publisher(type_, topic, HRI_QOS, event_callbacks=callbacks)
 
-    def _appear(self, id: str, camera: str) -> _Person:
-        face, body = f"/humans/faces/{id}", f"/humans/bodies/{id}"
-        kinds = {
-            "roi": (NormalizedRegionOfInterest2D, face),
-            "cropped": (ImageMessage, face),
-            "aligned": (ImageMessage, face),
-            "landmarks": (FacialLandmarks, face),
-            "expression": (Expression, face),
-            "gesture": (Gesture, body),
-        }
-        made = {name: self._publisher(kind, f"{place}/{name}") for name, (kind, place) in kinds.items()}
-        self._people[id] = _Person(made, camera)
+    def _add(self, id: str, camera: str) -> _TrackedPerson:
+        """Create the topics of a person. The caller holds the lock."""
+        publishers = [(topic, self._create_publisher(topic.type, topic.name.format(id=id))) for topic in PERSON_TOPICS]
+        self._people[id] = _TrackedPerson(camera, publishers)
         return self._people[id]
 
-    def _vanish(self, id: str) -> None:
-        for publisher in self._people.pop(id).publishers.values():
-            self._node.destroy_publisher(publisher)
+    def _remove(self, condition: Callable[[_TrackedPerson], bool]) -> bool:
+        """Remove people and destroy their topics; return whether there were any. The caller holds the lock."""
+        ids = [id for id, person in self._people.items() if condition(person)]
+        for id in ids:
+            for _, publisher in self._people.pop(id).publishers:
+                self._node.destroy_publisher(publisher)
+        return bool(ids)
 
-    def _list(self, header: Header) -> None:
-        for publisher in self._lists.values():
+    def _publish_lists(self, header: Header) -> None:
+        """Publish the ids of everybody tracked. The caller holds the lock."""
+        for publisher in self._lists:
             publisher.publish(IdsList(header=header, ids=list(self._people)))
 
-    def _tell(self, to: Mapping[str, Publisher], image: Image, person: Emotion, header: Header) -> None:
-        height, width = image.shape[:2]
-        if _heard(to["roi"]):
-            to["roi"].publish(_roi(person.face, width, height, header))
-        if _heard(to["cropped"]):
-            to["cropped"].publish(to_message(_cropped(image, person.face), header))
-        if _heard(to["aligned"]):
-            to["aligned"].publish(to_message(aligned(image, person.face), header))
-        if _heard(to["landmarks"]):
-            to["landmarks"].publish(_landmarks(person.face, width, height, header))
-        if _heard(to["expression"]) and person.label in WORDS:
-            to["expression"].publish(_expression(person, header))
-        if _heard(to["gesture"]):
-            for hand in person.hands:
-                if hand.gesture not in ("", "none"):
-                    to["gesture"].publish(_gesture(hand, header))
-
-
-def _heard(publisher: Publisher) -> bool:
-    return bool(publisher.get_subscription_count())
-
-
-def _roi(face: Face, width: int, height: int, header: Header) -> NormalizedRegionOfInterest2D:
-    box = face.box.clipped(width, height)
-    return NormalizedRegionOfInterest2D(
-        header=header,
-        xmin=box.x / width,
-        ymin=box.y / height,
-        xmax=(box.x + box.width) / width,
-        ymax=(box.y + box.height) / height,
-        c=face.confidence,
-    )
-
-
-def _cropped(image: Image, face: Face) -> Image:
-    """The face at 128 × 128, its shape kept, black around it."""
-    x, y, width, height = face.box.clipped(image.shape[1], image.shape[0]).rounded()
-    crop = image[y : y + max(height, 1), x : x + max(width, 1)]
-    return letterbox(crop if crop.size else np.zeros((1, 1, 3), np.uint8), (SIDE, SIDE))
-
-
-def aligned(image: Image, face: Face) -> Image:
-    """The face at 128 × 128 with its eyes at :data:`EYES`; as it is where its eyes are not known."""
-    if len(face.landmarks) < 2 or not np.ptp(face.landmarks[:2], axis=0).any():
-        return _cropped(image, face)
-    (x0, y0), (x1, y1) = face.landmarks[:2].astype(float)
-    (u0, v0), (u1, v1) = EYES
-    across = complex(u1 - u0, v1 - v0) / complex(x1 - x0, y1 - y0)
-    move = complex(u0, v0) - across * complex(x0, y0)
-    turn = np.array([[across.real, -across.imag, move.real], [across.imag, across.real, move.imag]])
-    return np.asarray(cv2.warpAffine(image, turn, (SIDE, SIDE)), np.uint8)
-
-
-def _landmarks(face: Face, width: int, height: int, header: Header) -> FacialLandmarks:
-    message = FacialLandmarks(header=header, width=width, height=height)
-    for ours, theirs in LANDMARKS.items():
-        if ours < len(face.landmarks):
-            x, y = face.landmarks[ours].tolist()
-            message.landmarks[theirs] = NormalizedPointOfInterest2D(x=x / width, y=y / height, c=face.confidence)
-    return message
-
-
-def _expression(person: Emotion, header: Header) -> Expression:
-    return Expression(
-        header=header,
-        expression=WORDS[person.label],
-        valence=0.0 if np.isnan(person.valence) else person.valence,
-        arousal=0.0 if np.isnan(person.arousal) else person.arousal,
-        confidence=min(person.confidence, 1.0),
-    )
-
-
-def _gesture(hand: Hand, header: Header) -> Gesture:
-    name = "POINTING_UP" if hand.gesture == "pointing" and _points_up(hand) else GESTURES.get(hand.gesture, "OTHER")
-    message = Gesture(header=header, gesture=getattr(Gesture, name, Gesture.OTHER))
-    if hasattr(message, "handedness"):  # hri_msgs before 2.2 has none
-        message.handedness = {"right": Gesture.RIGHT, "left": Gesture.LEFT}.get(hand.side, Gesture.INDEPENDENT)
-    return message
-
-
-def _points_up(hand: Hand) -> bool:
-    x, y = (hand.landmarks[8] - hand.landmarks[5]).tolist()
-    return bool(-y >= POINTS_UP * float(np.hypot(x, y)) > 0)
+    def _current_header(self) -> Header:
+        return Header(stamp=self._node.get_clock().now().to_msg())

@@ -1,4 +1,4 @@
-"""A slot for the newest message of each camera: callbacks put, one worker takes."""
+"""A slot for the newest message of each camera, between the subscription callbacks and the worker thread."""
 
 from __future__ import annotations
 
@@ -10,12 +10,18 @@ T = TypeVar("T")
 
 
 class LatestFrameSlot(Generic[T]):
-    """Holds one item per camera. A newer one replaces it, and the replaced one is counted as dropped.
+    """Holds one item per camera. A newer item replaces an older one, which is counted as dropped. Thread-safe.
 
-    All that is there is taken at once: however fast one camera is, the others have their turn each time.
+    The items of all cameras are taken together, so a slow camera is served as often as a fast one.
+
+    Attributes:
+        received: number of items that were put, per camera.
+        dropped: number of items that were replaced before they were taken, per camera.
     """
 
     def __init__(self) -> None:
+        # Guards all fields. The executor's thread puts, the worker thread waits and takes, and a lifecycle transition
+        # closes. No other lock is taken while it is held; the counters may be read without it, they only grow.
         self._changed = threading.Condition()
         self._items: dict[str, T] = {}
         self._closed = False
@@ -23,22 +29,29 @@ class LatestFrameSlot(Generic[T]):
         self.dropped: Counter[str] = Counter()
 
     def put(self, camera: str, item: T) -> None:
-        """Replace what is there of that camera."""
+        """Store an item in place of the camera's last one. Returns at once."""
         with self._changed:
             self.received[camera] += 1
             self.dropped[camera] += camera in self._items
             self._items[camera] = item
             self._changed.notify()
 
-    def take(self) -> dict[str, T] | None:
-        """Wait for an item, and take the newest of each camera that has one; None once the slot is closed."""
+    def take(self, timeout: float | None = None) -> dict[str, T] | None:
+        """Wait for items, remove and return them.
+
+        Args:
+            timeout: maximum wait in seconds; None: unlimited.
+
+        Returns:
+            Camera to its newest item; empty after the timeout; None if the slot is closed.
+        """
         with self._changed:
-            self._changed.wait_for(lambda: self._closed or self._items)
+            self._changed.wait_for(lambda: self._closed or self._items, timeout)
             items, self._items = self._items, {}
             return None if self._closed else items
 
     def close(self) -> None:
-        """Let :meth:`take` return None from now on."""
+        """Make every :meth:`take`, also one that waits, return None."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()

@@ -1,7 +1,8 @@
-"""REP-155 as a listener sees it that knows the standard only: nothing of this package is used to follow people."""
+"""/humans as a subscriber sees it that knows REP-155 only: nothing of this package is used to follow people."""
 
 import os
 import subprocess
+import threading
 import time
 
 import numpy as np
@@ -16,9 +17,10 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
 from emotion_ros.nodes.graph import Process
-from emotion_ros.nodes.hri_publisher import EYES, WORDS, aligned
+from emotion_ros.nodes.hri_conversion import ALIGNED_EYES_PX, EXPRESSIONS, aligned_face, to_expression
+from emotion_ros.nodes.hri_publisher import HriPublisher
 from emotion_ros.nodes.image_conversion import to_message
-from emotion_ros.types import Box, Face
+from emotion_ros.types import Box, Emotion, Face, Perception
 
 QOS = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
 FACE = {
@@ -99,7 +101,7 @@ def test_people_come_with_all_their_topics_and_go(follower, listener, start, sho
     assert listener.until(lambda: listener.node.count_publishers(f"/humans/faces/{id}/roi") == 0)
 
 
-def test_topics_are_made_once_and_goodbye_is_said(follower, listener, start, show, portrait):
+def test_topics_are_created_once_and_deactivation_publishes_empty_lists(follower, listener, start, show, portrait):
     start("detector", hands=False)
     assert show(portrait, lambda: len(follower.lists) > 30)
     assert len(follower.heard) == 1
@@ -124,6 +126,16 @@ def test_cameras_with_clocks_of_their_own_do_not_take_each_others_people_away(fo
         listener.until(lambda: False, 0.05)
     assert listener.until(lambda: len(follower.lists[-1].ids) == 2)
     assert len(follower.heard) == 2  # the same two all the time
+
+
+def test_people_vanish_after_their_camera_died(follower, listener, start):
+    start("detector", hands=False)
+    source = start("image_source", source="sample", loop=True, rate=10.0)
+    assert listener.until(lambda: follower.lists and follower.lists[-1].ids)
+    source.kill()
+    assert listener.until(lambda: follower.lists[-1].ids == [], 5)
+    (id, *_) = follower.heard
+    assert listener.until(lambda: listener.node.count_publishers(f"/humans/faces/{id}/roi") == 0)
 
 
 def test_switched_off_there_are_no_topics_of_people(listener, start):
@@ -156,10 +168,101 @@ def test_ids_are_deterministic_where_they_shall_be(follower, start, show, portra
     assert [*follower.heard] == ["f00000"]
 
 
-def test_words_are_those_of_the_standard():
+def person(id, label="happy"):
+    face = Face(Box(10, 10, 20, 20), 0.9, np.zeros((0, 2), np.float32))
+    return Emotion(id, label, 0.9, np.ones(1, np.float32), 0.8, 0.5, face)
+
+
+def perception(*ids):
+    return Perception(64, 48, "model", ("happy",), tuple(person(id) for id in ids))
+
+
+def stamped(seconds):
+    made = Header(frame_id="eye")
+    made.stamp.sec = seconds
+    return made
+
+
+IMAGE = np.zeros((48, 64, 3), np.uint8)
+
+
+@pytest.fixture
+def humans(listener):
+    publisher = HriPublisher(listener.node)
+    yield publisher
+    publisher.close()
+
+
+def test_people_of_a_camera_that_died_vanish_by_the_clock(humans, follower, listener):
+    humans.publish("image_raw", IMAGE, perception("aaaaa"), stamped(10), 0.5)
+    assert listener.until(lambda: follower.lists and follower.lists[-1].ids == ["aaaaa"])
+    humans.expire(0.5)
+    assert listener.until(lambda: not humans.expire(0.5) and follower.lists[-1].ids == [], 2)
+    assert listener.until(lambda: listener.node.count_publishers("/humans/faces/aaaaa/roi") == 0)
+    assert len(follower.lists) == 2  # the list is published when somebody vanishes, not each time
+
+
+def test_people_vanish_by_the_clock_though_stamps_stand_still(humans, follower, listener):
+    begin = time.monotonic()
+    humans.publish("image_raw", IMAGE, perception("aaaaa", "bbbbb"), stamped(0), 0.5)
+    while time.monotonic() < begin + 0.8:
+        humans.publish("image_raw", IMAGE, perception("bbbbb"), stamped(0), 0.5)
+        humans.expire(0.5)
+        listener.until(lambda: False, 0.05)
+    assert listener.until(lambda: follower.lists[-1].ids == ["bbbbb"], 2)
+
+
+def test_people_vanish_with_a_newer_image_of_their_camera_only(humans, follower, listener):
+    humans.publish("left", IMAGE, perception("aaaaa"), stamped(10), 1.0)
+    humans.publish("right", IMAGE, perception("bbbbb"), stamped(500), 1.0)
+    humans.publish("left", IMAGE, perception(), stamped(11), 1.0)
+    assert listener.until(lambda: follower.lists and follower.lists[-1].ids == ["aaaaa", "bbbbb"])
+    humans.publish("left", IMAGE, perception(), stamped(12), 1.0)
+    assert listener.until(lambda: follower.lists[-1].ids == ["bbbbb"])
+
+
+def test_people_come_and_go_while_another_thread_asks_for_subscribers(humans, follower, listener):
+    errors = []
+
+    def work():
+        try:
+            for number in range(150):
+                ids = [f"p{number}{letter}" for letter in "abc"]
+                humans.publish("image_raw", IMAGE, perception(*ids), stamped(10 * number), 1.0)
+                humans.expire(1.0)
+        except Exception as error:
+            errors.append(error)
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    while worker.is_alive():
+        assert humans.has_subscribers  # the follower subscribes to the list
+    worker.join()
+    assert not errors
+
+
+def test_nothing_is_published_after_close(humans, follower, listener):
+    humans.close()
+    humans.publish("image_raw", IMAGE, perception("aaaaa"), stamped(10), 1.0)
+    humans.expire(0.0)
+    assert not humans.has_subscribers
+    assert listener.node.count_publishers("/humans/faces/aaaaa/roi") == 0
+
+
+def test_expressions_are_words_of_the_standard():
     constants = {getattr(Expression, name) for name in dir(Expression) if name.isupper() and name.isalpha()}
-    assert set(WORDS.values()) <= constants
-    assert (WORDS["fear"], WORDS["disgust"], WORDS["surprise"]) == ("scared", "disgusted", "surprised")
+    assert set(EXPRESSIONS.values()) <= constants
+    assert (EXPRESSIONS["fear"], EXPRESSIONS["disgust"], EXPRESSIONS["surprise"]) == (
+        "scared",
+        "disgusted",
+        "surprised",
+    )
+
+
+@pytest.mark.parametrize(("label", "words"), [("happiness", ["happy"]), ("surprised", ["surprised"]), ("joy", [])])
+def test_synonyms_are_published_and_other_labels_are_not(label, words):
+    messages = to_expression(IMAGE, person("aaaaa", label), stamped(1))
+    assert [each.expression for each in messages] == words
 
 
 def test_gestures_have_a_hand():
@@ -172,8 +275,8 @@ def test_aligned_face_has_its_eyes_level_and_in_place():
     eyes = np.array([(120.0, 140.0), (160.0, 110.0)], np.float32)
     for x, y in eyes.astype(int).tolist():
         image[y - 4 : y + 5, x - 4 : x + 5] = 255
-    picture = aligned(image, Face(Box(90, 80, 100, 100), 0.9, eyes))
+    picture = aligned_face(image, Face(Box(90, 80, 100, 100), 0.9, eyes))
     assert picture.shape == (128, 128, 3)
-    for x, y in EYES.round().astype(int).tolist():
+    for x, y in ALIGNED_EYES_PX.round().astype(int).tolist():
         assert picture[y, x].min() > 200
     assert picture[0, 0].max() == 0

@@ -20,19 +20,24 @@ CIRCUMPLEX: Mapping[str, tuple[float, float]] = {
 1977); neutral is the origin by definition."""
 
 
-ALSO_CALLED = {
+SYNONYMS = {
     "anger": "angry",
     "happiness": "happy",
     "sadness": "sad",
     "surprised": "surprise",
     "disgusted": "disgust",
 }
-"""Other words for the same."""
+"""Label used by a data set to its canonical label, a key of :data:`CIRCUMPLEX`."""
+
+
+def canonical_label(label: str) -> str:
+    """Return the canonical label of a synonym; other labels are returned unchanged."""
+    return SYNONYMS.get(label, label)
 
 
 def valence_arousal(labels: Sequence[str], probabilities: NDArray[np.float32]) -> tuple[float, float]:
     """Expected valence and arousal, −1…1 each, over the labels that have coordinates; NaN where none has."""
-    labels = [ALSO_CALLED.get(label, label) for label in labels]
+    labels = [canonical_label(label) for label in labels]
     known = [index for index, label in enumerate(labels) if label in CIRCUMPLEX]
     weight = float(probabilities[known].sum()) if known else 0.0
     if weight <= 0:

@@ -1,0 +1,174 @@
+"""Conversion of people to the messages of hri_msgs (REP-155)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from hri_msgs.msg import (
+    Expression,
+    FacialLandmarks,
+    Gesture,
+    NormalizedPointOfInterest2D,
+    NormalizedRegionOfInterest2D,
+)
+from sensor_msgs.msg import Image as ImageMessage
+from std_msgs.msg import Header
+
+from emotion_ros.io.drawing import letterbox
+from emotion_ros.nodes.image_conversion import to_message
+from emotion_ros.perception.emotion.affect import canonical_label
+from emotion_ros.types import Emotion, Face, Hand, Image
+
+FACE_IMAGE_SIZE_PX = 128
+"""Width and height of the cropped and of the aligned face image (REP-155)."""
+
+ALIGNED_EYES_PX = np.array([(0.31, 0.46), (0.69, 0.46)]) * FACE_IMAGE_SIZE_PX
+"""Right and left eye (the person's own) in an aligned face image, x and y in pixels. Level, and far enough from the
+border for the whole face."""
+
+EXPRESSIONS = {
+    "angry": Expression.ANGRY,
+    "disgust": Expression.DISGUSTED,
+    "fear": Expression.SCARED,
+    "happy": Expression.HAPPY,
+    "neutral": Expression.NEUTRAL,
+    "sad": Expression.SAD,
+    "surprise": Expression.SURPRISED,
+}
+"""Canonical label to the word of hri_msgs/Expression. The standard has no word for other labels."""
+
+GESTURES = {
+    "hand_on_face": "HANDS_ON_FACE",
+    "waving": "WAVING",
+    "fist": "CLOSED_FIST",
+    "open_palm": "OPEN_PALM",
+    "thumb_down": "THUMB_DOWN",
+    "thumb_up": "THUMB_UP",
+    "victory": "VICTORY",
+    "love": "LOVE",
+}
+"""Gesture to the constant of hri_msgs/Gesture. A constant that the installed hri_msgs lacks is published as OTHER."""
+
+LANDMARKS = {0: FacialLandmarks.RIGHT_PUPIL, 1: FacialLandmarks.LEFT_PUPIL, 2: FacialLandmarks.NOSE}
+"""Index in :attr:`Face.landmarks` to index in hri_msgs/FacialLandmarks."""
+
+MIN_UPWARD_SHARE = 0.7
+"""Minimum upward component of a pointing index finger, as a share of its length, for POINTING_UP: cos 45°."""
+
+
+@dataclass(frozen=True)
+class PersonTopic:
+    """A topic that exists once per person.
+
+    Attributes:
+        type: message type.
+        name: topic name with ``{id}`` for the person's id.
+        convert: function of an image, a person in it and the image's header; returns the messages to publish.
+    """
+
+    type: type[Any]
+    name: str
+    convert: Callable[[Image, Emotion, Header], Sequence[Any]]
+
+
+def to_roi(image: Image, person: Emotion, header: Header) -> list[NormalizedRegionOfInterest2D]:
+    """Return the face box clipped to the image, its corners as shares of width and height (0…1)."""
+    height, width = image.shape[:2]
+    box = person.face.box.clipped(width, height)
+    corners = {"xmin": box.x / width, "ymin": box.y / height}
+    corners |= {"xmax": (box.x + box.width) / width, "ymax": (box.y + box.height) / height}
+    return [NormalizedRegionOfInterest2D(header=header, **corners, c=person.face.confidence)]
+
+
+def to_cropped(image: Image, person: Emotion, header: Header) -> list[ImageMessage]:
+    """Return the image of :func:`cropped_face` as bgr8."""
+    return [to_message(cropped_face(image, person.face), header)]
+
+
+def to_aligned(image: Image, person: Emotion, header: Header) -> list[ImageMessage]:
+    """Return the image of :func:`aligned_face` as bgr8."""
+    return [to_message(aligned_face(image, person.face), header)]
+
+
+def cropped_face(image: Image, face: Face) -> Image:
+    """Return the face box as 128 × 128 BGR, scaled without distortion, the remaining pixels black."""
+    x, y, width, height = face.box.clipped(image.shape[1], image.shape[0]).rounded()
+    crop = image[y : y + max(height, 1), x : x + max(width, 1)]
+    return letterbox(crop if crop.size else np.zeros((1, 1, 3), np.uint8), (FACE_IMAGE_SIZE_PX, FACE_IMAGE_SIZE_PX))
+
+
+def aligned_face(image: Image, face: Face) -> Image:
+    """Return the face as 128 × 128 BGR, turned and scaled so that the eyes lie at :data:`ALIGNED_EYES_PX`.
+
+    A face without two distinct eyes is returned as by :func:`cropped_face`.
+    """
+    if len(face.landmarks) < 2 or not np.ptp(face.landmarks[:2], axis=0).any():
+        return cropped_face(image, face)
+    (x0, y0), (x1, y1) = face.landmarks[:2].astype(float)
+    (u0, v0), (u1, v1) = ALIGNED_EYES_PX
+    # Points as complex numbers: a turn with a scale is one multiplication, and two pairs of points determine it.
+    factor = complex(u1 - u0, v1 - v0) / complex(x1 - x0, y1 - y0)
+    offset = complex(u0, v0) - factor * complex(x0, y0)
+    matrix = np.array([[factor.real, -factor.imag, offset.real], [factor.imag, factor.real, offset.imag]])
+    return np.asarray(cv2.warpAffine(image, matrix, (FACE_IMAGE_SIZE_PX, FACE_IMAGE_SIZE_PX)), np.uint8)
+
+
+def to_landmarks(image: Image, person: Emotion, header: Header) -> list[FacialLandmarks]:
+    """Return pupils and nose tip as shares of width and height; the other landmarks of the standard stay 0."""
+    height, width = image.shape[:2]
+    message = FacialLandmarks(header=header, width=width, height=height)
+    confidence = person.face.confidence
+    for index, standard_index in LANDMARKS.items():
+        if index < len(person.face.landmarks):
+            x, y = person.face.landmarks[index].tolist()
+            message.landmarks[standard_index] = NormalizedPointOfInterest2D(x=x / width, y=y / height, c=confidence)
+    return [message]
+
+
+def to_expression(_: Image, person: Emotion, header: Header) -> list[Expression]:
+    """Return the expression; nothing for a label that is not in :data:`EXPRESSIONS`. Unknown coordinates become 0."""
+    expression = EXPRESSIONS.get(canonical_label(person.label))
+    if expression is None:
+        return []
+    return [
+        Expression(
+            header=header,
+            expression=expression,
+            valence=0.0 if np.isnan(person.valence) else person.valence,
+            arousal=0.0 if np.isnan(person.arousal) else person.arousal,
+            confidence=min(person.confidence, 1.0),
+        )
+    ]
+
+
+def to_gestures(_: Image, person: Emotion, header: Header) -> list[Gesture]:
+    """Return one message per hand that shows a gesture."""
+    return [_gesture(hand, header) for hand in person.hands if hand.gesture not in ("", "none")]
+
+
+def _gesture(hand: Hand, header: Header) -> Gesture:
+    name = "POINTING_UP" if hand.gesture == "pointing" and _points_up(hand) else GESTURES.get(hand.gesture, "OTHER")
+    message = Gesture(header=header, gesture=getattr(Gesture, name, Gesture.OTHER))
+    if hasattr(message, "handedness"):  # since hri_msgs 2.2
+        message.handedness = {"right": Gesture.RIGHT, "left": Gesture.LEFT}.get(hand.side, Gesture.INDEPENDENT)
+    return message
+
+
+def _points_up(hand: Hand) -> bool:
+    x, y = (hand.landmarks[8] - hand.landmarks[5]).tolist()  # from the knuckle of the index finger to its tip
+    return bool(-y >= MIN_UPWARD_SHARE * float(np.hypot(x, y)) > 0)
+
+
+PERSON_TOPICS = (
+    PersonTopic(NormalizedRegionOfInterest2D, "/humans/faces/{id}/roi", to_roi),
+    PersonTopic(ImageMessage, "/humans/faces/{id}/cropped", to_cropped),
+    PersonTopic(ImageMessage, "/humans/faces/{id}/aligned", to_aligned),
+    PersonTopic(FacialLandmarks, "/humans/faces/{id}/landmarks", to_landmarks),
+    PersonTopic(Expression, "/humans/faces/{id}/expression", to_expression),
+    PersonTopic(Gesture, "/humans/bodies/{id}/gesture", to_gestures),
+)
+"""Topics of each tracked person (REP-155)."""

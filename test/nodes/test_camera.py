@@ -1,0 +1,143 @@
+"""A camera of the detector: topic names, subscriptions and frames, in a node of the test's own."""
+
+import numpy as np
+import pytest
+import rclpy
+from emotion_ros.msg import EmotionArray
+from sensor_msgs.msg import CameraInfo, Image
+from std_msgs.msg import Header
+
+from emotion_ros.config import DetectorConfig
+from emotion_ros.errors import ConfigError
+from emotion_ros.nodes.camera import Camera, check_topics
+from emotion_ros.nodes.image_conversion import to_message
+
+OUTPUTS = {"emotions", "detections", "label_info", "vision_info", "annotated", "annotated/compressed"}
+
+
+@pytest.fixture
+def make_node():
+    """A function that creates a node with remappings."""
+    nodes = []
+
+    def make(*remappings):
+        arguments = [part for rule in remappings for part in ("-r", rule)]
+        rclpy.init(args=["--ros-args", *arguments] if arguments else [])
+        nodes.append(rclpy.create_node("camera_test"))
+        return nodes[-1]
+
+    yield make
+    for node in nodes:
+        node.destroy_node()
+    rclpy.try_shutdown()
+
+
+def published(node):
+    names = {name for name, _ in node.get_publisher_names_and_types_by_node(node.get_name(), node.get_namespace())}
+    return names - {"/rosout", "/parameter_events"}
+
+
+def header(seconds=7):
+    made = Header(frame_id="camera")
+    made.stamp.sec = seconds
+    return made
+
+
+def test_outputs_are_below_the_prefix_and_go_with_the_camera(make_node):
+    node = make_node()
+    left, only = Camera(node, "left/image_raw", "left/"), Camera(node, "image_raw", "")
+    assert published(node) == {f"/left/{name}" for name in OUTPUTS} | {f"/{name}" for name in OUTPUTS}
+    left.close()
+    assert published(node) == {f"/{name}" for name in OUTPUTS}
+    only.close()
+    assert published(node) == set()
+
+
+@pytest.mark.parametrize(
+    ("topics", "remappings", "text"),
+    [
+        ([], [], "at least one topic"),
+        (["no topic!"], [], "no topic!"),
+        (["image_raw", "image_raw"], [], "both /image_raw"),
+        (["image_raw", "/image_raw"], [], "both /image_raw"),
+        (["left", "right"], ["left:=/eye/image", "right:=/eye/image"], "both /eye/image"),
+        (["left", "/eye/image"], ["left:=/eye/image"], "both /eye/image"),
+    ],
+)
+def test_topics_that_cannot_be_told_apart_are_refused(make_node, topics, remappings, text):
+    with pytest.raises(ConfigError, match="image_topics") as error:
+        check_topics(make_node(*remappings), topics)
+    assert text in str(error.value)
+
+
+def test_different_topics_are_accepted(make_node):
+    check_topics(make_node("left:=/eye/image"), ["left", "right", "/image"])
+
+
+def test_camera_is_subscribed_until_it_is_unsubscribed(make_node):
+    node = make_node()
+    camera = Camera(node, "eye/image_raw", "")
+    assert not camera.is_subscribed
+    assert camera.subscribe(DetectorConfig(), lambda *_: None) == "/eye/image_raw"
+    assert camera.is_subscribed
+    assert "/camera_info" in published(node)  # beside the annotated images
+    assert [node.count_subscribers(f"/eye/{name}") for name in ("image_raw", "camera_info")] == [1, 1]
+    assert camera.describe_source() == "/eye/image_raw (0 publishers)"
+    camera.unsubscribe()
+    assert not camera.is_subscribed
+    assert [node.count_subscribers(f"/eye/{name}") for name in ("image_raw", "camera_info")] == [0, 0]
+    assert "/camera_info" not in published(node)
+
+
+def test_subscription_that_fails_leaves_nothing(make_node, monkeypatch):
+    node = make_node()
+    camera = Camera(node, "eye/image_raw", "")
+    with monkeypatch.context() as full:
+        full.setattr(node, "create_publisher", lambda *_: (_ for _ in ()).throw(RuntimeError("no more publishers")))
+        with pytest.raises(RuntimeError, match="no more publishers"):
+            camera.subscribe(DetectorConfig(), lambda *_: None)
+    assert not camera.is_subscribed
+    assert node.count_subscribers("/eye/image_raw") == 0
+    camera.subscribe(DetectorConfig(), lambda *_: None)
+    assert camera.is_subscribed
+
+
+def test_outputs_have_subscribers_only_while_somebody_subscribes(make_node):
+    node = make_node()
+    camera = Camera(node, "image_raw", "")
+    assert not camera.has_subscribers
+    subscription = node.create_subscription(EmotionArray, "emotions", lambda _: None, 5)
+    assert camera.has_subscribers
+    node.destroy_subscription(subscription)
+    assert not camera.has_subscribers
+
+
+def test_frame_has_stamp_and_intrinsics_of_its_messages(make_node, portrait):
+    node = make_node()
+    camera = Camera(node, "image_raw", "")
+    received = []
+    camera.subscribe(DetectorConfig(), lambda topic, message: received.append((topic, message)))
+    images, infos = node.create_publisher(Image, "image_raw", 5), node.create_publisher(CameraInfo, "camera_info", 5)
+    infos.publish(CameraInfo(width=640, height=480, k=[500.0, 0.0, 320.0, 0.0, 510.0, 240.0, 0.0, 0.0, 1.0]))
+    images.publish(to_message(portrait, header(7)))
+    for _ in range(200):
+        rclpy.spin_once(node, timeout_sec=0.05)
+        if received and camera.intrinsics is not None:
+            break
+    ((topic, message),) = received
+    frame = camera.to_frame(message)
+    assert (topic, frame.camera, frame.stamp) == ("image_raw", "image_raw", 7.0)
+    assert np.array_equal(frame.image, portrait)
+    assert (camera.intrinsics.fx, camera.intrinsics.fy, camera.intrinsics.cx) == (500.0, 510.0, 320.0)
+    assert camera.to_frame(message, 12.5).stamp == 12.5
+
+
+def test_uncalibrated_camera_has_no_intrinsics(make_node):
+    node = make_node()
+    camera = Camera(node, "image_raw", "")
+    camera.subscribe(DetectorConfig(), lambda *_: None)
+    infos = node.create_publisher(CameraInfo, "camera_info", 5)
+    for _ in range(5):
+        infos.publish(CameraInfo(width=640, height=480))
+        rclpy.spin_once(node, timeout_sec=0.1)
+    assert camera.intrinsics is None
