@@ -12,7 +12,7 @@ from emotion_ros.errors import ConfigError
 def output_prefixes(topics: Sequence[str]) -> dict[str, str]:
     """Return the prefix of the output topics of each image topic.
 
-    A single topic has no prefix. Several topics have one each: the namespace of ``left/image_raw`` is ``left/``, that of
+    A single topic has no prefix. Several topics have one each: that of ``left/image_raw`` is ``left/``, that of
     ``left_camera`` is ``left_camera/``. Topics that would share a namespace use their full name, so that
     ``left/image_raw`` and ``left/image_rect`` become ``left/image_raw/`` and ``left/image_rect/``.
 
