@@ -19,7 +19,7 @@ from emotion_ros.cli.local_detection import CSV_HEADER, described
 from emotion_ros.config import PipelineConfig
 from emotion_ros.errors import ConfigError, OutputError, SourceError
 from emotion_ros.io.frames import PICTURES, is_camera
-from emotion_ros.io.sources import PICTURE_RATE, frames
+from emotion_ros.io.sources import PICTURE_RATE_HZ, frames
 from emotion_ros.perception.pipeline import Pipeline
 from emotion_ros.serving.ray_cluster import join, leave
 
@@ -67,7 +67,7 @@ class Worker:
             if frame.image is None:
                 unreadable.append(f"{source}: not a picture that can be read; skipped")
                 continue
-            place = {"number": number, "time": number / PICTURE_RATE} if picture else {}
+            place = {"number": number, "time": number / PICTURE_RATE_HZ} if picture else {}
             perception = self._pipeline.perceive(frame.image, float(place.get("time", frame.time)), source)
             yield described(dataclasses.replace(frame, **place), perception, self._form)  # type: ignore[arg-type]
 

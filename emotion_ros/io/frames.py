@@ -1,37 +1,59 @@
-"""Images of a source, and which kind of source a name is."""
+"""Images of a source, and what kind of source a name is."""
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from emotion_ros.types import Image
 
 PICTURES = (".bmp", ".jpeg", ".jpg", ".png", ".webp")
-
+"""Suffixes of pictures, in lower case."""
 
 BAGS = (".mcap", ".db3")
-"""Endings of a recording's file."""
+"""Suffixes of a bag's storage file."""
+
+V4L_MAJOR = 81
+"""Device number of cameras (video4linux): Linux, Documentation/admin-guide/devices.txt."""
 
 
 @dataclass(frozen=True)
 class SourceFrame:
-    """An image, where it is from, its number there, and the seconds since the start at which it is due.
+    """An image of a source.
 
-    ``image`` is None where the file could not be read.
+    Attributes:
+        source: name of the source; of a folder, the path of the picture; of a bag, the topic.
+        number: index in the source, from 0.
+        time: seconds since the start of the source; of a bag, the stamp.
+        image: BGR; None if the file cannot be read.
+        rate: images per second of the source; 0: unknown, as of a camera or a bag.
     """
 
     source: str
     number: int
     time: float
     image: Image | None
+    rate: float = 0.0
 
 
 def is_camera(source: str) -> bool:
-    """Whether a source is a camera: an index, or a device file."""
-    return source.isdigit() or source.startswith("/dev/")
+    """Return whether a source is a camera: an index, or a video device, also one that is unplugged at the moment."""
+    if source.isdigit():
+        return True
+    if not source.startswith("/dev/"):
+        return False
+    try:
+        return os.major(os.stat(source).st_rdev) == V4L_MAJOR
+    except OSError:
+        return True
+
+
+def is_picture(path: Path) -> bool:
+    """Return whether a path has the suffix of a picture."""
+    return path.suffix.lower() in PICTURES
 
 
 def is_bag(path: Path) -> bool:
-    """Whether a path is a recording of ROS: a folder that rosbag2 wrote, or a file of one."""
-    return path.suffix in BAGS or (path / "metadata.yaml").is_file()
+    """Return whether a path is a bag: a folder that rosbag2 wrote, or its storage file."""
+    return (path.suffix in BAGS and not path.is_fifo()) or os.path.isfile(path / "metadata.yaml")

@@ -1,7 +1,8 @@
-"""Pictures from a camera, a video, a folder, a file, or the sample: one image after the other."""
+"""Read the images of a camera, a video, a picture, a folder, a bag, a pipe or the sample, one after the other."""
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,60 +11,67 @@ import cv2
 import numpy as np
 
 from emotion_ros.errors import SourceError
-from emotion_ros.io.frames import PICTURES, SourceFrame, is_bag, is_camera
+from emotion_ros.io.frames import SourceFrame, is_bag, is_camera, is_picture
+from emotion_ros.io.pictures import picture_files, read_picture, read_piped_picture
 
-SAMPLE_RATE = 15.0
+SAMPLE_RATE_HZ = 15.0
 SAMPLE_FRAMES = 90
-SAMPLE_FACE = (246, 110)
+SAMPLE_FACE_PX = (246, 110)
 """Middle of the face in the sample's portrait, x and y in pixels."""
 
-PICTURE_RATE = 2.0
-"""Pictures of a folder per second, where no rate is asked for."""
+PICTURE_RATE_HZ = 2.0
+"""Pictures of a folder per second, if no rate is given."""
 
-BACK_OFF = (0.5, 1.0, 2.0, 5.0)
-"""Seconds to wait before a lost camera is opened again; the last one is repeated."""
+DEFAULT_VIDEO_RATE_HZ, MAX_VIDEO_RATE_HZ = 25.0, 1000.0
+"""Frame rate of a video whose file names none, or one that is not plausible."""
+
+CAMERA_RETRY_DELAYS_S = (0.5, 1.0, 2.0, 5.0)
+"""Delays before a lost camera is opened again; the last one is repeated."""
 
 
 def check_source(source: str) -> None:
-    """See that there is something to play, without opening it.
+    """Check that a source exists, without opening it.
 
     Raises:
         SourceError: there is nothing of that name.
     """
-    if source != "sample" and not source.isdigit() and not Path(source).exists():
+    if source != "sample" and not source.isdigit() and not os.path.exists(source):
         raise SourceError(f"{source}: expected sample, a camera, a video, a picture or a folder, found nothing there")
 
 
 def frames(source: str, rate: float = 0.0, size: tuple[int, int] = (640, 480)) -> Iterator[SourceFrame]:
-    """All frames of a source, as fast as they can be read; a camera never ends.
+    """Return all frames of a source, read as fast as possible; those of a camera never end.
 
     Args:
-        source: ``sample``, camera index or device, video, picture, folder of pictures, or bag.
-        rate: images per second that ``time`` follows; 0: the source's own.
-        size: width and height asked of a camera, or of the sample.
+        source: ``sample``, camera index or device, video, picture, folder of pictures, bag, or pipe with a picture.
+        rate: images per second for ``SourceFrame.time``; 0: the source's own.
+        size: width and height requested of a camera, or of the sample, pixels.
 
     Raises:
-        SourceError: it does not exist or cannot be opened.
+        SourceError: it does not exist or cannot be opened; possibly at the first frame.
     """
     check_source(source)
+    if source == "sample":
+        return _sample(rate or SAMPLE_RATE_HZ, size)
+    if is_camera(source):
+        return _camera(source, size)
     path = Path(source)
     if is_bag(path):
+        # Imported here because rosbags is an optional dependency. bags does not import sources.
         from emotion_ros.io.bags import bag_frames
 
         return bag_frames(path)
-    if source == "sample":
-        return _sample(rate or SAMPLE_RATE, size)
-    if is_camera(source):
-        return _camera(source, size)
-    if path.is_dir():
-        return _pictures(sorted(each for each in path.iterdir() if each.suffix.lower() in PICTURES), path, rate)
-    if path.suffix.lower() in PICTURES:
-        return _pictures([path], path, rate)
-    return _video(path, rate)
+    if os.path.isdir(path):
+        return _pictures(picture_files(path), rate or PICTURE_RATE_HZ)
+    if is_picture(path):
+        return _pictures([path], rate or PICTURE_RATE_HZ)
+    if os.path.isfile(path):
+        return _video(path, rate)
+    return _pipe(path)
 
 
 def _sample(rate: float, size: tuple[int, int]) -> Iterator[SourceFrame]:
-    """A face that moves about: NASA's portrait of Eileen Collins, public domain, from scikit-image."""
+    """Yield a face that moves around: NASA's portrait of Eileen Collins, public domain, from scikit-image."""
     import skimage.data
 
     portrait = cv2.cvtColor(skimage.data.astronaut(), cv2.COLOR_RGB2BGR)
@@ -72,30 +80,31 @@ def _sample(rate: float, size: tuple[int, int]) -> Iterator[SourceFrame]:
     for number in range(SAMPLE_FRAMES):
         angle = 2 * np.pi * number / SAMPLE_FRAMES
         scale = unit * (1.1 + 0.1 * np.sin(angle))
-        left = width / 2 + unit * 60 * np.cos(angle) - scale * SAMPLE_FACE[0]
-        top = unit * (160 + 15 * np.sin(2 * angle)) - scale * SAMPLE_FACE[1]
-        move = np.array([[scale, 0, left], [0, scale, top]])
-        image = cv2.warpAffine(portrait, move, size, borderValue=(60, 50, 45))
-        yield SourceFrame("sample", number, number / rate, image)  # type: ignore[arg-type]
+        left = width / 2 + unit * 60 * np.cos(angle) - scale * SAMPLE_FACE_PX[0]
+        top = unit * (160 + 15 * np.sin(2 * angle)) - scale * SAMPLE_FACE_PX[1]
+        transform = np.array([[scale, 0, left], [0, scale, top]])
+        image = cv2.warpAffine(portrait, transform, size, borderValue=(60, 50, 45))
+        yield SourceFrame("sample", number, number / rate, image, rate)  # type: ignore[arg-type]
 
 
-def _pictures(paths: list[Path], folder: Path, rate: float) -> Iterator[SourceFrame]:
-    if not paths:
-        raise SourceError(f"{folder}: expected pictures ({', '.join(PICTURES)}), found none")
+def _pictures(paths: list[Path], rate: float) -> Iterator[SourceFrame]:
     for number, path in enumerate(paths):
-        content = np.fromfile(path, np.uint8)
-        image = cv2.imdecode(content, cv2.IMREAD_COLOR) if len(content) else None
-        yield SourceFrame(str(path), number, number / (rate or PICTURE_RATE), image)  # type: ignore[arg-type]
+        yield SourceFrame(str(path), number, number / rate, read_picture(path), rate)
+
+
+def _pipe(path: Path) -> Iterator[SourceFrame]:
+    yield SourceFrame(str(path), 0, 0.0, read_piped_picture(path))
 
 
 def _video(path: Path, rate: float) -> Iterator[SourceFrame]:
     video = cv2.VideoCapture(str(path))
     if not video.isOpened():
         raise SourceError(f"{path}: expected a video or a picture that OpenCV can read; it is neither")
-    rate = rate or video.get(cv2.CAP_PROP_FPS) or 25.0
+    named = video.get(cv2.CAP_PROP_FPS)
+    rate = rate or (named if 0 < named <= MAX_VIDEO_RATE_HZ else DEFAULT_VIDEO_RATE_HZ)
     number = 0
     while (read := video.read())[0]:
-        yield SourceFrame(str(path), number, number / rate, read[1])  # type: ignore[arg-type]
+        yield SourceFrame(str(path), number, number / rate, read[1], rate)  # type: ignore[arg-type]
         number += 1
     video.release()
     if number == 0:
@@ -110,18 +119,18 @@ def _open_camera(source: str, size: tuple[int, int]) -> cv2.VideoCapture:
 
 
 def _camera(source: str, size: tuple[int, int]) -> Iterator[SourceFrame]:
-    """Frames as the camera gives them; a camera that is lost is opened again, with growing pauses."""
+    """Yield frames as the camera delivers them; reopen a lost camera, with growing delays."""
     camera = _open_camera(source, size)
     if not camera.isOpened():
         raise SourceError(f"{source}: no camera there can be opened; is it plugged in, and are you in the group video?")
-    start, number, lost = time.monotonic(), 0, 0
+    start, number, attempts = time.monotonic(), 0, 0
     while True:
-        good, image = camera.read()
-        if good:
+        success, image = camera.read()
+        if success:
             yield SourceFrame(source, number, time.monotonic() - start, image)  # type: ignore[arg-type]
-            number, lost = number + 1, 0
+            number, attempts = number + 1, 0
         else:
-            time.sleep(BACK_OFF[min(lost, len(BACK_OFF) - 1)])
-            lost += 1
+            time.sleep(CAMERA_RETRY_DELAYS_S[min(attempts, len(CAMERA_RETRY_DELAYS_S) - 1)])
+            attempts += 1
             camera.release()
             camera = _open_camera(source, size)

@@ -1,6 +1,7 @@
 import functools
 import hashlib
 import http.server
+import os
 import threading
 from itertools import islice
 from pathlib import Path
@@ -12,7 +13,8 @@ import pytest
 from emotion_ros.errors import ModelError, OutputError, SourceError
 from emotion_ros.inference import catalog
 from emotion_ros.inference.catalog import Entry, fetch
-from emotion_ros.io import sources
+from emotion_ros.io import pictures, sources
+from emotion_ros.io.frames import is_camera
 from emotion_ros.io.sources import frames
 
 
@@ -175,3 +177,52 @@ def test_model_of_the_catalog_that_was_not_fetched(tmp_path, monkeypatch):
     assert catalog.find_model("yunet_2026may").parent == tmp_path
     with pytest.raises(ModelError, match="expected a model file"):
         catalog.find_model("nonsense")
+
+
+@pytest.fixture
+def odd_folder(tmp_path, portrait):
+    """A folder of one picture and of entries that are only named like pictures."""
+    folder = tmp_path / "odd"
+    folder.mkdir()
+    cv2.imwrite(str(folder / "m.png"), portrait)
+    (folder / "folder.jpg").mkdir()
+    (folder / "dangling.jpg").symlink_to(folder / "none.jpg")
+    os.mkfifo(folder / "pipe.jpg")
+    (folder / "endless.jpg").symlink_to("/dev/zero")
+    (folder / "locked.jpg").write_bytes(b"secret")
+    (folder / "locked.jpg").chmod(0)
+    return folder
+
+
+def test_entries_that_are_no_pictures_cost_only_themselves(odd_folder):
+    images = {Path(frame.source).name: frame.image is not None for frame in frames(str(odd_folder))}
+    assert images == {
+        "dangling.jpg": False,
+        "endless.jpg": False,
+        "folder.jpg": False,
+        "locked.jpg": False,
+        "m.png": True,
+        "pipe.jpg": False,
+    }
+
+
+@pytest.mark.parametrize("name", ["pipe", "pipe.mp4", "pipe.mcap"])
+def test_pipe_without_a_writer_is_an_error_and_does_not_hang(tmp_path, monkeypatch, name):
+    monkeypatch.setattr(pictures, "PIPE_TIMEOUT_S", 0.2)
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(SourceError, match="expected a picture"):
+        list(frames(str(tmp_path / name)))
+
+
+@pytest.mark.parametrize("device", ["/dev/null", "/dev/zero"])
+def test_device_that_is_no_camera_is_an_error(device):
+    assert not is_camera(device)
+    with pytest.raises(SourceError, match="device of another kind"):
+        list(frames(device))
+
+
+def test_unplugged_video_device_is_still_a_camera():
+    assert is_camera("/dev/video97")
+    assert is_camera("0")
+    assert not is_camera("/dev/stdin")
+    assert not is_camera("video.mp4")
