@@ -20,19 +20,24 @@ CIRCUMPLEX: Mapping[str, tuple[float, float]] = {
 1977); neutral is the origin by definition."""
 
 
-ALSO_CALLED = {
+SYNONYMS: Mapping[str, str] = {
     "anger": "angry",
     "happiness": "happy",
     "sadness": "sad",
     "surprised": "surprise",
     "disgusted": "disgust",
 }
-"""Other words for the same."""
+"""Other spellings of an emotion label to the label of :data:`CIRCUMPLEX`."""
+
+
+def canonical_label(label: str) -> str:
+    """Return the label of :data:`CIRCUMPLEX` that a synonym stands for; any other label unchanged."""
+    return SYNONYMS.get(label, label)
 
 
 def valence_arousal(labels: Sequence[str], probabilities: NDArray[np.float32]) -> tuple[float, float]:
     """Expected valence and arousal, −1…1 each, over the labels that have coordinates; NaN where none has."""
-    labels = [ALSO_CALLED.get(label, label) for label in labels]
+    labels = [canonical_label(label) for label in labels]
     known = [index for index, label in enumerate(labels) if label in CIRCUMPLEX]
     weight = float(probabilities[known].sum()) if known else 0.0
     if weight <= 0:
