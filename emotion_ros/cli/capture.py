@@ -19,8 +19,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(parsed: argparse.Namespace) -> int:
     """Run the command and return its exit code."""
     from emotion_ros.cli.capture_session import capture
-    from emotion_ros.io.dataset_writer import Request
+    from emotion_ros.io.dataset_writer import CaptureRequest
 
     require = tuple(part for part in parsed.require.split(",") if part)
-    taken = capture(Request(parsed.label, parsed.out, parsed.count, parsed.every, require), parsed.source)
-    return int(taken == 0)
+    request = CaptureRequest(parsed.label, parsed.out, parsed.count, parsed.every)
+    return int(capture(request, parsed.source, require) == 0)

@@ -1,85 +1,120 @@
-"""``emotion-ros capture``: labelled pictures for training, from a camera, a video or a folder."""
+"""Captures labelled pictures from a camera, a video or a folder, with or without a preview window."""
 
 from __future__ import annotations
 
+import math
 import os
 import sys
+from collections.abc import Sequence
 
 import cv2
-import numpy as np
 
-from emotion_ros.io.dataset_writer import DatasetWriter, Request
+from emotion_ros.io.dataset_writer import CaptureRequest, DatasetWriter
 from emotion_ros.io.frames import is_camera
 from emotion_ros.io.sources import frames
-from emotion_ros.perception.requirements import checks
+from emotion_ros.perception.requirements import create_check
 from emotion_ros.types import Image
 
-BURST = 10
-"""Pictures of a burst, taken at one key press."""
+BURST_FRAMES = 10
+"""Frames that the key b selects."""
+
+WINDOW_TITLE = "space: one, b: burst, q: end"
 
 
-def capture(request: Request, source: str) -> int:
-    """Take pictures until there are enough, the source ends, or q is pressed.
+def capture(request: CaptureRequest, source: str, require: Sequence[str] = ()) -> int:
+    """Store pictures until ``request.count`` are stored, the source ends, or q is pressed.
 
-    With a screen a window shows what the camera sees: the space bar takes one picture, b a burst of ten, q ends.
-    Without one, or for a source that is no camera, a picture is taken every ``request.every`` seconds.
+    With a display, a camera is shown in a window: the space bar selects one frame, b the next ten, q ends. Without a
+    display, and for any other source, a frame is selected every ``request.every`` seconds. A selected frame that lacks
+    a requirement is rejected with a line on standard error.
+
+    Args:
+        request: label, folder, number and interval.
+        source: see :func:`emotion_ros.io.sources.frames`.
+        require: see :func:`emotion_ros.perception.requirements.create_check`.
 
     Returns:
-        How many were taken.
+        The number of pictures that were stored.
 
     Raises:
+        ConfigError: a requirement is unknown.
         SourceError: the source cannot be read.
         OutputError: a picture cannot be written.
     """
-    album, check = DatasetWriter(request), checks(request.require)
-    window = _Window() if is_camera(source) and _screen() else None
-    taken, due = 0, -np.inf
-    pending = 0
+    check = create_check(require)
+    writer = DatasetWriter(request)
+    selector = _Window(writer) if is_camera(source) and _has_display() else _Timer(request.every)
+    stored = 0
     for frame in frames(source):
-        if frame.image is None:
-            continue
-        pending = window.show(frame.image, album, pending) if window else int(frame.time >= due)
-        if pending < 0 or taken == request.count:
-            break
-        if not pending:
+        if frame.image is None or not selector.selects(frame.image, frame.time):
+            if selector.ended:
+                break
             continue
         reason = check(frame.image)
         if reason:
-            print(f"refused: {reason}", file=sys.stderr)
-        else:
-            print(f"{album.add(frame.image, frame.source)}  {album.counts()}")
-            taken, due = taken + 1, frame.time + request.every
-        pending -= 1
-        if taken == request.count:
+            print(f"rejected: {reason}", file=sys.stderr)
+            continue
+        print(f"{writer.add(frame.image, frame.source)}  {writer.summary()}")
+        selector.mark_stored(frame.time)
+        stored += 1
+        if stored == request.count:
             break
-    if window:
-        cv2.destroyAllWindows()
-    print(f"{taken} pictures taken: {album.counts()}")
-    return taken
+    selector.close()
+    print(f"{stored} pictures stored: {writer.summary()}")
+    return stored
+
+
+class _Timer:
+    """Selects a frame every ``every`` seconds; after a rejected frame the next one."""
+
+    ended = False
+
+    def __init__(self, every: float) -> None:
+        self._every, self._due = every, -math.inf
+
+    def selects(self, _: Image, time: float) -> bool:
+        return time >= self._due
+
+    def mark_stored(self, time: float) -> None:
+        self._due = time + self._every
+
+    def close(self) -> None:
+        pass
 
 
 class _Window:
-    """A live preview; keys say how many of the next frames are taken."""
+    """Shows each frame; keys select the frames that follow."""
 
-    def show(self, image: Image, album: DatasetWriter, pending: int) -> int:
-        picture = image.copy()
-        cv2.putText(picture, album.counts(), (8, 24), cv2.FONT_HERSHEY_SIMPLEX, 0.6, (255, 255, 255), 2)
-        cv2.imshow("space: one, b: burst, q: end", picture)
+    def __init__(self, writer: DatasetWriter) -> None:
+        self.ended = False
+        self._writer, self._pending = writer, 0
+
+    def selects(self, image: Image, _: float) -> bool:
+        preview = image.copy()
+        cv2.putText(preview, self._writer.summary(), (8, 24), cv2.FONT_HERSHEY_SIMPLEX, 0.6, (255, 255, 255), 2)
+        cv2.imshow(WINDOW_TITLE, preview)
         key = cv2.waitKey(1) & 0xFF
-        if key == ord("q"):
-            return -1
+        self.ended = key == ord("q")
         if key in (ord(" "), ord("b")):
-            album.new_burst()
-            return 1 if key == ord(" ") else BURST
-        return pending
+            self._writer.start_burst()
+            self._pending = 1 if key == ord(" ") else BURST_FRAMES
+        selected = self._pending > 0 and not self.ended
+        self._pending -= selected
+        return selected
+
+    def mark_stored(self, _: float) -> None:
+        pass
+
+    def close(self) -> None:
+        cv2.destroyAllWindows()
 
 
-def _screen() -> bool:
-    """Whether there is a screen, and an OpenCV that can draw on it."""
+def _has_display() -> bool:
+    """Return True if there is a display and OpenCV can open a window on it."""
     if not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
         return False
     try:
-        cv2.namedWindow("space: one, b: burst, q: end")
+        cv2.namedWindow(WINDOW_TITLE)
     except cv2.error:
         return False
     return True

@@ -1,7 +1,8 @@
-"""The capture node: stores labelled pictures for training, between a call of ~/start and ~/stop, never else."""
+"""The capture node: stores labelled pictures for training between a call of ~/start and of ~/stop."""
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -11,81 +12,86 @@ from std_srvs.srv import Trigger
 
 from emotion_ros.config import CaptureConfig
 from emotion_ros.errors import ConfigError, ImageError, OutputError
-from emotion_ros.io.dataset_writer import DatasetWriter, Request
+from emotion_ros.io.dataset_writer import CaptureRequest, DatasetWriter
 from emotion_ros.nodes.image_conversion import to_bgr
 from emotion_ros.nodes.parameters import declare
 from emotion_ros.nodes.qos import image_subscription
 from emotion_ros.nodes.spin import spin_node
-from emotion_ros.perception.requirements import checks
+from emotion_ros.perception.requirements import create_check
 from emotion_ros.srv import StartCapture
 
-ENDLESS = 10**9
-"""Pictures that are taken where none are counted: until ~/stop."""
+UNLIMITED_COUNT = 10**9
+"""Pictures of a request without a number: it ends with ~/stop."""
 
 
 class Capture(Node):
-    """Waits with nothing stored; each ``~/start`` is one burst of one label."""
+    """Stores nothing until ``~/start`` is called. Each call of ``~/start`` begins one burst of one label.
+
+    All callbacks run in the one thread of the executor, so the state needs no lock.
+    """
 
     def __init__(self) -> None:
         super().__init__("capture")
         self.config = declare(self, CaptureConfig)
         if not self.config.out:
             raise ConfigError("parameter out: expected the folder of the data set, got nothing")
-        self._check = checks(tuple(part for part in self.config.require.split(",") if part))
-        self._album: DatasetWriter | None = None
-        self._left, self._due = 0, 0.0
+        self._check = create_check(tuple(part for part in self.config.require.split(",") if part))
+        self._writer: DatasetWriter | None = None
+        self._remaining, self._last_stored = 0, -math.inf
         qos = image_subscription(self.config.reliability)
         self.create_subscription(ImageMessage, "image_raw", self._on_image, qos)
         self.create_service(StartCapture, "~/start", self._on_start)
         self.create_service(Trigger, "~/stop", self._on_stop)
 
     def start(self) -> None:
-        """Say how to begin."""
+        """Log the name of the service that starts a capture."""
         self.get_logger().info(f"nothing is stored until {self.get_fully_qualified_name()}/start is called")
 
     def stop(self) -> None:
-        """Nothing to finish: each picture is whole once it is there."""
+        """Do nothing: each picture is written whole in its callback."""
 
     def _on_start(self, request: Any, response: Any) -> Any:
+        count = request.count or UNLIMITED_COUNT
         try:
-            album = DatasetWriter(
-                Request(request.label, Path(self.config.out), request.count or ENDLESS, self.config.every)
-            )
+            self._writer = DatasetWriter(CaptureRequest(request.label, Path(self.config.out), count, self.config.every))
         except (ConfigError, OutputError) as error:
             response.success, response.message = False, str(error)
             return response
-        self._album, self._left, self._due = album, request.count or ENDLESS, 0.0
+        self._remaining, self._last_stored = count, -math.inf
         response.success, response.message = True, f"storing {request.label} in {self.config.out}"
         return response
 
     def _on_stop(self, _: Any, response: Any) -> Any:
-        response.success, response.message = True, self._album.counts() if self._album else "nothing was being stored"
-        self._album = None
+        response.success = True
+        response.message = self._writer.summary() if self._writer else "nothing was being stored"
+        self._writer = None
         return response
 
     def _on_image(self, message: ImageMessage) -> None:
         now = self.get_clock().now().nanoseconds * 1e-9
-        if self._album is None or now < self._due:
+        # A negative difference is a clock that jumped back, as at the start of a recording that is played in a loop.
+        if self._writer is None or 0 <= now - self._last_stored < self.config.every:
             return
         try:
-            image = to_bgr(message)
-            reason = self._check(image)
-            if reason:
-                self.get_logger().warning(f"refused: {reason}", throttle_duration_sec=1.0)
-                return
-            path = self._album.add(image, self.resolve_topic_name("image_raw"))
+            self._store(self._writer, message, now)
         except ImageError as error:
             self.get_logger().error(str(error), throttle_duration_sec=5.0)
-            return
         except OutputError as error:
-            self.get_logger().error(f"{error}; stopped")
-            self._album = None
+            self.get_logger().error(f"{error}; capture stopped")
+            self._writer = None
+
+    def _store(self, writer: DatasetWriter, message: ImageMessage, now: float) -> None:
+        image = to_bgr(message)
+        reason = self._check(image)
+        if reason:
+            self.get_logger().warning(f"rejected: {reason}", throttle_duration_sec=1.0)
             return
-        self._due, self._left = now + self.config.every, self._left - 1
-        self.get_logger().info(f"{path}  {self._album.counts()}")
-        if not self._left:
-            self.get_logger().info("that was the last one")
-            self._album = None
+        path = writer.add(image, self.resolve_topic_name("image_raw"))
+        self.get_logger().info(f"{path}  {writer.summary()}")
+        self._last_stored, self._remaining = now, self._remaining - 1
+        if not self._remaining:
+            self.get_logger().info("capture finished: all requested pictures are stored")
+            self._writer = None
 
 
 def main() -> int:

@@ -6,11 +6,12 @@ import cv2
 from emotion_ros.srv import StartCapture
 from std_srvs.srv import Trigger
 
-from emotion_ros.io.dataset_writer import CAPTURES
+from emotion_ros.io.dataset_writer import CAPTURES_CSV
 
 
 def taken(folder):
-    return sorted(path.relative_to(folder).as_posix() for path in folder.glob("*/*.jpg"))
+    """Stored pictures, without a hidden one that is being written."""
+    return sorted(path.relative_to(folder).as_posix() for path in folder.glob("*/[!.]*.jpg"))
 
 
 def test_pictures_are_stored_between_start_and_stop_only(start, listener, tmp_path):
@@ -33,7 +34,7 @@ def test_pictures_are_stored_between_start_and_stop_only(start, listener, tmp_pa
     count = len(taken(out))
     time.sleep(0.5)
     assert len(taken(out)) == count
-    rows = (out / CAPTURES).read_text().splitlines()
+    rows = (out / CAPTURES_CSV).read_text().splitlines()
     assert len(rows) == count + 1
     assert len({row.split(",")[3] for row in rows[1:]}) == 2
     assert node.poll() is None
@@ -57,8 +58,15 @@ def test_folder_that_cannot_be_written_is_one_clear_answer(start, listener, tmp_
     assert "can be written" in answer.message
 
 
-def test_no_folder_is_wrong_use(start):
+def test_missing_folder_is_wrong_use(start):
     node = start("capture")
     _, errors = node.communicate(timeout=30)
     assert node.returncode == 1
     assert "parameter out" in errors
+
+
+def test_unknown_requirement_is_wrong_use(start, tmp_path):
+    node = start("capture", out=str(tmp_path / "mine"), require="sharp,tail")
+    _, errors = node.communicate(timeout=30)
+    assert node.returncode == 1
+    assert "expected sharp, face, hand, got tail" in errors

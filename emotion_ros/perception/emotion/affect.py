@@ -20,18 +20,18 @@ CIRCUMPLEX: Mapping[str, tuple[float, float]] = {
 1977); neutral is the origin by definition."""
 
 
-SYNONYMS = {
+SYNONYMS: Mapping[str, str] = {
     "anger": "angry",
     "happiness": "happy",
     "sadness": "sad",
     "surprised": "surprise",
     "disgusted": "disgust",
 }
-"""Label used by a data set to its canonical label, a key of :data:`CIRCUMPLEX`."""
+"""Other spellings of an emotion label to the label of :data:`CIRCUMPLEX`."""
 
 
 def canonical_label(label: str) -> str:
-    """Return the canonical label of a synonym; other labels are returned unchanged."""
+    """Return the label of :data:`CIRCUMPLEX` that a synonym stands for; any other label unchanged."""
     return SYNONYMS.get(label, label)
 
 
