@@ -119,7 +119,7 @@ def _detect_source(source: str, pipeline: Pipeline, copies: _Copies | BagWithEmo
                 unreadable += 1
                 continue
             if Path(frame.source).suffix.lower() in PICTURES:  # they have nothing to do with each other
-                pipeline.forget()
+                pipeline.reset()
             perception = pipeline.perceive(frame.image, frame.time, frame.source)
             print(described(frame, perception, form), end="", flush=True)
             if copies:

@@ -61,7 +61,7 @@ class Worker:
         return {"name": row["name"], "text": "".join(lines), "unreadable": json.dumps(unreadable)}
 
     def _lines(self, source: str, number: int, unreadable: list[str]) -> Iterator[str]:
-        self._pipeline.forget()
+        self._pipeline.reset()
         picture = Path(source).suffix.lower() in PICTURES
         for frame in frames(source):
             if frame.image is None:
