@@ -57,6 +57,7 @@ def header(seconds=7):
 
 def set_parameter(listener, name, value):
     kinds = {
+        int: ("integer_value", ParameterType.PARAMETER_INTEGER),
         float: ("double_value", ParameterType.PARAMETER_DOUBLE),
         str: ("string_value", ParameterType.PARAMETER_STRING),
         list: ("string_array_value", ParameterType.PARAMETER_STRING_ARRAY),
@@ -68,13 +69,13 @@ def set_parameter(listener, name, value):
     return result
 
 
-def change_state(listener, transition):
+def change_state(listener, transition, node="detector"):
     request = ChangeState.Request(transition=Transition(id=transition))
-    return listener.call(ChangeState, "detector/change_state", request).success
+    return listener.call(ChangeState, f"{node}/change_state", request).success
 
 
-def state(listener):
-    return listener.call(GetState, "detector/get_state", GetState.Request()).current_state.label
+def state(listener, node="detector"):
+    return listener.call(GetState, f"{node}/get_state", GetState.Request()).current_state.label
 
 
 def test_bad_images_cost_only_themselves_and_the_node_ends_cleanly(listener, camera, start, portrait):
@@ -405,6 +406,10 @@ def test_node_lives_on_without_its_model_and_can_be_configured_again(
     assert listener.until(lambda: heard)
 
 
+OWN = "apart/detector"
+"""Name of a detector in the test's own process: later tests must not meet its services."""
+
+
 @pytest.fixture
 def own_node(listener):
     """A function that creates the detector in this process, spun in a thread of its own, as its program does."""
@@ -412,7 +417,7 @@ def own_node(listener):
 
     def create(**parameters):
         overrides = [RosParameter(name, value=value) for name, value in parameters.items()]
-        node = detector_node.Detector(parameter_overrides=overrides)
+        node = detector_node.Detector(namespace="apart", parameter_overrides=overrides)
         executor = SingleThreadedExecutor()
         executor.add_node(node)
         thread = threading.Thread(target=executor.spin, daemon=True)
@@ -451,10 +456,10 @@ def test_any_exception_in_configuring_is_reported_and_the_node_can_be_configured
 
     with monkeypatch.context() as broken:
         broken.setattr(detector_node, "load_models", fail)
-        assert not change_state(listener, Transition.TRANSITION_CONFIGURE)
+        assert not change_state(listener, Transition.TRANSITION_CONFIGURE, OWN)
     assert listener.until(lambda: last_status(diagnostics).level == DiagnosticStatus.ERROR)
     assert text in last_status(diagnostics).message
-    assert state(listener) == "unconfigured"
+    assert state(listener, OWN) == "unconfigured"
     node.start()
     assert listener.until(lambda: values_of(last_status(diagnostics))["Current lifecycle state"] == "active")
     assert listener.until(lambda: last_status(diagnostics).level == DiagnosticStatus.OK)
@@ -488,7 +493,7 @@ def test_transition_that_fails_leads_back_to_unconfigured_and_says_why(listener,
     assert listener.until(lambda: last_status(diagnostics).level == DiagnosticStatus.ERROR)
     expected = "activating failed: RuntimeError: no more subscriptions; then configure again"
     assert last_status(diagnostics).message == expected
-    assert state(listener) == "unconfigured"
+    assert state(listener, OWN) == "unconfigured"
     node.start()
     assert listener.until(lambda: values_of(last_status(diagnostics))["Current lifecycle state"] == "active")
 
@@ -502,11 +507,11 @@ def test_subscription_that_cannot_be_created_is_reported_and_tried_again(listene
     node.start()
     with monkeypatch.context() as broken:
         broken.setattr(Camera, "subscribe", fail)
-        listener.hear(EmotionArray, "emotions")
+        listener.hear(EmotionArray, "apart/emotions")
         assert listener.until(lambda: int(values_of(last_status(diagnostics)).get("failed", 0)) > 0)
         assert values_of(last_status(diagnostics))["last error"] == "no more subscriptions"
-        assert not listener.node.count_subscribers("image_raw")
-    assert listener.until(lambda: listener.node.count_subscribers("image_raw"))
+        assert not listener.node.count_subscribers("apart/image_raw")
+    assert listener.until(lambda: listener.node.count_subscribers("apart/image_raw"))
 
 
 class SlowDetector:
@@ -542,16 +547,16 @@ def test_enabling_again_during_a_long_inference_keeps_one_thread_and_publishes_n
         return LoadedModels(slow[0], models.hands, models.emotion)
 
     monkeypatch.setattr(detector_node, "load_models", load)
-    heard, people = listener.hear(EmotionArray, "emotions"), listener.hear(IdsList, "/humans/faces/tracked")
+    heard, people = listener.hear(EmotionArray, "apart/emotions"), listener.hear(IdsList, "/humans/faces/tracked")
     own_node(hands=False).start()
-    publisher = listener.node.create_publisher(Image, "image_raw", 5)
+    publisher = listener.node.create_publisher(Image, "apart/image_raw", 5)
     assert listener.until(publisher.get_subscription_count)
     listener.settle()
     slow[0].begun.clear()
     publisher.publish(to_message(portrait, header(1)))
     assert listener.until(slow[0].begun.is_set)
-    assert listener.call(SetBool, "detector/enable", SetBool.Request(data=False)).success
-    assert listener.call(SetBool, "detector/enable", SetBool.Request(data=True)).success
+    assert listener.call(SetBool, f"{OWN}/enable", SetBool.Request(data=False)).success
+    assert listener.call(SetBool, f"{OWN}/enable", SetBool.Request(data=True)).success
     assert listener.until(publisher.get_subscription_count)
     listener.settle()
     publisher.publish(to_message(portrait, header(2)))
@@ -561,8 +566,8 @@ def test_enabling_again_during_a_long_inference_keeps_one_thread_and_publishes_n
     tracked = [list(each.ids) for each in people]
     assert [] in tracked
     assert not any(tracked[: tracked.index([])])
-    assert change_state(listener, Transition.TRANSITION_DEACTIVATE)
-    assert change_state(listener, Transition.TRANSITION_CLEANUP)
+    assert change_state(listener, Transition.TRANSITION_DEACTIVATE, OWN)
+    assert change_state(listener, Transition.TRANSITION_CLEANUP, OWN)
     assert slow[0].closed
 
 
