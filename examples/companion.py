@@ -1,9 +1,9 @@
-"""Greet happy people and comfort sad ones, each at most once in a while: python3 examples/companion.py
+"""Greet happy people and ask sad ones if they need help: python3 examples/companion.py
 
-What is to be said goes to the topic ``say`` (std_msgs/String), where a text-to-speech node may listen. Each person
-has a state: WATCHING until an emotion has lasted and words were said, then COOLING_DOWN, in which nothing is said.
+Publishes the words to speak on the topic ``say`` (std_msgs/String), for a text-to-speech node. Each person has a state:
+WATCHING until an emotion has lasted and words were spoken, then COOLING_DOWN, in which nothing is spoken.
 
-A face that looks sad is no proof of sadness: the words below ask, they do not claim.
+A face that looks sad is no proof of sadness. The words below ask, they do not claim.
 """
 
 import enum
@@ -25,7 +25,7 @@ class State(enum.Enum):
 
 @dataclass
 class Person:
-    """What is known of somebody in view; times in seconds of the images' stamps."""
+    """State of a person in view; times in seconds of the images' stamps."""
 
     state: State = State.WATCHING
     label: str = ""
@@ -35,30 +35,33 @@ class Person:
 
 
 class Companion(Node):
-    """Speaks where an emotion has lasted for ``lasting`` seconds; to the same person not again for ``cool_down``."""
+    """Speaks when an emotion has lasted for ``lasting`` seconds, to each person at most every ``cool_down`` seconds.
+
+    Labels with a confidence below ``min_confidence`` are ignored.
+    """
 
     def __init__(self):
         super().__init__("companion")
         self.lasting = self.declare_parameter("lasting", 1.5).value
         self.cool_down = self.declare_parameter("cool_down", 60.0).value
-        self.sure = self.declare_parameter("sure", 0.6).value
+        self.min_confidence = self.declare_parameter("min_confidence", 0.6).value
         self.people = {}
         self.voice = self.create_publisher(String, "say", 5)
         self.create_subscription(EmotionArray, "emotions", self.on_emotions, 5)
 
     def on_emotions(self, message):
         now = message.header.stamp.sec + message.header.stamp.nanosec * 1e-9
-        for seen in message.emotions:
-            person = self.people.setdefault(seen.id, Person())
+        for emotion in message.emotions:
+            person = self.people.setdefault(emotion.id, Person())
             person.last_seen = now
-            words = self.step(person, seen.label if seen.confidence >= self.sure else "", now)
+            words = self.step(person, emotion.label if emotion.confidence >= self.min_confidence else "", now)
             if words:
-                self.get_logger().info(f"to {seen.id}: {words}")
+                self.get_logger().info(f"to {emotion.id}: {words}")
                 self.voice.publish(String(data=words))
         self.people = {id: each for id, each in self.people.items() if abs(now - each.last_seen) < self.cool_down}
 
     def step(self, person, label, now):
-        """The next state of a person; words where there is something to say."""
+        """Advance a person's state; return the words to speak, or an empty string."""
         if label != person.label:
             person.label, person.since = label, now
         if person.state is State.COOLING_DOWN and now - person.spoken_to >= self.cool_down:

@@ -1,7 +1,7 @@
-"""A head and a chest camera, each with a detector of its own in a namespace: ros2 launch examples/two_cameras.launch.py
+"""Launch one detector per camera, each in a namespace: ros2 launch examples/two_cameras.launch.py
 
-Topics become /robot/head/emotions and /robot/chest/emotions. One node for both, which shares the model, is a parameter:
-image_topics (docs/people.md).
+The output topics are /robot/head/emotions and /robot/chest/emotions. To process both cameras in one node, which loads
+the model once, set its parameter image_topics instead (docs/people.md).
 """
 
 from launch_ros.actions import Node

@@ -1,4 +1,4 @@
-"""Bring up the detector and, where a source is named, the image source beside it."""
+"""Launch the detector and, as requested by arguments, an image source, the live page, capture and rviz2."""
 
 import posixpath
 
@@ -9,15 +9,15 @@ from emotion_ros.nodes.launch_description import describe
 
 ARGUMENTS = {
     "image": ("image_raw", "topic of the images"),
-    "source": ("", "also play this: sample, camera index or device, video, picture or folder"),
+    "source": ("", "also publish this source: sample, camera index or device, video, picture or folder"),
     "params_file": (str(share() / "config" / "detect.yaml"), "YAML file with parameters of the nodes"),
-    "model": ("", "ONNX file of the classifier; empty: the one of this package"),
+    "model": ("", "ONNX file of the classifier; empty: this package's own"),
     "provider": ("auto", "auto, tensorrt, cuda or cpu"),
     "namespace": ("", "namespace of all nodes and topics"),
     "annotated": ("annotated", "topic of the annotated images"),
-    "web": ("false", "also show the live page, http://127.0.0.1:8080 (parameters of the node web)"),
-    "capture": ("", "let the live page store labelled pictures in this folder"),
-    "rviz": ("false", "also start rviz2 with the annotated image"),
+    "web": ("false", "also serve the live page, http://127.0.0.1:8080 (see parameters of the node web)"),
+    "capture": ("", "also start the capture node, which stores labelled pictures in this folder"),
+    "rviz": ("false", "also start rviz2 with a view of the annotated image"),
     "log_level": ("info", "debug, info, warn, error or fatal"),
 }
 """Name to default and description."""
@@ -29,7 +29,8 @@ def _nodes(value):
         "output": "screen",
         "arguments": ["--ros-args", "--log-level", value["log_level"]],
     }
-    chosen = {name: value[name] for name in ("model", "provider") if value[name] != ARGUMENTS[name][0]}
+    # Arguments left at their default do not override params_file.
+    overrides = {name: value[name] for name in ("model", "provider") if value[name] != ARGUMENTS[name][0]}
     info = posixpath.join(posixpath.dirname(value["image"]), "camera_info")
     topics = [
         ("image_raw", value["image"]),
@@ -41,7 +42,7 @@ def _nodes(value):
         package="emotion_ros",
         executable="detector",
         name="detector",
-        parameters=[value["params_file"], chosen],
+        parameters=[value["params_file"], overrides],
         remappings=topics,
         **common,
     )
@@ -78,5 +79,5 @@ def _nodes(value):
 
 
 def generate_launch_description():
-    """What ``ros2 launch emotion_ros detect.launch.py`` brings up."""
+    """Return the description that ``ros2 launch emotion_ros detect.launch.py`` runs."""
     return describe(ARGUMENTS, _nodes)

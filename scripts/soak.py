@@ -1,103 +1,147 @@
-"""Does the detector leak? Images for MINUTES, people who come and go, and what its process holds meanwhile.
+"""Soak test of the detector: publishes images for MINUTES, with a person who comes and goes, and watches its process.
 
-Fails where memory after the warm-up (the first fifth, at least a minute) grows by more than 5 %, or where threads, open
-files or topics become more.
+Fails if resident memory grows by more than 5 % after the warm-up (the first fifth, at least a minute), or if the
+maximum number of threads, open files or topics grows from the first half to the second.
 """
 
+import os
+import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 import rclpy
 from emotion_ros.msg import EmotionArray
-from hri_msgs.msg import IdsList
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
 from emotion_ros.io.sources import frames
-from emotion_ros.nodes.graph import Process, end, environment
+from emotion_ros.nodes.graph import Process, environment, stop
 from emotion_ros.nodes.image_conversion import to_message
 
-RATE, EVERY = 15.0, 10.0
-PRESENT, AWAY = 20.0, 5.0
-"""Seconds for which the person of the sample is in view, and then is not."""
+RATE_HZ = 15.0
+SAMPLE_INTERVAL_S = 10.0
+PRESENT_S, ABSENT_S = 20.0, 5.0
+"""Time for which the person of the sample is in view, and then is not."""
 
-ALLOWED = 0.05
+MAX_MEMORY_GROWTH = 0.05
+"""Allowed growth of resident memory, as a share."""
+
+MIN_WARM_UP_S = 60.0
+MIN_SAMPLES = 10
 
 
-def held(process):
-    """Resident MiB, threads and open files of a process."""
-    folder = Path(f"/proc/{process}")
-    pages = int((folder / "statm").read_text().split()[1])
-    return pages * 4096 / 2**20, len(list((folder / "task").iterdir())), len(list((folder / "fd").iterdir()))
+class Sample(NamedTuple):
+    """Figures of the detector's process at a time: seconds since the start, MiB of resident memory, and counts."""
+
+    seconds: float
+    memory: float
+    threads: int
+    files: int
+    topics: int
+    messages: int
+
+
+class Publisher:
+    """Publishes images of the sample, and black ones, and counts the answers."""
+
+    def __init__(self):
+        self.node = rclpy.create_node("soak")
+        self.messages = 0
+        self._images = self.node.create_publisher(Image, "image_raw", 5)
+        self.node.create_subscription(EmotionArray, "emotions", self._on_emotions, 50)
+        self._pictures = [cv2.resize(frame.image, (640, 480)) for frame in frames("sample")]
+        self._count = 0
+
+    def publish(self, seconds):
+        """Publish the next image; the person's presence depends on the time since the start."""
+        picture = self._pictures[self._count % len(self._pictures)]
+        if seconds % (PRESENT_S + ABSENT_S) >= PRESENT_S:
+            picture = np.zeros_like(picture)
+        header = Header(frame_id="camera", stamp=self.node.get_clock().now().to_msg())
+        self._images.publish(to_message(picture, header))
+        self._count += 1
+
+    def spin_until_next(self, start):
+        """Spin until the next image is due, with ``start`` in seconds of the monotonic clock."""
+        while (wait := start + self._count / RATE_HZ - time.monotonic()) > 0:
+            rclpy.spin_once(self.node, timeout_sec=wait)
+
+    def _on_emotions(self, _):
+        self.messages += 1
 
 
 def main(minutes):
-    """Run, print a line every ten seconds, then the verdict."""
-    import os
-    import subprocess
-
+    """Run the test, print a line per sample and the result. Return 0 if nothing grew."""
     os.environ.update(environment())
     rclpy.init()
-    node = rclpy.create_node("soak")
-    publisher = node.create_publisher(Image, "image_raw", 5)
-    heard, lists = [0], [0]
-    node.create_subscription(EmotionArray, "emotions", lambda _: heard.__setitem__(0, heard[0] + 1), 50)
-    node.create_subscription(IdsList, "/humans/faces/tracked", lambda m: lists.__setitem__(0, len(m.ids)), 1)
-    pictures = [cv2.resize(frame.image, (640, 480)) for frame in frames("sample")]
-    nobody = np.zeros_like(pictures[0])
+    publisher = Publisher()
     detector = subprocess.Popen(Process("detector", {}).command(), stderr=subprocess.DEVNULL)
     try:
-        rows = watch(node, publisher, detector, pictures, nobody, minutes * 60, heard)
+        samples = watch(publisher, detector, minutes * 60)
     finally:
-        end([detector])
+        stop([detector])
         rclpy.try_shutdown()
-    return verdict(rows)
+    return evaluate(samples)
 
 
-def watch(node, publisher, detector, pictures, nobody, seconds, heard):
-    """A row of figures every ten seconds: seconds, MiB, threads, files, topics, messages."""
-    rows, begin, number, next_row = [], time.monotonic(), 0, EVERY
+def watch(publisher, detector, seconds):
+    """Publish images for a time and return the samples of the detector's process."""
+    samples, start = [], time.monotonic()
     print("seconds  MiB    threads  files  topics  messages", flush=True)
-    while (now := time.monotonic() - begin) < seconds:
-        picture = pictures[number % len(pictures)] if now % (PRESENT + AWAY) < PRESENT else nobody
-        header = Header(frame_id="camera", stamp=node.get_clock().now().to_msg())
-        publisher.publish(to_message(picture, header))
-        number += 1
-        while time.monotonic() - begin < number / RATE:
-            rclpy.spin_once(node, timeout_sec=max(number / RATE - (time.monotonic() - begin), 0))
+    while (now := time.monotonic() - start) < seconds:
+        publisher.publish(now)
+        publisher.spin_until_next(start)
         if detector.poll() is not None:
-            raise SystemExit("the detector ended")
-        if now >= next_row:
-            rows.append((now, *held(detector.pid), len(node.get_topic_names_and_types()), heard[0]))
-            print("{:7.0f}  {:5.1f}  {:7}  {:5}  {:6}  {:8}".format(*rows[-1]), flush=True)
-            next_row += EVERY
-    return rows
+            raise SystemExit("soak: the detector ended; start it alone to see why")
+        if now >= (len(samples) + 1) * SAMPLE_INTERVAL_S:
+            topics = len(publisher.node.get_topic_names_and_types())
+            samples.append(Sample(now, *process_figures(detector.pid), topics, publisher.messages))
+            print("{:7.0f}  {:5.1f}  {:7}  {:5}  {:6}  {:8}".format(*samples[-1]), flush=True)
+    return samples
 
 
-def verdict(rows):
-    """0 where nothing grew."""
-    end_of_warm_up = max(rows[-1][0] / 5, 60.0)
-    warm = [row for row in rows if row[0] >= end_of_warm_up]
-    if len(warm) < 10:
-        print("too short to tell: take 3 minutes or more")
+def process_figures(pid):
+    """Return resident MiB, threads and open files of a process."""
+    folder = Path(f"/proc/{pid}")
+    pages = int((folder / "statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20, *(
+        len(list((folder / name).iterdir())) for name in ("task", "fd")
+    )
+
+
+def evaluate(samples):
+    """Print the growth of each figure. Return 0 if nothing grew, else 1."""
+    warm_up = max(samples[-1].seconds / 5, MIN_WARM_UP_S) if samples else MIN_WARM_UP_S
+    warm = [sample for sample in samples if sample.seconds >= warm_up]
+    if len(warm) < MIN_SAMPLES:
+        print("soak: expected at least 3 minutes, got too few samples after the warm-up; run it longer")
         return 1
+    stable = memory_is_stable(warm)
+    for name in ("threads", "files", "topics"):
+        stable &= count_is_stable(warm, name)
+    print("nothing grows" if stable else "it grows")
+    return 0 if stable else 1
+
+
+def memory_is_stable(warm):
+    """Compare the median memory of the first and the last fifth."""
     fifth = max(len(warm) // 5, 1)
-    first, last = (np.median([row[1:5] for row in part], axis=0) for part in (warm[:fifth], warm[-fifth:]))
-    peaks = [
-        max(row[index] for row in part)
-        for index in (2, 3, 4)
-        for part in (warm[: len(warm) // 2], warm[len(warm) // 2 :])
-    ]
-    growth = last[0] / first[0] - 1
-    print(f"memory {first[0]:.1f} to {last[0]:.1f} MiB ({100 * growth:+.1f} %) after the warm-up")
-    for name, before, after in zip(("threads", "open files", "topics"), peaks[::2], peaks[1::2], strict=True):
-        print(f"most {name}: {before} in the first half, {after} in the second")
-    fine = growth <= ALLOWED and all(after <= before for before, after in zip(peaks[::2], peaks[1::2], strict=True))
-    print("flat" if fine else "it grows")
-    return 0 if fine else 1
+    first, last = (np.median([sample.memory for sample in part]) for part in (warm[:fifth], warm[-fifth:]))
+    growth = last / first - 1
+    print(f"memory: {first:.1f} to {last:.1f} MiB ({100 * growth:+.1f} %) after the warm-up")
+    return growth <= MAX_MEMORY_GROWTH
+
+
+def count_is_stable(warm, name):
+    """Compare the maximum of a count in the first and the second half."""
+    half = len(warm) // 2
+    before, after = (max(getattr(sample, name) for sample in part) for part in (warm[:half], warm[half:]))
+    print(f"maximum {name}: {before} in the first half, {after} in the second")
+    return after <= before
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Which processes make up the ROS graph: the one place that the launch file and ``emotion-ros run`` share."""
+"""Processes of the ROS graph, as started by ``emotion-ros run``, benchmarks and tests."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,42 +18,46 @@ from ament_index_python.packages import get_package_prefix, get_package_share_di
 from emotion_ros.config.options import as_yaml
 from emotion_ros.io.sources import check_source
 
-END_WITHIN = 1.5
-"""Seconds processes have to end after an interruption, before they are killed."""
+STOP_TIMEOUT_S = 1.5
+"""Time that processes have to end after SIGTERM before they are killed."""
+
+POLL_INTERVAL_S = 0.05
+"""Interval at which running processes are checked."""
 
 
 @dataclass(frozen=True)
 class Process:
-    """An executable of this package and its parameters."""
+    """An executable of this package and the parameters of its node."""
 
     executable: str
     parameters: Mapping[str, object] = field(default_factory=dict)
 
     def command(self) -> list[str]:
-        """The command line that runs the installed executable with this Python."""
+        """Return the command line that runs the installed executable with this Python."""
         arguments = [part for name, value in self.parameters.items() for part in ("-p", f"{name}:={as_yaml(value)}")]
         program = Path(get_package_prefix("emotion_ros")) / "lib" / "emotion_ros" / self.executable
         return [sys.executable, str(program), "--ros-args", *arguments]
 
 
 def share() -> Path:
-    """The package's share folder, where config/ and launch/ are."""
+    """Return the package's share folder, which contains config/ and launch/."""
     return Path(get_package_share_directory("emotion_ros"))
 
 
 def environment() -> dict[str, str]:
-    """Settings of the nodes' processes; those of the user win.
+    """Return environment variables for the nodes' processes. Values that the user has set take precedence.
 
-    Shared memory that passes large images on without loss (see config/fastdds.xml), and two heaps of glibc instead of
-    one per thread: what detectors and models free is then given back, and does not stay in pieces.
+    The Fast DDS profile enlarges shared memory, so that large images are not lost (see config/fastdds.xml). Two malloc
+    arenas instead of one per thread: freed memory of detectors and models returns to the system instead of remaining
+    fragmented.
     """
-    name = (
+    profiles = (
         "FASTRTPS_DEFAULT_PROFILES_FILE"
         if os.environ.get("ROS_DISTRO") == "humble"
         else "FASTDDS_DEFAULT_PROFILES_FILE"
     )
-    wanted = {name: str(share() / "config" / "fastdds.xml"), "MALLOC_ARENA_MAX": "2"}
-    return {key: os.environ.get(key, value) for key, value in wanted.items()}
+    defaults = {profiles: str(share() / "config" / "fastdds.xml"), "MALLOC_ARENA_MAX": "2"}
+    return {name: os.environ.get(name, value) for name, value in defaults.items()}
 
 
 def run(
@@ -61,45 +66,65 @@ def run(
     recorder: Mapping[str, object],
     others: Sequence[Process] = (),
 ) -> int:
-    """Bring up source, detector, recorder and others, each in a process of its own, until the source ends or Ctrl-C.
+    """Run source, detector, recorder and others, each in its own process, until one of them ends or Ctrl-C.
+
+    Args:
+        source: parameters of the image source.
+        detector: parameters of the detector.
+        recorder: parameters of the recorder.
+        others: further processes.
 
     Returns:
-        0, or 1 where one of them failed.
+        0, or 1 if any process failed.
+
+    Raises:
+        SourceError: the source does not exist.
     """
     check_source(str(source["source"]))
-    settings = {**os.environ, **environment(), "PYTHONUNBUFFERED": "1"}
-    interrupted = threading.Event()
-    previous = {
-        number: signal.signal(number, lambda *_: interrupted.set()) for number in (signal.SIGINT, signal.SIGTERM)
-    }
-    processes = [
-        subprocess.Popen(process.command(), env=settings, start_new_session=True)
-        for process in (
-            Process("recorder", recorder),
-            *others,
-            Process("detector", detector),
-            Process("image_source", source),
+    with _interruption() as interrupted:
+        processes = _start(
+            Process("recorder", recorder), *others, Process("detector", detector), Process("image_source", source)
         )
-    ]
-    while all(process.poll() is None for process in processes) and not interrupted.wait(0.05):
-        pass
-    failed = any(process.poll() for process in processes)
-    recorder_process, *rest = processes
-    codes = [*end(rest), *end([recorder_process])]
-    for number, handler in previous.items():
-        signal.signal(number, handler)
+        while all(process.poll() is None for process in processes) and not interrupted.wait(POLL_INTERVAL_S):
+            pass
+        failed = any(process.poll() for process in processes)
+        codes = [*stop(processes[1:]), *stop(processes[:1])]  # the recorder last: it writes what the others published
     return int(failed or any(codes))
 
 
-def end(processes: Sequence[subprocess.Popen[bytes]]) -> list[int]:
-    """Interrupt processes and wait for them; their exit codes, 0 for one that was still starting."""
+def stop(processes: Sequence[subprocess.Popen[bytes]]) -> list[int]:
+    """Terminate processes, and kill those that do not end within :data:`STOP_TIMEOUT_S`.
+
+    Returns:
+        Exit codes, 0 for a process that SIGTERM ended before it could handle signals.
+    """
     for process in processes:
         if process.poll() is None:
             process.terminate()
-    deadline = time.monotonic() + END_WITHIN
+    deadline = time.monotonic() + STOP_TIMEOUT_S
     for process in processes:
         try:
             process.wait(max(deadline - time.monotonic(), 0))
         except subprocess.TimeoutExpired:
             process.kill()
     return [0 if process.wait() == -signal.SIGTERM else process.wait() for process in processes]
+
+
+def _start(*processes: Process) -> list[subprocess.Popen[bytes]]:
+    """Start processes in sessions of their own: Ctrl-C reaches this process only, which stops them in order."""
+    variables = {**os.environ, **environment(), "PYTHONUNBUFFERED": "1"}
+    return [subprocess.Popen(process.command(), env=variables, start_new_session=True) for process in processes]
+
+
+@contextmanager
+def _interruption() -> Iterator[threading.Event]:
+    """Provide an event that SIGINT and SIGTERM set, in place of ending this process."""
+    interrupted = threading.Event()
+    previous = {
+        number: signal.signal(number, lambda *_: interrupted.set()) for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield interrupted
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)

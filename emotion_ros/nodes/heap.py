@@ -1,4 +1,4 @@
-"""How the C library keeps memory: images come and go, megabytes each, dozens of times a second."""
+"""Settings of the C library's heap for a process that allocates and frees images of megabytes many times a second."""
 
 from __future__ import annotations
 
@@ -6,29 +6,29 @@ import ctypes
 import gc
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
-"""Of mallopt(3), in glibc's malloc.h."""
+"""Options of mallopt(3), from glibc's malloc.h."""
 
-KEPT = 64 << 20
-"""Bytes that are free at the end of the heap before any are returned to the system: some copies of an image."""
+TRIM_THRESHOLD_BYTES = 64 << 20
+"""Free memory at the top of the heap above which glibc returns it to the system: several copies of an image."""
 
-LARGEST = 32 << 20
-"""Bytes of the largest piece that comes from the heap, the most that glibc allows: 4K in colour has 25 MB."""
+MMAP_THRESHOLD_BYTES = 32 << 20
+"""Size from which an allocation is mapped separately, the largest that glibc allows. A 4K image in colour has 25 MB."""
 
 
 def keep_freed_memory() -> None:
-    """Use memory that was freed again, where the C library is glibc.
+    """Let the process reuse freed memory for images, if the C library is glibc.
 
-    Else each copy of an image is new memory, whose pages the system must find and clear: over a third of the time that
-    an image takes from one process to another.
+    By default each copy of an image is a new mapping, whose pages the system must find and clear. This takes over a
+    third of the time in which an image passes from one process to another.
     """
-    set_option = getattr(ctypes.CDLL(None), "mallopt", None)
-    if set_option is not None:
-        set_option(M_MMAP_THRESHOLD, LARGEST)
-        set_option(M_TRIM_THRESHOLD, KEPT)
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(M_MMAP_THRESHOLD, MMAP_THRESHOLD_BYTES)
+        mallopt(M_TRIM_THRESHOLD, TRIM_THRESHOLD_BYTES)
 
 
 def give_back_memory() -> None:
-    """Return what was freed to the system, where the C library can: glibc keeps it else."""
+    """Return freed memory to the system, if the C library is glibc."""
     gc.collect()
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:

@@ -1,4 +1,4 @@
-"""Images as messages and back, by cv_bridge where it is installed."""
+"""Conversion between images and image messages, with cv_bridge if it is installed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from emotion_ros.io import encodings
 from emotion_ros.types import Image
 
 JPEG_QUALITY = 80
-"""Quality of compressed images, 1…100: as image_transport's compressed publisher."""
+"""Quality of compressed images, 1…100: the default of compressed_image_transport in ROS 1."""
 
 try:
     from cv_bridge import CvBridge
@@ -24,7 +24,11 @@ except ImportError:
 
 
 def to_bgr(message: ImageMessage) -> Image:
-    """The pixels of a message; see :func:`emotion_ros.io.encodings.to_bgr`."""
+    """Convert a message to BGR, uint8, h × w × 3; see :func:`emotion_ros.io.encodings.to_bgr`.
+
+    Raises:
+        ImageError: the encoding is unknown, or size, step and data do not match.
+    """
     return encodings.to_bgr(message, _bridge if CvBridge is not None else None)
 
 
@@ -33,7 +37,7 @@ def _bridge(message: Any) -> Image:
 
 
 def to_message(image: Image, header: Header) -> ImageMessage:
-    """An image as bgr8."""
+    """Convert an image (BGR, uint8, h × w × 3) to a message in bgr8."""
     message = ImageMessage(header=header, encoding="bgr8")
     message.height, message.width = image.shape[:2]
     message.step = message.width * 3
@@ -42,14 +46,14 @@ def to_message(image: Image, header: Header) -> ImageMessage:
 
 
 def to_jpeg(image: Image, header: Header) -> CompressedImage:
-    """Encode an image as JPEG of quality :data:`JPEG_QUALITY`."""
+    """Encode an image (BGR, uint8, h × w × 3) as JPEG of quality :data:`JPEG_QUALITY`."""
     message = CompressedImage(header=header, format="bgr8; jpeg compressed bgr8")
     message.data = _bytes(cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1])
     return message
 
 
 def _bytes(values: Any) -> array[int]:
-    """What rclpy takes without a look at each value, copied once."""
+    """Return an array that rclpy accepts without a check of each value; copies the data once."""
     data = array("B")
     data.frombytes(np.ascontiguousarray(values).data.cast("B"))
     return data

@@ -1,10 +1,10 @@
-"""The image source node: plays a camera, a video, pictures or the sample as image_raw and camera_info."""
+"""The image source node: publishes a camera, a video, pictures or the sample as image_raw and camera_info."""
 
 from __future__ import annotations
 
 import threading
 import time
-from typing import Any
+from collections.abc import Iterator
 
 from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo
@@ -20,79 +20,90 @@ from emotion_ros.nodes.parameters import declare
 from emotion_ros.nodes.qos import PUBLISH
 from emotion_ros.nodes.spin import spin_node, until_shutdown
 
-WAIT_FOR_SUBSCRIBER = 15.0
-"""Seconds that a source which ends waits for somebody to look, before it plays to nobody."""
+SUBSCRIBER_TIMEOUT_S = 15.0
+"""Time that a source with an end waits for a subscriber before it plays without one."""
 
+SUBSCRIBER_POLL_S = 0.05
 
-MATCHED = 0.3
-"""Seconds after which a subscriber that we know knows us too; what is sent best effort before that may be lost."""
+DISCOVERY_S = 0.3
+"""Time from when a publisher knows a subscriber until the subscriber knows the publisher. Best-effort messages that are
+sent before may be lost."""
+
+LAST_IMAGE_S = 0.5
+"""Time between the last image and the shutdown, in which a slow detector receives and processes that image."""
 
 
 class ImageSource(Node):
-    """Reads in a thread of its own, so that a camera that blocks does not block the node."""
+    """Publishes the frames of a source at their times.
+
+    A reader thread reads and publishes, so that a camera that blocks does not block the executor. The executor's thread
+    calls :meth:`start` and :meth:`stop`.
+
+    Raises:
+        ConfigError: a parameter has a wrong value.
+    """
 
     def __init__(self) -> None:
         super().__init__("image_source")
         self.config = declare(self, SourceConfig)
         self._images = self.create_publisher(ImageMessage, "image_raw", PUBLISH)
         self._infos = self.create_publisher(CameraInfo, "camera_info", PUBLISH)
-        self._ending = threading.Event()
+        self._stopping = threading.Event()
         self._reader: threading.Thread | None = None
-        self._error: EmotionRosError | None = None
+        self._error: EmotionRosError | None = None  # written by the reader, read after it was joined
 
     def start(self) -> None:
-        """Begin to play.
+        """Start the reader.
 
         Raises:
             SourceError: the source does not exist.
         """
-        self._frames = self._open()
-        self._reader = threading.Thread(target=self._read, name="reader", daemon=True)
+        first_pass = self._open()
+        self._reader = threading.Thread(target=self._read, args=(first_pass,), name="reader", daemon=True)
         self._reader.start()
 
     def stop(self) -> None:
-        """End the reader.
+        """Stop the reader. A camera that blocks for more than a second is left to the end of the process.
 
         Raises:
-            SourceError: it could not read on.
+            SourceError: the source could not be read to its end.
         """
-        self._ending.set()
+        self._stopping.set()
         if self._reader is not None:
             self._reader.join(timeout=1)
         if self._error is not None:
             raise self._error
 
-    def _open(self) -> Any:
+    def _open(self) -> Iterator[SourceFrame]:
         return frames(self.config.source, self.config.rate, (self.config.width, self.config.height))
 
-    def _read(self) -> None:
+    def _read(self, first_pass: Iterator[SourceFrame]) -> None:
+        """Play the source, once or in a loop, and shut the context down at its end. Runs in the reader thread."""
         try:
             with until_shutdown():
                 self._wait_for_subscriber()
-                self._play()
-                while self.config.loop and not self._ending.is_set():
-                    self._frames = self._open()
-                    self._play()
-            if not self._ending.is_set():
-                self.get_logger().info("the source has ended")
+                self._play(first_pass)
+                while self.config.loop and not self._stopping.is_set():
+                    self._play(self._open())
+            if not self._stopping.is_set():
+                self.get_logger().info("end of the source")
         except EmotionRosError as error:
             self._error = error
-        if not self._ending.is_set():
-            self._wait_until_read()
+        if not self._stopping.wait(LAST_IMAGE_S):
             self.context.try_shutdown()
 
-    def _play(self) -> None:
+    def _play(self, source: Iterator[SourceFrame]) -> None:
         start = time.monotonic()
-        for frame in self._frames:
-            if not is_camera(self.config.source):
-                self._ending.wait(max(start + frame.time - time.monotonic(), 0))
-            if self._ending.is_set():
+        for frame in source:
+            if not is_camera(self.config.source):  # a camera delivers its frames at their times itself
+                self._stopping.wait(max(start + frame.time - time.monotonic(), 0))
+            if self._stopping.is_set():
                 return
             self._publish(frame)
 
     def _publish(self, frame: SourceFrame) -> None:
         if frame.image is None:
-            self.get_logger().error(f"{frame.source}: not a picture that can be read; skipped")
+            self.get_logger().error(f"{frame.source}: expected a picture, got a file that cannot be decoded; skipped")
             return
         header = Header(stamp=self.get_clock().now().to_msg(), frame_id=self.config.frame_id)
         self._images.publish(to_message(frame.image, header))
@@ -100,18 +111,16 @@ class ImageSource(Node):
         self._infos.publish(CameraInfo(header=header, height=height, width=width))
 
     def _wait_for_subscriber(self) -> None:
-        deadline = time.monotonic() + (0 if is_camera(self.config.source) else WAIT_FOR_SUBSCRIBER)
+        """Delay a source with an end until its first frames reach somebody."""
+        if is_camera(self.config.source):
+            return
+        deadline = time.monotonic() + SUBSCRIBER_TIMEOUT_S
         while not self._images.get_subscription_count() and time.monotonic() < deadline:
-            if self._ending.wait(0.05):
+            if self._stopping.wait(SUBSCRIBER_POLL_S):
                 return
-        if not is_camera(self.config.source):
-            self._ending.wait(MATCHED)
-
-    def _wait_until_read(self) -> None:
-        """The last image is still on its way: give it the time of a slow frame."""
-        self._ending.wait(0.5)
+        self._stopping.wait(DISCOVERY_S)
 
 
 def main() -> int:
-    """Run the node until its source ends or it is interrupted; 1 where the source failed."""
+    """Run the node until its source ends or it is interrupted. Return 1 if the source failed."""
     return spin_node(ImageSource)

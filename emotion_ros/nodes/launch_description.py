@@ -1,4 +1,4 @@
-"""What our launch files have in common. Only they import this: it needs ``launch``, which comes with ROS."""
+"""Common code of the launch files. Imported by them only: it needs ``launch``, which comes with ROS."""
 
 from __future__ import annotations
 
@@ -15,17 +15,19 @@ from launch import LaunchDescription
 def describe(
     arguments: Mapping[str, tuple[str | None, str]], nodes: Callable[[dict[str, str]], Iterable[Any]]
 ) -> LaunchDescription:
-    """A launch description of ``nodes``, a function of the arguments' values.
+    """Return a launch description with arguments, the nodes' environment variables and nodes.
 
-    ``arguments``: name to default (None: must be given) and description. The nodes get shared memory that holds images.
+    Args:
+        arguments: name to default (None: required) and description.
+        nodes: function of the arguments' values; returns the actions to launch.
     """
 
-    def bring_up(context: Any) -> list[Any]:
+    def create_nodes(context: Any) -> list[Any]:
         return list(nodes({name: LaunchConfiguration(name).perform(context) for name in arguments}))
 
-    declared = [
-        DeclareLaunchArgument(name, default_value=default, description=about)
-        for name, (default, about) in arguments.items()
+    declarations = [
+        DeclareLaunchArgument(name, default_value=default, description=description)
+        for name, (default, description) in arguments.items()
     ]
-    settings = [SetEnvironmentVariable(name, value) for name, value in environment().items()]
-    return LaunchDescription([*declared, *settings, OpaqueFunction(function=bring_up)])
+    variables = [SetEnvironmentVariable(name, value) for name, value in environment().items()]
+    return LaunchDescription([*declarations, *variables, OpaqueFunction(function=create_nodes)])

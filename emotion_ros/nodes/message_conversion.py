@@ -1,4 +1,4 @@
-"""What was perceived, as messages."""
+"""Conversion of perceptions to ROS messages."""
 
 from __future__ import annotations
 
@@ -24,39 +24,39 @@ from emotion_ros.msg import EmotionArray
 from emotion_ros.msg import Hand as HandMessage
 from emotion_ros.types import Box, Perception
 
-KINDS = MessageTypes(
+MESSAGE_TYPES = MessageTypes(
     EmotionArray, EmotionMessage, HandMessage, RegionOfInterest, Point, lambda values: array("f", values.tobytes())
 )
-"""Of rclpy."""
+"""Message types of rclpy."""
 
 
 def to_emotion_array(perception: Perception, header: Header) -> EmotionArray:
-    """Everything in one message; the header is the image's."""
-    return emotion_array(perception, header, KINDS)
+    """Return the message that holds the whole perception, with the image's header."""
+    return emotion_array(perception, header, MESSAGE_TYPES)
 
 
 def to_detections(perception: Perception, header: Header) -> Detection2DArray:
-    """Faces with one hypothesis per emotion, the likeliest first, and hands with one of class ``hand``."""
-    array_ = Detection2DArray(header=header)
+    """Return faces with one hypothesis per label, the most probable first, and hands with one of class ``hand``."""
+    message = Detection2DArray(header=header)
     hands = [*perception.hands]
     for person in perception.people:
         order = np.argsort(-person.probabilities, kind="stable").tolist()
         scores = [(perception.labels[index], float(person.probabilities[index])) for index in order]
-        array_.detections.append(_detection(person.face.box, scores, person.id, header))
+        message.detections.append(_detection(person.face.box, scores, person.id, header))
         hands.extend(person.hands)
     for hand in hands:
-        array_.detections.append(_detection(hand.box, [("hand", hand.confidence)], "", header))
-    return array_
+        message.detections.append(_detection(hand.box, [("hand", hand.confidence)], "", header))
+    return message
 
 
-def to_label_info(labels: Sequence[str], floor: float, header: Header) -> LabelInfo:
-    """The classes in the order of ``EmotionArray.labels``, and the confidence floor; class ids are their names."""
+def to_label_info(labels: Sequence[str], min_confidence: float, header: Header) -> LabelInfo:
+    """Return the labels in the order of ``EmotionArray.labels``, their index as id, and the minimum confidence."""
     classes = [VisionClass(class_id=index, class_name=label) for index, label in enumerate(labels)]
-    return LabelInfo(header=header, class_map=classes, threshold=floor)
+    return LabelInfo(header=header, class_map=classes, threshold=min_confidence)
 
 
 def to_vision_info(model: str, labels_topic: str, header: Header) -> VisionInfo:
-    """The model, and the topic where its classes are."""
+    """Return the model's name and the topic of its labels."""
     return VisionInfo(header=header, method=model, database_location=labels_topic)
 
 

@@ -1,8 +1,9 @@
-"""The recorder node: prints a line per person, and writes annotated.mp4 and emotions.jsonl."""
+"""The recorder node: prints a line per person and writes annotated.mp4 and emotions.jsonl."""
 
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -20,9 +21,17 @@ from emotion_ros.nodes.parameters import declare
 from emotion_ros.nodes.qos import PUBLISH
 from emotion_ros.nodes.spin import spin_node
 
+LOG_INTERVAL_S = 5.0
+"""Minimum time between two log lines about the same failure."""
+
 
 class Recorder(Node):
-    """Writes what the topics ``emotions`` and ``annotated`` bring, until it is interrupted."""
+    """Writes the messages of ``emotions`` and ``annotated`` to files. Subscribes from its creation on.
+
+    Raises:
+        ConfigError: a parameter has a wrong value.
+        OutputError: the output folder cannot be written to.
+    """
 
     def __init__(self) -> None:
         super().__init__("recorder")
@@ -30,46 +39,45 @@ class Recorder(Node):
         folder = Path(self.config.out)
         self._lines = _open_lines(folder)
         self._video = VideoFile(folder / "annotated.mp4")
-        self._failed = False
-        self.images = self.faces = 0
-        self.labels: dict[str, int] = {}
+        self._write_failed = False
+        self._image_count = 0
+        self._label_counts: Counter[str] = Counter()
         self.create_subscription(EmotionArray, "emotions", self._on_emotions, PUBLISH)
         self.create_subscription(ImageMessage, "annotated", self._on_annotated, PUBLISH)
 
     def start(self) -> None:
-        """Nothing to bring up."""
+        """Do nothing: the subscriptions exist already."""
 
     def stop(self) -> None:
         """Finish the files and print the summary.
 
         Raises:
-            OutputError: a file could not be written whole.
+            OutputError: a file is incomplete.
         """
         self._video.close()
-        counts = sorted(self.labels.items(), key=lambda pair: -pair[1])
-        seen = ", ".join(f"{count} {label}" for label, count in counts)
-        print(f"{self.images} images, {self.faces} faces" + (f": {seen}" if seen else ""))
+        counts = ", ".join(f"{count} {label}" for label, count in self._label_counts.most_common())
+        print(f"{self._image_count} images, {self._label_counts.total()} faces" + (f": {counts}" if counts else ""))
         print(f"written: {self._lines.name}, {self._video.path} ({self._video.frames} frames)", flush=True)
-        if self._failed or not self._video.written:
+        if self._write_failed or not self._video.written:
             raise OutputError(f"{self.config.out}: not everything could be written; is the disk full?")
 
     def _on_emotions(self, message: EmotionArray) -> None:
-        self.images += 1
+        self._image_count += 1
         record = perception_record(to_perception(message))
         self._write(json.dumps({"time": round(seconds(message.header), 6), **record}) + "\n")
         for person in record["people"]:
-            self.faces += 1
-            self.labels[person["label"]] = self.labels.get(person["label"], 0) + 1
-            print(_described(self.images, person), flush=True)
+            self._label_counts[person["label"]] += 1
+            print(_person_line(self._image_count, person), flush=True)
 
     def _write(self, line: str) -> None:
-        """Each line is on the disk at once: what was written stays, whatever comes."""
+        """Write a line to the disk at once, so that it is kept if the process is killed."""
         try:
             self._lines.write(line)
             self._lines.flush()
         except OSError as error:
-            self._failed = True
-            self.get_logger().error(f"{self._lines.name}: cannot be written: {error}", throttle_duration_sec=5.0)
+            self._write_failed = True
+            text = f"{self._lines.name}: cannot be written: {error}"
+            self.get_logger().error(text, throttle_duration_sec=LOG_INTERVAL_S)
 
     def _on_annotated(self, message: ImageMessage) -> None:
         self._video.add(to_bgr(message), seconds(message.header))
@@ -83,12 +91,11 @@ def _open_lines(folder: Path) -> TextIO:
         raise OutputError(f"{folder}: expected a folder that can be written to: {error.strerror}") from error
 
 
-def _described(image: int, person: dict[str, Any]) -> str:
+def _person_line(image: int, person: dict[str, Any]) -> str:
     x, y, width, height = person["face"]
-    who = f"image {image:4}  {person['id']:10} {person['label']:9} {person['confidence']:.2f}"
-    return f"{who}  face {width}×{height} at {x},{y}" + "".join(
-        f"  {hand['side']} hand {hand['gesture']}" for hand in person["hands"]
-    )
+    emotion = f"image {image:4}  {person['id']:10} {person['label']:9} {person['confidence']:.2f}"
+    hands = "".join(f"  {hand['side']} hand {hand['gesture']}" for hand in person["hands"])
+    return f"{emotion}  face {width}×{height} at {x},{y}{hands}"
 
 
 def main() -> int:

@@ -1,4 +1,4 @@
-"""Memory that killed processes leave behind."""
+"""Removal of shared memory that killed processes left behind."""
 
 from __future__ import annotations
 
@@ -6,33 +6,38 @@ import fcntl
 import time
 from pathlib import Path
 
-SEGMENTS = Path("/dev/shm")
-PATTERNS = ("fastdds_????????????????_el", "fastrtps_????????????????_el")
-"""Locks of Fast DDS's segments, which it holds while the process lives; the second name is that before Fast DDS 3."""
+SHARED_MEMORY = Path("/dev/shm")
 
-SETTLED = 5.0
-"""Seconds after which a segment without a held lock is no longer one that is just being made."""
+LOCK_PATTERNS = ("fastdds_????????????????_el", "fastrtps_????????????????_el")
+"""Lock files of Fast DDS's segments, locked while their process lives. The second name is used before Fast DDS 3."""
+
+MIN_AGE_S = 5.0
+"""Age from which a segment without a held lock is removed. The process of a younger one may not have locked it yet."""
 
 
-def sweep(folder: Path = SEGMENTS) -> int:
-    """Free the shared memory of processes that were killed: Fast DDS keeps it until the machine is restarted, and with
-    segments large enough for images a node that is killed and started again and again fills the memory.
+def remove_stale_segments(folder: Path = SHARED_MEMORY) -> int:
+    """Remove the Fast DDS segments of processes that no longer live.
+
+    Fast DDS leaves them until the machine restarts. With segments that are large enough for images, a node that is
+    killed and restarted repeatedly fills the memory.
 
     Returns:
-        How many bytes were freed. What cannot be read or removed, because it is another user's, stays.
+        Number of freed bytes. Segments of other users, which cannot be read or removed, stay.
     """
-    freed = 0
-    for lock in (path for pattern in PATTERNS for path in folder.glob(pattern)):
-        segment = lock.with_name(lock.name.removesuffix("_el"))
-        try:
-            if time.time() - lock.stat().st_mtime < SETTLED:
-                continue
-            with lock.open() as file:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                size = segment.stat().st_size
-                segment.unlink()
-                lock.unlink()
-                freed += size
-        except OSError:
-            continue
-    return freed
+    locks = [path for pattern in LOCK_PATTERNS for path in folder.glob(pattern)]
+    return sum(_remove_if_stale(lock) for lock in locks)
+
+
+def _remove_if_stale(lock: Path) -> int:
+    segment = lock.with_name(lock.name.removesuffix("_el"))
+    try:
+        if time.time() - lock.stat().st_mtime < MIN_AGE_S:
+            return 0
+        with lock.open() as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # raises OSError while the owner lives
+            size = segment.stat().st_size
+            segment.unlink()
+            lock.unlink()
+            return size
+    except OSError:
+        return 0

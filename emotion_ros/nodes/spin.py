@@ -1,4 +1,4 @@
-"""Start a node, spin it, and end it cleanly on Ctrl-C and SIGTERM."""
+"""Start, spin and clean shutdown of a node on Ctrl-C and SIGTERM."""
 
 from __future__ import annotations
 
@@ -14,21 +14,24 @@ from rclpy.impl.implementation_singleton import rclpy_implementation
 
 from emotion_ros.errors import EmotionRosError
 from emotion_ros.nodes.heap import keep_freed_memory
-from emotion_ros.nodes.shared_memory import sweep
+from emotion_ros.nodes.shared_memory import remove_stale_segments
 
-try:  # half the work for each message; not in Humble and Jazzy
+try:  # half the work per message; not available in Humble and Jazzy
     from rclpy.experimental import EventsExecutor
 except ImportError:
     EventsExecutor = None
 
-LOOK_UP = 0.2
-"""Seconds after which a node that nothing wakes looks whether it was interrupted: rclpy wakes it before the context is
-shut down, so that it may sleep on."""
+SPIN_TIMEOUT_S = 0.2
+"""Maximum wait for an event before the context is checked. rclpy wakes the executor before it shuts the context down.
+An executor that checks in between would otherwise wait for the next event."""
 
 
 @contextmanager
 def until_shutdown() -> Iterator[None]:
-    """Run a thread's work until the end of it or of rclpy's context, whose publishers fail once it is shut down."""
+    """Suppress errors of publishers and services whose context was shut down meanwhile.
+
+    For work in threads other than the executor's, which a shutdown does not interrupt.
+    """
     try:
         yield
     except rclpy_implementation.RCLError:
@@ -37,16 +40,19 @@ def until_shutdown() -> Iterator[None]:
 
 
 def spin_node(create: Callable[[], Any]) -> int:
-    """Create a node that has ``start`` and ``stop``, spin it until it is interrupted, and stop it.
+    """Create a node, start it, spin it until it is interrupted, and stop it.
+
+    Args:
+        create: returns a node with the methods ``start()`` and ``stop()``.
 
     Returns:
-        0, or 1 where the node could not be created, started or stopped as it should; the reason is on stderr.
+        0, or 1 if the node could not be created, started or stopped; the reason is printed on stderr.
     """
-    # rclpy's own handlers, installed by init, shut the context down and then call these: no KeyboardInterrupt strikes
-    # while files are finished, however often Ctrl-C comes.
+    # The handlers that rclpy.init installs shut the context down and then call these. With Python's own handler,
+    # another Ctrl-C would raise KeyboardInterrupt while the node finishes its files.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: None)
-    sweep()
+    remove_stale_segments()
     keep_freed_memory()
     rclpy.init()
     try:
@@ -68,7 +74,7 @@ def _spin(create: Callable[[], Any]) -> None:
             executor.add_node(node)
             node.start()
             while rclpy.ok():
-                executor.spin_once(LOOK_UP)
+                executor.spin_once(SPIN_TIMEOUT_S)
     except ExternalShutdownException:
         pass
     finally:

@@ -1,4 +1,4 @@
-"""What a robot's day brings: processes that die, cameras that misbehave, files that vanish, clocks that jump."""
+"""The nodes survive processes that are killed, cameras that misbehave, files that vanish and clocks that jump."""
 
 import os
 import shutil
@@ -21,10 +21,8 @@ from emotion_ros.errors import ImageError
 from emotion_ros.inference.catalog import default_model
 from emotion_ros.io.encodings import ENCODINGS, decode, to_bgr
 from emotion_ros.nodes.image_conversion import to_jpeg, to_message
-from emotion_ros.nodes.shared_memory import SEGMENTS, SETTLED
-from emotion_ros.perception.detection import FACE_DETECTORS
+from emotion_ros.nodes.shared_memory import MIN_AGE_S, SHARED_MEMORY
 from emotion_ros.perception.pipeline import Pipeline
-from emotion_ros.types import Box, Face
 
 
 def header(seconds):
@@ -71,7 +69,7 @@ def test_images_flow_again_after_processes_are_killed_in_any_order(listener, sta
 
 def test_shared_memory_of_killed_processes_is_freed_by_the_next_to_start(listener, start):
     def segments():
-        return {path.name for path in SEGMENTS.glob("fastdds_????????????????")}
+        return {path.name for path in SHARED_MEMORY.glob("fastdds_????????????????")}
 
     before = segments()
     killed = start("image_source", source="sample", loop=True, rate=5.0)
@@ -81,7 +79,7 @@ def test_shared_memory_of_killed_processes_is_freed_by_the_next_to_start(listene
     killed.kill()
     killed.wait()
     assert left <= segments()
-    time.sleep(SETTLED)
+    time.sleep(MIN_AGE_S)
     start("image_source", source="sample", loop=True, rate=5.0)
     heard.clear()
     assert listener.until(lambda: heard)
@@ -176,30 +174,19 @@ def test_simulated_time_stands_still_jumps_and_goes_back(listener, camera, start
         assert len(camera([message], 2)) == 2
 
 
-class FakeCrowdDetector:
-    """Stands in for a detector that sees 64 faces of 80 pixels at once, which MediaPipe does not; named as a fake."""
-
-    def __init__(self, _):
-        pass
-
-    def detect(self, image, confidence, minimum):
-        place = np.array([(26, 34), (54, 34), (40, 50), (40, 62)], np.float32)
-        corners = [(x, y) for y in range(0, 640, 80) for x in range(0, 640, 80)]
-        return [Face(Box(x, y, 80, 80), 0.9, place + np.float32((x, y))) for x, y in corners]
-
-    def close(self):
-        pass
-
-
-def test_sixty_four_faces_in_one_image(portrait, monkeypatch):
-    monkeypatch.setitem(FACE_DETECTORS, "mediapipe", FakeCrowdDetector)
-    crowd = np.tile(cv2.resize(portrait[75:215, 285:425], (80, 80)), (8, 8, 1))
-    pipeline = Pipeline(PipelineConfig(hands=False))
-    first, second = (pipeline.perceive(crowd, stamp) for stamp in (0.0, 0.1))
-    pipeline.close()
-    assert len({person.id for person in first.people}) == 64
-    assert [person.id for person in second.people] == [person.id for person in first.people]
-    assert {person.label for person in first.people} == {"happy"}
+def test_sixty_four_faces_in_one_image(camera, start, portrait):
+    start("detector", hands=False)
+    crowd = np.ascontiguousarray(np.tile(cv2.resize(portrait[75:215, 285:425], (120, 120)), (8, 8, 1)))
+    answers = []
+    for stamp in (1.0, 1.1, 1.2):
+        answers += camera([to_message(crowd, header(stamp))], 1)
+    first, *later = answers
+    ids = {person.id for person in first.emotions}
+    assert len(first.emotions) == len(ids) == 64
+    assert [{person.id for person in each.emotions} for each in later] == [ids] * len(later)
+    assert {person.label for person in first.emotions} == {"happy"}
+    boxes = {(round(each.face.x_offset / 120), round(each.face.y_offset / 120)) for each in first.emotions}
+    assert len(boxes) == 64  # each in its own place of the picture
 
 
 def mutated(random):
@@ -225,7 +212,7 @@ def mutated_jpeg(random, jpeg):
 def test_ten_thousand_random_and_mutated_images_are_read_or_refused(portrait):
     random = np.random.default_rng(11)
     small = cv2.resize(portrait, (64, 48))
-    jpeg = bytes(to_jpeg(small, Header(), 80).data)
+    jpeg = bytes(to_jpeg(small, Header()).data)
     pipeline = Pipeline(PipelineConfig(hands=False))
     read = refused = 0
     for number in range(10_000):
