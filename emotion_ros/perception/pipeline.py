@@ -19,7 +19,7 @@ from emotion_ros.perception.emotion.affect import valence_arousal
 from emotion_ros.perception.emotion.classifier import EmotionClassifier
 from emotion_ros.perception.emotion.emotion_model import EmotionModel
 from emotion_ros.perception.filtering import LABEL_HYSTERESIS
-from emotion_ros.perception.geometry import position
+from emotion_ros.perception.geometry import face_position
 from emotion_ros.perception.gesture_fusion import with_gestures
 from emotion_ros.perception.quality import quality
 from emotion_ros.perception.state import CameraState, Frame, FrameState, classify
@@ -77,7 +77,7 @@ class Pipeline:
     @property
     def engines(self) -> dict[str, str]:
         """How the TensorRT engines fare that do not run, by what they are for."""
-        each = {"classifier": self.classifier.engine, "faces": self._loaded.faces.engine}
+        each = {"classifier": self.classifier.engine_status, "faces": self._loaded.faces.engine_status}
         return {name: text for name, text in each.items() if text}
 
     @property
@@ -204,9 +204,9 @@ class Pipeline:
         gestures, judge, stamp = scene.memory.gestures, scene.memory.judge, scene.shot.stamp
         each = zip(scene.ids, scene.faces, scene.owned, strict=True)
         people = tuple(
-            self._person(scene, id, face, gestures.read(id, face.box, hands, stamp)) for id, face, hands in each
+            self._person(scene, id, face, gestures.recognize(id, face.box, hands, stamp)) for id, face, hands in each
         )
-        loose = gestures.read("", None, scene.loose, stamp)
+        loose = gestures.recognize("", None, scene.loose, stamp)
         height, width = scene.shot.image.shape[:2]
         return Perception(width, height, judge.classifier.name, judge.label_map.labels, people, loose, timings)
 
@@ -226,7 +226,7 @@ class Pipeline:
         label = smoother.label(id, labels, merged, config.min_confidence, LABEL_HYSTERESIS)
         confidence = float(merged[labels.index(label)] if label else merged.max())
         height, width = shot.image.shape[:2]
-        place = position(face, shot.lens, width, height)
+        place = face_position(face, shot.lens, width, height)
         return Emotion(id, label or UNKNOWN, confidence, merged, valence, arousal, face, hands, seen_well, place)
 
 

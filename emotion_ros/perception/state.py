@@ -54,7 +54,7 @@ class CameraState:
         """Whose face each is."""
         ids = self.tracker.update([face.box for face in faces], stamp)
         self.smoother.keep(self.tracker.ids)
-        self.gestures.forget(stamp)
+        self.gestures.expire(stamp)
         return ids
 
     def _begin(self, judge: EmotionModel) -> None:
