@@ -1,6 +1,6 @@
-"""ONNX Runtime on a machine with a GPU, which is not here: real sessions on the CPU that say they run elsewhere.
+"""ONNX Runtime of a machine with a GPU: real CPU sessions that report other execution providers.
 
-Building an engine takes as long as the test wants, or fails.
+The test decides when an engine build ends, or lets it fail. Memory of the GPU is memory of the CPU.
 """
 
 import threading
@@ -11,18 +11,32 @@ GPU = ["TensorrtExecutionProvider", "CUDAExecutionProvider"]
 
 
 class FakeGpu:
-    """Takes the place of the module onnxruntime.
+    """Replacement of the module onnxruntime.
 
     Args:
-        failure: what building an engine raises.
-        left_out: whether ONNX Runtime goes on without TensorRT, as it does where its libraries are not found.
+        failure: exception that an engine build raises.
+        left_out: ONNX Runtime continues without TensorRT, as it does if TensorRT's libraries are not found.
+
+    Attributes:
+        may_build: event for which an engine build waits.
+        opened: provider lists of the sessions that were opened, in order.
+        allocations: shapes of the arrays for which GPU memory was allocated.
     """
 
-    SessionOptions, OrtValue, __version__ = ort.SessionOptions, ort.OrtValue, ort.__version__
+    SessionOptions, __version__ = ort.SessionOptions, ort.__version__
 
     def __init__(self, failure=None, left_out=False):
         self.failure, self.left_out = failure, left_out
-        self.may_build, self.opened = threading.Event(), []
+        self.may_build, self.opened, self.allocations = threading.Event(), [], []
+
+    @property
+    def OrtValue(self):  # noqa: N802
+        return self
+
+    def ortvalue_from_numpy(self, values, device, number):
+        assert (device, number) == ("cuda", 0)
+        self.allocations.append(values.shape)
+        return ort.OrtValue.ortvalue_from_numpy(values, "cpu", 0)
 
     def get_available_providers(self):
         return [*GPU, "CPUExecutionProvider"]
@@ -40,11 +54,10 @@ class FakeGpu:
 
 
 class _Session:
-    """A real session that says it runs on those providers; what is bound to a GPU is bound to the CPU."""
+    """A real CPU session that reports given providers."""
 
     def __init__(self, session, names):
         self._session, self._names = session, names
-        self.bound = 0
 
     def __getattr__(self, name):
         return getattr(self._session, name)
@@ -52,6 +65,22 @@ class _Session:
     def get_providers(self):
         return self._names
 
+    def io_binding(self):
+        return _Binding(self._session.io_binding())
+
     def run_with_iobinding(self, binding):
-        self.bound += 1
-        self._session.run_with_iobinding(binding)
+        self._session.run_with_iobinding(binding.real)
+
+
+class _Binding:
+    """A real binding whose outputs for the GPU stay on the CPU."""
+
+    def __init__(self, real):
+        self.real = real
+
+    def __getattr__(self, name):
+        return getattr(self.real, name)
+
+    def bind_output(self, name, device):
+        assert device == "cuda"
+        self.real.bind_output(name, "cpu")

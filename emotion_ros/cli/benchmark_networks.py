@@ -66,18 +66,18 @@ def measure(provider: str) -> dict[str, dict[str, float | str]]:
     for name in ("emotion_resnet18", "emotion_resnet18_int8"):
         begin = time.perf_counter()
         classifier = EmotionClassifier(find_model(name), provider)
-        classifier.wait()
+        classifier.wait_until_ready()
         ready = time.perf_counter() - begin
-        figures[name] = {"runs on": classifier.engine or classifier.provider, "ready after s": round(ready, 1)}
+        figures[name] = {"runs on": classifier.engine_status or classifier.provider, "ready after s": round(ready, 1)}
         for count in FACES:
             spent = median_ms(partial(classifier.classify, [image[:SIDE, :SIDE]] * count))
             figures[name][f"{count} faces ms"] = round(spent, 2)
     begin = time.perf_counter()
     faces = EmotionFaces(default_face_model(), provider)
-    faces.wait()
+    faces.wait_until_ready()
     ready = time.perf_counter() - begin
     figures["emotion_faces"] = {
-        "runs on": faces.engine or faces.provider,
+        "runs on": faces.engine_status or faces.provider,
         "ready after s": round(ready, 1),
         "640×480 ms": round(median_ms(lambda: faces.detect(image, 0.5, 24)), 2),
     }

@@ -12,11 +12,12 @@ import numpy as np
 from emotion_ros.config import PipelineConfig
 from emotion_ros.config.package_files import default_gestures
 from emotion_ros.errors import SourceError
-from emotion_ros.inference.timing import ROUNDS, median_ms
+from emotion_ros.inference.timing import TIMED_CALLS, median_ms
 from emotion_ros.io.drawing import draw
 from emotion_ros.io.sources import frames
 from emotion_ros.perception.gesture_fusion import with_gestures
-from emotion_ros.perception.gestures import HandObservation, gesture, read_gestures
+from emotion_ros.perception.gesture_rules import read_gestures
+from emotion_ros.perception.gestures import HandObservation, recognize_gesture
 from emotion_ros.perception.pipeline import Pipeline
 from emotion_ros.perception.quality import quality
 from emotion_ros.perception.state import Frame
@@ -54,7 +55,7 @@ def crowd(count: int) -> dict[str, float]:
     (tracking, quality, gestures, smoothing) and of the whole pipeline; and how many were found."""
     image = crowd_image(count)
     pipeline = Pipeline(PipelineConfig())
-    seen = [pipeline.perceive(image, float(number)) for number in range(ROUNDS)]
+    seen = [pipeline.perceive(image, float(number)) for number in range(TIMED_CALLS)]
     pipeline.close()
     return {
         "found": len(seen[0].people),
@@ -97,7 +98,7 @@ def gestures() -> dict[str, float]:
     told = replace(hand, gesture="thumb_up", gesture_confidence=1.0)
     probabilities = np.full(7, 1 / 7, np.float32)
     return {
-        "gesture_ms": median_ms(lambda: gesture(HandObservation(hand.landmarks), known)),
+        "gesture_ms": median_ms(lambda: recognize_gesture(HandObservation(hand.landmarks), known)),
         "fusion_ms": median_ms(lambda: with_gestures(probabilities, [told], {"thumb_up": 3}, 1.0)),
         "quality_ms": median_ms(lambda: quality(image, face)),
     }
@@ -108,7 +109,7 @@ def _images(source: str) -> list[Image]:
     for frame in frames(source):
         if frame.image is not None:
             images.append(cv2.resize(frame.image, (640, 480)))  # type: ignore[arg-type]
-        if len(images) == ROUNDS:
+        if len(images) == TIMED_CALLS:
             break
     if not images:
         raise SourceError(f"{source}: expected pictures, none could be read")

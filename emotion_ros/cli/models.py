@@ -28,11 +28,11 @@ def run(parsed: argparse.Namespace) -> int:
             print(f"{entry.name} ({entry.licence})\n  {here}\n  sha256 {entry.sha256}")
         return 0
     if parsed.action == "show":
-        from emotion_ros.perception.detection.emotion_faces import about_detector
+        from emotion_ros.perception.detection.emotion_faces import read_detector_metadata
         from emotion_ros.perception.emotion.classifier import EmotionClassifier
 
         path = catalog.find_model(parsed.name) if parsed.name else catalog.default_model()
-        if about := about_detector(path):
+        if about := read_detector_metadata(path):
             print(json.dumps({"name": path.stem, **about}, indent=2))
             return 0
         classifier = EmotionClassifier(path, "cpu", labels=parsed.labels)

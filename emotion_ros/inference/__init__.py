@@ -1,1 +1,1 @@
-"""ONNX Runtime, for whatever model this package runs."""
+"""Runs models: ONNX Runtime and LiteRT sessions, execution providers, the model catalog."""

@@ -1,4 +1,4 @@
-"""A classifier in ONNX, run by ONNX Runtime."""
+"""Runs a classifier in ONNX with ONNX Runtime."""
 
 from __future__ import annotations
 
@@ -12,66 +12,70 @@ from numpy.typing import NDArray
 
 from emotion_ros.errors import ModelError
 from emotion_ros.inference.ort_session import open_session
-from emotion_ros.inference.providers import Shapes
+from emotion_ros.inference.providers import ShapeProfile
 
-LARGEST_BATCH = 16
-"""Faces that a TensorRT engine takes in one run; more are run in pieces."""
+MAX_BATCH = 16
+"""Largest batch for which a TensorRT engine is built; the caller splits larger ones."""
 
 
 class OnnxModel:
-    """Normalised pixels to what the model puts out.
+    """A classifier from normalised pixels to logits.
 
     Attributes:
-        session: what runs it.
-        batch: most pictures of one run.
-        channels, size: of the square input.
-        metadata: the contract as JSON; None where the file has none.
+        max_batch: maximum images per run.
+        channels, size: of the input, ``max_batch`` × channels × size × size.
+        metadata: the model's description as JSON; None if the file has none.
     """
 
     def __init__(self, path: Path, content: bytes, provider: str, threads: int, cache: Path) -> None:
-        """Load a model; see :class:`emotion_ros.perception.emotion.classifier.EmotionClassifier`.
+        """Load a model; for the arguments see :func:`emotion_ros.inference.ort_session.open_session`.
 
         Raises:
-            ModelError: the content is no ONNX model, or its input is no picture.
+            ModelError: the content is not an ONNX model, or its input is not a square image.
             ProviderError: the provider is not available.
         """
 
-        def shapes(session: ort.InferenceSession) -> Shapes:
+        def profile_of(session: ort.InferenceSession) -> ShapeProfile:
             _, *shape = _input_shape(path, session.get_inputs())
-            return (1, *shape), (2, *shape), (LARGEST_BATCH, *shape)
+            return (1, *shape), (2, *shape), (MAX_BATCH, *shape)
 
-        self.session = open_session(path, content, provider, threads, cache, shapes)
-        self._input = self.session.inputs[0].name
-        self.batch, self.channels, self.size, _ = _input_shape(path, self.session.inputs)
-        self.metadata = self.session.metadata
+        self._session = open_session(path, content, provider, threads, cache, profile_of)
+        self._input = self._session.inputs[0].name
+        self.max_batch, self.channels, self.size, _ = _input_shape(path, self._session.inputs)
+        self.metadata = self._session.metadata
 
     @property
     def provider(self) -> str:
         """See :class:`emotion_ros.inference.ort_session.Session`."""
-        return self.session.provider
+        return self._session.provider
 
     @property
-    def engine(self) -> str:
+    def engine_status(self) -> str:
         """See :class:`emotion_ros.inference.ort_session.Session`."""
-        return self.session.engine
+        return self._session.engine_status
 
-    def wait(self) -> None:
+    def wait_until_ready(self, timeout: float | None = None) -> None:
         """See :class:`emotion_ros.inference.ort_session.Session`."""
-        self.session.wait()
+        self._session.wait_until_ready(timeout)
 
     def run(self, pixels: NDArray[np.float32], output: int = 0) -> NDArray[np.float32]:
-        """One of the outputs, n × labels, for pixels of n × channels × size × size; n at most ``batch``."""
-        name = self.session.outputs[output].name
-        return np.asarray(self.session.run([name], {self._input: pixels})[0], np.float32)
+        """Return one output, n × labels, float32.
+
+        Args:
+            pixels: n × channels × size × size; n at most ``max_batch``.
+            output: index of the output.
+        """
+        name = self._session.outputs[output].name
+        return np.asarray(self._session.run([name], {self._input: pixels})[0], np.float32)
 
 
 def _input_shape(path: Path, inputs: Sequence[Any]) -> tuple[int, int, int, int]:
-    """Largest batch, channels, height and width of the square input."""
+    """Return maximum batch, channels, height and width of the square input."""
     shape = inputs[0].shape
     square = len(shape) == 4 and shape[1] in (1, 3) and isinstance(shape[2], int) and shape[2] == shape[3]
     if len(inputs) != 1 or not square:
         raise ModelError(
             f"{path}: expected one input of batch × 1 or 3 × side × side, the model takes "
-            f"{' and '.join(str(each.shape) for each in inputs)}"
+            f"{' and '.join(str(model_input.shape) for model_input in inputs)}"
         )
-    return (shape[0] if isinstance(shape[0], int) else LARGEST_BATCH), shape[1], shape[2], shape[3]
+    return (shape[0] if isinstance(shape[0], int) else MAX_BATCH), shape[1], shape[2], shape[3]

@@ -1,9 +1,8 @@
-"""A model in ONNX, opened by ONNX Runtime on the best there is."""
+"""Opens and runs ONNX models with ONNX Runtime on the fastest available execution provider."""
 
 from __future__ import annotations
 
 import hashlib
-import os
 import platform
 import threading
 import time
@@ -16,118 +15,134 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from emotion_ros.errors import ModelError, ProviderError
-from emotion_ros.inference.providers import PROVIDERS, Plan, Shapes, plan_providers
+from emotion_ros.inference.cache_folder import create_engine_folder
+from emotion_ros.inference.providers import PROVIDERS, ProviderList, ShapeProfile, select_providers
 
 METADATA_KEY = "emotion_ros"
-"""ONNX metadata property that holds what a model says of itself as JSON."""
+"""Key of the model's description (JSON) in the ONNX metadata."""
+
+MAX_REASON_CHARACTERS = 200
+"""Length to which ONNX Runtime's messages are cut in errors and diagnostics."""
 
 Array = NDArray[Any]
 
 
 class Session:
-    """A model that runs.
+    """An open ONNX model.
 
-    Where TensorRT is wanted, its engine is made ready in a thread, which takes minutes the first time on a Jetson;
-    meanwhile the model runs on CUDA or the CPU, and so it does for good where no engine can be made.
+    Building a TensorRT engine takes minutes the first time on a Jetson. It is built in a thread, and the model runs on
+    CUDA or the CPU until it is ready, or for good if the build fails.
+
+    Threads: one thread calls :meth:`run`. The thread ``engine`` opens a second ONNX Runtime session, runs it once per
+    shape, and only then stores it in ``_active``, its last action. It never touches the session that is in use, and
+    ``run`` reads ``_active`` once per call: an inference in flight finishes on the session on which it started.
+    Storing and reading one attribute is atomic in Python; no lock is needed.
 
     Attributes:
-        inputs, outputs: what the model takes and gives, as ONNX Runtime tells it.
-        metadata: what the model says of itself, as JSON; None where it says nothing.
+        inputs, outputs: ONNX Runtime's descriptions (name, shape, type) of the model's inputs and outputs.
+        metadata: the model's description as JSON; None if the file has none.
     """
 
-    def __init__(self, first: ort.InferenceSession, create: Callable[[Plan], Any], plan: Plan, shapes: Shapes) -> None:
-        """Open a model.
+    def __init__(
+        self,
+        cpu_session: ort.InferenceSession,
+        create: Callable[[ProviderList], Any],
+        providers: ProviderList,
+        profile: ShapeProfile,
+    ) -> None:
+        """Start to run a model, and to build its engine if TensorRT is the first provider.
 
         Args:
-            first: the model on the CPU.
-            create: opens it by a plan.
-            plan: see :func:`emotion_ros.inference.providers.plan_providers`.
-            shapes: that an engine is built for.
+            cpu_session: the model, opened on the CPU.
+            create: opens the model with given providers.
+            providers: see :func:`emotion_ros.inference.providers.select_providers`.
+            profile: input shapes for which the engine is built.
         """
-        self.inputs, self.outputs = first.get_inputs(), first.get_outputs()
-        self.metadata = metadata(first)
-        engine, rest = plan[:1], plan[1:]
-        if engine[0][0] != PROVIDERS["tensorrt"]:
-            engine, rest = [], plan
-        on_cpu = [name for name, _ in rest] in ([], [PROVIDERS["cpu"]])
-        self._running = _Running(first if on_cpu else create(rest))
-        self._trouble = ""
-        self._begun = time.monotonic()
-        self._builder = threading.Thread(target=self._build, args=(create, plan, shapes), name="engine", daemon=True)
-        if engine:
+        self.inputs, self.outputs = cpu_session.get_inputs(), cpu_session.get_outputs()
+        self.metadata = read_metadata(cpu_session)
+        builds = providers[0][0] == PROVIDERS["tensorrt"]
+        fallback = providers[1:] if builds else providers
+        cpu_only = all(name == PROVIDERS["cpu"] for name, _ in fallback)
+        self._active = _BoundSession(cpu_session if cpu_only else create(fallback))
+        self._failure = ""
+        self._build_start = time.monotonic()
+        self._builder = threading.Thread(
+            target=self._build_engine, args=(create, providers, profile), name="engine", daemon=True
+        )
+        if builds:
             self._builder.start()
 
     @property
     def provider(self) -> str:
-        """Which execution provider runs it now: ``tensorrt``, ``cuda`` or ``cpu``."""
-        return self._running.provider
+        """Execution provider in use now: ``tensorrt``, ``cuda`` or ``cpu``."""
+        return self._active.provider
 
     @property
-    def engine(self) -> str:
-        """How its TensorRT engine fares, for reading; empty where it runs, or where none was asked for."""
+    def engine_status(self) -> str:
+        """State of the TensorRT engine as text; empty if it is in use or was not requested."""
         if self._builder.is_alive():
-            since = time.monotonic() - self._begun
+            elapsed = time.monotonic() - self._build_start
             return (
-                f"TensorRT engine in the making for {since:.0f} s (minutes the first time), {self.provider} meanwhile"
+                f"building TensorRT engine for {elapsed:.0f} s (takes minutes the first time), "
+                f"running on {self.provider} meanwhile"
             )
-        return self._trouble
+        return self._failure
 
-    def wait(self, seconds: float | None = None) -> None:
-        """Until it runs on what it will go on running on, or for so long."""
-        if self._builder.ident is not None:
-            self._builder.join(seconds)
+    def wait_until_ready(self, timeout: float | None = None) -> None:
+        """Block until the engine is in use or has failed, at most ``timeout`` seconds (None: no limit)."""
+        if self._builder.ident is not None:  # the thread was started
+            self._builder.join(timeout)
 
-    def run(self, names: Sequence[str], feed: Mapping[str, Array]) -> list[Array]:
-        """Outputs by name, for inputs by name. Not for two threads at once."""
-        return self._running.run(names, feed)
+    def run(self, names: Sequence[str], inputs: Mapping[str, Array]) -> list[Array]:
+        """Return the outputs of those names for inputs by name. Not thread-safe."""
+        return self._active.run(names, inputs)
 
-    def _build(self, create: Callable[[Plan], Any], plan: Plan, shapes: Shapes) -> None:
-        """Make the engine, run it in each shape, and only then use it."""
+    def _build_engine(
+        self, create: Callable[[ProviderList], Any], providers: ProviderList, profile: ShapeProfile
+    ) -> None:
+        """Build the engine, run it once per shape, then put it in use. Runs in the thread ``engine``."""
         try:
-            ready = _Running(create(plan))
-            if ready.provider != "tensorrt":
-                raise ProviderError("ONNX Runtime went on without it; are TensorRT's libraries on the library path?")
-            for shape in shapes:
-                ready.run([each.name for each in self.outputs], {self.inputs[0].name: np.zeros(shape, np.float32)})
-        except Exception as error:  # whatever a driver brings must not cost the robot its eyes
-            reason = str(error).strip().splitlines() or [repr(error)]
-            self._trouble = f"no TensorRT engine could be made, {self.provider} instead: {reason[0][:200]}"
+            built = _BoundSession(create(providers))
+            if built.provider != "tensorrt":
+                raise ProviderError("ONNX Runtime continued without it; are TensorRT's libraries on the library path?")
+            for shape in profile:
+                built.run([output.name for output in self.outputs], {self.inputs[0].name: np.zeros(shape, np.float32)})
+        except Exception as error:  # a failed engine build, in whatever library, must not stop inference
+            self._failure = f"TensorRT engine could not be built, running on {self.provider}: {_first_line(error)}"
         else:
-            self._running = ready
+            self._active = built
 
 
-class _Running:
-    """An open session, and on a GPU the places there that its inputs are copied to again and again."""
+class _BoundSession:
+    """An ONNX Runtime session with reused input buffers on its device.
 
-    def __init__(self, session: Any, device: str = "") -> None:
+    On a GPU, one buffer per input name and shape is allocated and overwritten by later calls. On the CPU, arrays are
+    passed as they are.
+    """
+
+    def __init__(self, session: Any) -> None:
         self._session = session
-        self.provider = next(ours for ours, name in PROVIDERS.items() if name == session.get_providers()[0])
-        self._device = device or ("" if self.provider == "cpu" else "cuda")
-        self._places: dict[tuple[str, tuple[int, ...]], Any] = {}
+        self.provider = next(key for key, name in PROVIDERS.items() if name == session.get_providers()[0])
+        self._buffers: dict[tuple[str, tuple[int, ...]], Any] = {}
 
-    def run(self, names: Sequence[str], feed: Mapping[str, Array]) -> list[Array]:
-        if not self._device:
-            return list(self._session.run(list(names), dict(feed)))
+    def run(self, names: Sequence[str], inputs: Mapping[str, Array]) -> list[Array]:
+        if self.provider == "cpu":
+            return list(self._session.run(list(names), dict(inputs)))
         binding = self._session.io_binding()
-        for name, values in feed.items():
-            binding.bind_ortvalue_input(name, self._placed(name, values))
+        for name, values in inputs.items():
+            binding.bind_ortvalue_input(name, self._to_device(name, values))
         for name in names:
-            binding.bind_output(name, self._device)
+            binding.bind_output(name, "cuda")
         self._session.run_with_iobinding(binding)
         return list(binding.copy_outputs_to_cpu())
 
-    def _placed(self, name: str, values: Array) -> Any:
+    def _to_device(self, name: str, values: Array) -> Any:
         key = name, values.shape
-        if key in self._places:
-            self._places[key].update_inplace(np.ascontiguousarray(values))
+        if key in self._buffers:
+            self._buffers[key].update_inplace(np.ascontiguousarray(values))
         else:
-            self._places[key] = ort.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(values), self._device, 0)
-        return self._places[key]
-
-
-def default_cache() -> Path:
-    """Where TensorRT engines are kept: ``$XDG_CACHE_HOME/emotion_ros`` or ``~/.cache/emotion_ros``."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "emotion_ros"
+            self._buffers[key] = ort.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(values), "cuda", 0)
+        return self._buffers[key]
 
 
 def open_session(
@@ -136,59 +151,70 @@ def open_session(
     provider: str,
     threads: int,
     cache: Path,
-    shapes: Callable[[ort.InferenceSession], Shapes],
+    profile_of: Callable[[ort.InferenceSession], ShapeProfile],
 ) -> Session:
-    """A session on ``provider`` or what comes after it.
+    """Open a model on ``provider``, or on the next available one.
 
     Args:
-        path: of the model. ONNX Runtime reads it: of bytes it keeps a copy as long as the session lives.
-        content: of that file, of which the digest is taken.
+        path: the ONNX file. ONNX Runtime reads the file: given bytes, it would keep a copy of them.
+        content: bytes of that file, for the hash in the engine's folder.
         provider: ``auto``, ``tensorrt``, ``cuda`` or ``cpu``.
-        threads: on a CPU; 0 lets ONNX Runtime choose.
-        cache: folder for TensorRT engines.
-        shapes: smallest, usual and largest shape of the input of a model that is open on the CPU; raises a ModelError
-            where the model is none that the caller can use.
+        threads: CPU threads; 0: ONNX Runtime's choice.
+        cache: folder of TensorRT engines.
+        profile_of: checks the model, opened on the CPU, and returns the shapes of its first input; raises ModelError
+            if the caller cannot use the model.
 
     Raises:
-        ModelError: the content is no ONNX model, or what ``shapes`` raises.
+        ModelError: the content is not an ONNX model, or ``profile_of`` raised it.
         ProviderError: the provider is not available.
     """
-    settings = ort.SessionOptions()
-    settings.intra_op_num_threads = threads
-    settings.log_severity_level = 3
-    # Threads that wait busily for the next image took 20 ms of a core for each at 30 Hz, and saved a tenth of the time.
-    settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    settings = _session_settings(threads)
 
-    def create(plan: Plan) -> ort.InferenceSession:
-        for _, options in plan:
+    def create(providers: ProviderList) -> ort.InferenceSession:
+        for _, options in providers:
             if "trt_engine_cache_path" in options:
-                Path(options["trt_engine_cache_path"]).mkdir(parents=True, exist_ok=True)
-        return ort.InferenceSession(str(path), settings, providers=plan)
+                create_engine_folder(Path(options["trt_engine_cache_path"]))
+        return ort.InferenceSession(str(path), settings, providers=providers)
 
     try:
-        first = create([(PROVIDERS["cpu"], {})])
-    except Exception as error:  # ONNX Runtime's errors have no common base but this
-        reason = str(error).strip().splitlines()[0][:200]
-        raise ModelError(f"{path}: expected an ONNX model that ONNX Runtime can load: {reason}") from error
-    wanted = shapes(first)
-    digest = hashlib.sha256(content).hexdigest()[:16]
+        cpu_session = create([(PROVIDERS["cpu"], {})])
+    except Exception as error:  # ONNX Runtime's exceptions have no other common base
+        raise ModelError(f"{path}: expected an ONNX model that ONNX Runtime can load: {_first_line(error)}") from error
+    profile = profile_of(cpu_session)
+    model_hash = hashlib.sha256(content).hexdigest()[:16]
     device = f"{platform.node()}-{ort.__version__}"
-    name = first.get_inputs()[0].name
-    plan = plan_providers(provider, ort.get_available_providers(), cache, digest, device, name, wanted)
-    return Session(first, create, plan, wanted)
+    name = cpu_session.get_inputs()[0].name
+    available = ort.get_available_providers()
+    return Session(
+        cpu_session, create, select_providers(provider, available, cache, model_hash, device, name, profile), profile
+    )
 
 
-def metadata(session: ort.InferenceSession) -> str | None:
-    """What a model that ONNX Runtime opened says of itself, as JSON; None where it says nothing."""
-    found: str | None = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
-    return found
+def _session_settings(threads: int) -> ort.SessionOptions:
+    settings = ort.SessionOptions()
+    settings.intra_op_num_threads = threads
+    settings.log_severity_level = 3  # errors
+    # Busy-waiting threads took 20 ms of CPU time per image at 30 Hz, and saved a tenth of the latency.
+    settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return settings
 
 
-def read(path: Path) -> bytes:
-    """The content of a model file.
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines() or [repr(error)]
+    return lines[0][:MAX_REASON_CHARACTERS]
+
+
+def read_metadata(session: ort.InferenceSession) -> str | None:
+    """Return the JSON under :data:`METADATA_KEY` of an open model; None if it has none."""
+    text: str | None = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
+    return text
+
+
+def read_model_file(path: Path) -> bytes:
+    """Return the bytes of a model file.
 
     Raises:
-        ModelError: it cannot be read.
+        ModelError: the file cannot be read.
     """
     try:
         return path.read_bytes()

@@ -1,4 +1,4 @@
-"""Measures how long a call takes."""
+"""Measures the duration of a call."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import statistics
 import time
 from collections.abc import Callable
 
-ROUNDS = 60
-"""Calls of which the median is taken."""
+TIMED_CALLS = 60
+"""Calls of which :func:`median_ms` takes the median."""
 
 
 def median_ms(call: Callable[[], object]) -> float:
-    """Median milliseconds of many calls."""
-    spans = []
-    for _ in range(ROUNDS):
+    """Return the median duration of :data:`TIMED_CALLS` calls in milliseconds."""
+    durations = []
+    for _ in range(TIMED_CALLS):
         start = time.perf_counter()
         call()
-        spans.append(1000 * (time.perf_counter() - start))
-    return statistics.median(spans)
+        durations.append(1000 * (time.perf_counter() - start))
+    return statistics.median(durations)

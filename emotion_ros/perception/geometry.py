@@ -1,4 +1,4 @@
-"""Where a face is in front of the camera, from its place in the image."""
+"""Estimates the position of a face relative to the camera."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import numpy as np
 
 from emotion_ros.types import Face, Position
 
-EYES_APART = 0.063
-"""Metres between the pupils of an adult, the mean; 0.052 to 0.078 for nearly all (Dodgson, "Variation and extrema of
-human interpupillary distance", 2004). A child's are nearer to each other: it seems farther away than it is."""
+PUPIL_DISTANCE_M = 0.063
+"""Mean distance between an adult's pupils; 0.052 to 0.078 m for nearly all (Dodgson, "Variation and extrema of human
+interpupillary distance", 2004). Children's are smaller: their distance is overestimated."""
 
 
 @dataclass(frozen=True)
@@ -25,28 +25,31 @@ class CameraIntrinsics:
     height: int
 
 
-def position(face: Face, lens: CameraIntrinsics | None, width: int, height: int) -> Position | None:
-    """Metres from the camera to the point between the eyes: x to the right, y down, z forward (optical frame, REP-103).
+def face_position(face: Face, intrinsics: CameraIntrinsics | None, width: int, height: int) -> Position | None:
+    """Return the midpoint of the eyes in metres: x to the right, y down, z forward (optical frame, REP-103).
 
-    The direction is as good as the lens; the distance supposes an adult who faces the camera: a head that is turned by
-    30° seems 15 % farther away. Distortion is not taken out.
+    The distance assumes an adult who faces the camera; a head turned by 30° gives a distance 15 % too large. Lens
+    distortion is not corrected.
 
     Args:
-        face: with right and left eye as its first landmarks.
-        lens: None where it is not known.
-        width: of the image that the face is in, in pixels; the lens may know it at another size.
-        height: likewise.
+        face: with right and left eye as its first landmarks, in pixels.
+        intrinsics: the camera's; their image size may differ from the image's.
+        width: of the image in pixels.
+        height: of the image in pixels.
 
     Returns:
-        None where lens or eyes are not known.
+        None if the intrinsics are None or not positive, or if the face has no two different eyes.
     """
-    if lens is None or len(face.landmarks) < 2 or min(lens.fx, lens.fy, lens.width, lens.height) <= 0:
+    if intrinsics is None or len(face.landmarks) < 2:
         return None
-    across, down = lens.width / width, lens.height / height
-    eyes = face.landmarks[:2].astype(float) * (across, down)
-    apart = float(np.linalg.norm((eyes[1] - eyes[0]) / (lens.fx, lens.fy)))
-    if apart <= 0:
+    if min(intrinsics.fx, intrinsics.fy, intrinsics.width, intrinsics.height) <= 0:
         return None
-    x, y = ((eyes.mean(0) - (lens.cx, lens.cy)) / (lens.fx, lens.fy)).tolist()
-    z = EYES_APART / apart
+    scale = intrinsics.width / width, intrinsics.height / height
+    eyes = face.landmarks[:2].astype(float) * scale
+    focal, centre = (intrinsics.fx, intrinsics.fy), (intrinsics.cx, intrinsics.cy)
+    pupil_distance = float(np.linalg.norm((eyes[1] - eyes[0]) / focal))  # at a depth of 1 m
+    if pupil_distance <= 0:
+        return None
+    x, y = ((eyes.mean(0) - centre) / focal).tolist()
+    z = PUPIL_DISTANCE_M / pupil_distance
     return x * z, y * z, z

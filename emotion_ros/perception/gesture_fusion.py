@@ -12,40 +12,48 @@ from emotion_ros.types import Hand
 
 
 def with_gestures(
-    probabilities: NDArray[np.float32], hands: Sequence[Hand], speaks: Mapping[str, int], weight: float
+    probabilities: NDArray[np.float32], hands: Sequence[Hand], class_indices: Mapping[str, int], weight: float
 ) -> NDArray[np.float32]:
-    """Probabilities of a face in which its owner's gestures count too.
+    """Return the probabilities of a face, changed by its owner's gestures.
 
-    A gesture that speaks for a class multiplies that class by e to the ``weight``, less where it is not surely that
-    gesture: a weight of 1 decides between two classes that the face leaves open, and moves a class that the face puts
-    at 0.03 to no more than 0.08.
+    A gesture multiplies the probability of its class by e^(weight · confidence of the gesture); several gestures of
+    one class by at most e^weight. A weight of 1 decides between two classes of equal probability, and raises a
+    probability of 0.03 to at most 0.08.
 
     Args:
-        probabilities: of the face, one per class.
-        hands: those of the same person.
-        speaks: gesture to the index of the class it speaks for.
-        weight: 0 leaves the face alone.
+        probabilities: classes, summing to 1.
+        hands: of the same person, with gestures.
+        class_indices: gesture to the index of its class, see :func:`gesture_classes`.
+        weight: 0 or more; 0 changes nothing.
+
+    Returns:
+        classes, float32, summing to 1.
     """
     evidence = np.zeros(len(probabilities))
     for hand in hands:
-        if hand.gesture in speaks:
-            evidence[speaks[hand.gesture]] += weight * hand.gesture_confidence
+        if hand.gesture in class_indices:
+            evidence[class_indices[hand.gesture]] += weight * hand.gesture_confidence
     raised = probabilities * np.exp(np.minimum(evidence, weight))
     return np.asarray(raised / raised.sum(), np.float32)
 
 
 def gesture_classes(table: Mapping[object, object], gestures: Sequence[str], labels: Sequence[str]) -> dict[str, int]:
-    """Gesture to the index of the class it speaks for.
+    """Return a mapping from gestures to indices of their classes.
+
+    Args:
+        table: gesture to class, as in the parameter ``gesture_emotions``.
+        gestures: known gestures.
+        labels: the classifier's classes in its order.
 
     Raises:
         ConfigError: a gesture or a class is unknown.
     """
-    speaks = {}
+    class_indices = {}
     for gesture, label in table.items():
         if gesture not in gestures or label not in labels:
             raise ConfigError(
                 f"gesture_emotions: expected one of {', '.join(gestures)} with one of {', '.join(labels)}, "
                 f"got {gesture}: {label}"
             )
-        speaks[str(gesture)] = list(labels).index(str(label))
-    return speaks
+        class_indices[str(gesture)] = list(labels).index(str(label))
+    return class_indices

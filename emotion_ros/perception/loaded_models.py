@@ -41,7 +41,7 @@ class LoadedModels:
     @property
     def engine_status(self) -> Mapping[str, str]:
         """State of the TensorRT engines that do not run yet or could not be built, by network."""
-        status = {"classifier": self.emotion.classifier.engine, "faces": self.faces.engine}
+        status = {"classifier": self.emotion.classifier.engine_status, "faces": self.faces.engine_status}
         return {network: text for network, text in status.items() if text}
 
     def close_replaced(self, current: LoadedModels | None = None) -> None:

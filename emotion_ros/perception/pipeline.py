@@ -14,7 +14,7 @@ from emotion_ros.errors import ImageError
 from emotion_ros.perception.association import associate_hands, filter_false_faces
 from emotion_ros.perception.emotion.affect import valence_arousal
 from emotion_ros.perception.filtering import NO_LABEL
-from emotion_ros.perception.geometry import position
+from emotion_ros.perception.geometry import face_position
 from emotion_ros.perception.gesture_fusion import with_gestures
 from emotion_ros.perception.loaded_models import LoadedModels, load_models
 from emotion_ros.perception.quality import quality
@@ -201,7 +201,7 @@ class Pipeline:
         """People and free hands of an image, with the camera's state updated by them."""
         stamp, hands = state.frame.stamp, state.hands_by_id
         recognized = {
-            id: camera.gestures.read(id, face.box, hands[id], stamp)
+            id: camera.gestures.recognize(id, face.box, hands[id], stamp)
             for id, face in zip(state.ids, state.detected, strict=True)
             if id in hands
         }
@@ -217,7 +217,7 @@ class Pipeline:
             self._person(state.frame, camera, state.ids[index], state.detected[index], recognized, qualities)
             for index in state.kept
         )
-        return people, camera.gestures.read("", None, state.free_hands, stamp)
+        return people, camera.gestures.recognize("", None, state.free_hands, stamp)
 
     def _quality(self, image: Image, face: Face) -> float:
         return 1.0 if self._models.emotion.region == "frame" else quality(image, face)
@@ -253,7 +253,7 @@ class Pipeline:
             face=face,
             hands=hands[id],
             quality=qualities[id],
-            position=position(face, frame.intrinsics, *_size(frame.image)),
+            position=face_position(face, frame.intrinsics, *_size(frame.image)),
         )
 
 

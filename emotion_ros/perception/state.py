@@ -90,5 +90,5 @@ class CameraState:
         """Assign an id to each face and forget the faces that were not seen for ``timeout`` seconds."""
         ids = self.tracker.update([face.box for face in faces], stamp, timeout)
         self.emotions.keep_only(self.tracker.ids)
-        self.gestures.forget(stamp)
+        self.gestures.expire(stamp)
         return tuple(ids)

@@ -1,4 +1,4 @@
-"""Import a library without what only its drawing or its doctests need: that costs robots start-up time and memory."""
+"""Replaces modules by empty ones during an import, to save start-up time and memory."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from types import ModuleType
 
 
-class _Absent(ModuleType):
-    """Stands where a module is not loaded; whatever is imported from it is None."""
+class _StubModule(ModuleType):
+    """An empty module; every attribute is None."""
 
     __all__: tuple[str, ...] = ()
     __path__: list[str] = []  # noqa: RUF012
@@ -21,17 +21,19 @@ class _Absent(ModuleType):
 
 @contextmanager
 def stub_modules(*modules: str) -> Iterator[None]:
-    """While this lasts, these modules import as empty ones, unless they are loaded already; afterwards as ever.
+    """Replace modules by empty ones while the context lasts, except those that are loaded already.
+
+    ``sys.modules`` belongs to the process: imports of the same modules in other threads get the empty ones too.
 
     Args:
-        modules: those that the libraries which are imported meanwhile import and that no code of theirs which runs
-            here calls; a package before what is in it.
+        modules: that the imported library imports, but that no code of it that runs here uses; a package before its
+            submodules.
     """
-    absent = {name: _Absent(name) for name in modules if name not in sys.modules}
-    sys.modules.update(absent)
+    stubs = {name: _StubModule(name) for name in modules if name not in sys.modules}
+    sys.modules.update(stubs)
     try:
         yield
     finally:
-        for name, module in absent.items():
-            if sys.modules.get(name) is module:
+        for name, stub in stubs.items():
+            if sys.modules.get(name) is stub:
                 del sys.modules[name]

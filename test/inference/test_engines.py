@@ -1,6 +1,9 @@
-"""TensorRT without a GPU: what it is asked for, what runs meanwhile, what is said, and what happens when it fails."""
+"""TensorRT engines on a simulated GPU: providers, cache, the session in use during a build, failed builds."""
 
 import json
+import os
+import subprocess
+import sys
 import time
 
 import numpy as np
@@ -13,9 +16,10 @@ from rclpy.executors import SingleThreadedExecutor
 
 from emotion_ros.cli.benchmark_networks import DeviceSpec, floor_ms
 from emotion_ros.config import PipelineConfig
-from emotion_ros.inference import ort_session as inference
+from emotion_ros.errors import OutputError
+from emotion_ros.inference import ort_session
+from emotion_ros.inference.cache_folder import create_engine_folder, default_cache
 from emotion_ros.inference.catalog import default_model
-from emotion_ros.inference.ort_session import Session
 from emotion_ros.nodes.detector_node import Detector
 from emotion_ros.perception.emotion.classifier import EmotionClassifier
 from emotion_ros.perception.pipeline import Pipeline
@@ -23,99 +27,140 @@ from emotion_ros.perception.pipeline import Pipeline
 
 @pytest.fixture
 def gpu(monkeypatch, tmp_path):
-    """A function that puts a machine with a GPU in the place of this one."""
+    """A function that replaces this machine by one with a GPU."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    place = inference._Running._placed
-    made = []
+    machines = []
 
-    def on_cpu(running, name, values):  # the only device that is here
-        running._device = "cpu"
-        return place(running, name, values)
+    def replace(**options):
+        machines.append(FakeGpu(**options))
+        monkeypatch.setattr(ort_session, "ort", machines[-1])
+        return machines[-1]
 
-    monkeypatch.setattr(inference._Running, "_placed", on_cpu)
-
-    def put(**how):
-        made.append(FakeGpu(**how))
-        monkeypatch.setattr(inference, "ort", made[-1])
-        return made[-1]
-
-    yield put
-    for each in made:
-        each.may_build.set()
+    yield replace
+    for machine in machines:
+        machine.may_build.set()
 
 
 def test_the_model_runs_on_cuda_until_the_engine_is_ready(gpu, portrait, classifier):
-    fake = gpu()
+    machine = gpu()
     ours = EmotionClassifier(default_model(), "tensorrt")
     expected = classifier.classify([portrait])
     assert ours.provider == "cuda"
-    assert ours.engine.startswith("TensorRT engine in the making for 0 s")
+    assert ours.engine_status.startswith("building TensorRT engine for 0 s")
     assert ours.classify([portrait]) == pytest.approx(expected, abs=1e-4)
-    fake.may_build.set()
-    ours._session.session.wait(20)
-    assert (ours.provider, ours.engine) == ("tensorrt", "")
+    machine.may_build.set()
+    ours.wait_until_ready(20)
+    assert (ours.provider, ours.engine_status) == ("tensorrt", "")
     assert ours.classify([portrait] * 3) == pytest.approx(np.repeat(expected, 3, 0), abs=1e-4)
 
 
 def test_an_engine_is_kept_per_model_device_and_version_for_all_numbers_of_faces(gpu, tmp_path):
-    fake = gpu()
-    EmotionClassifier(default_model(), "auto")
-    fake.may_build.set()
-    options = dict(fake.opened[-1])["TensorrtExecutionProvider"]
+    machine = gpu()
+    ours = EmotionClassifier(default_model(), "auto")
+    machine.may_build.set()
+    ours.wait_until_ready(20)
+    options = dict(machine.opened[-1])["TensorrtExecutionProvider"]
     assert options["trt_engine_cache_enable"] == options["trt_fp16_enable"] == options["trt_timing_cache_enable"] == "1"
     assert options["trt_engine_cache_path"].startswith(str(tmp_path / "cache" / "emotion_ros"))
+    assert os.path.isdir(options["trt_engine_cache_path"])
     assert ort.__version__ in options["trt_engine_cache_path"]
     shapes = [options[f"trt_profile_{name}_shapes"] for name in ("min", "opt", "max")]
     assert shapes == ["input_0:1x1x48x48", "input_0:2x1x48x48", "input_0:16x1x48x48"]
 
 
 @pytest.mark.parametrize(
-    ("how", "reason"),
+    ("options", "reason"),
     [
         ({"failure": RuntimeError("out of GPU memory\nmore")}, "out of GPU memory"),
         ({"left_out": True}, "library path"),
     ],
 )
-def test_where_no_engine_can_be_made_the_model_goes_on_where_it_is(gpu, how, reason, portrait, classifier):
-    gpu(**how).may_build.set()
+def test_a_failed_engine_build_leaves_the_model_on_cuda(gpu, options, reason, portrait, classifier):
+    gpu(**options).may_build.set()
     ours = EmotionClassifier(default_model(), "tensorrt")
-    ours._session.session.wait(20)
+    ours.wait_until_ready(20)
     assert ours.provider == "cuda"
-    assert ours.engine.startswith("no TensorRT engine could be made, cuda instead: ")
-    assert reason in ours.engine
-    assert "more" not in ours.engine
+    assert ours.engine_status.startswith("TensorRT engine could not be built, running on cuda: ")
+    assert reason in ours.engine_status
+    assert "more" not in ours.engine_status
     assert ours.classify([portrait]) == pytest.approx(classifier.classify([portrait]), abs=1e-4)
 
 
-def test_inputs_are_copied_to_the_same_place_again_and_again(portrait, classifier):
-    real = ort.InferenceSession(str(default_model()), providers=["CPUExecutionProvider"])
-    running = inference._Running(real, "cpu")
-    rng = np.random.default_rng(0)
-    for count in (1, 2, 1, 2):
-        pixels = rng.standard_normal((count, 1, 48, 48)).astype(np.float32)
-        (bound,), (plain,) = running.run(["output_0"], {"input_0": pixels}), real.run(["output_0"], {"input_0": pixels})
-        assert np.array_equal(bound, plain)
-    assert len(running._places) == 2
+def test_a_cache_that_cannot_be_written_leaves_the_model_on_cuda(gpu, monkeypatch, portrait):
+    monkeypatch.setenv("XDG_CACHE_HOME", "/proc/nowhere")
+    gpu().may_build.set()
+    ours = EmotionClassifier(default_model(), "tensorrt")
+    ours.wait_until_ready(20)
+    assert ours.provider == "cuda"
+    assert "set XDG_CACHE_HOME" in ours.engine_status
+    assert ours.classify([portrait]).shape == (1, 7)
 
 
-def test_a_pipeline_never_waits_for_an_engine_and_loses_nothing(gpu, portrait):
-    fake = gpu()
+def test_gpu_memory_is_allocated_once_per_number_of_faces(gpu, portrait, classifier):
+    machine = gpu(left_out=True)
+    ours = EmotionClassifier(default_model(), "cuda")
+    machine.allocations.clear()
+    bright = np.full_like(portrait, 200)
+    for crops in ([portrait] * 3, [portrait] * 5, [bright] * 3, [bright] * 5):
+        assert ours.classify(crops) == pytest.approx(classifier.classify(crops), abs=1e-4)
+    assert machine.allocations == [(3, 1, 48, 48), (5, 1, 48, 48)]
+
+
+def test_a_pipeline_runs_while_engines_are_built_and_keeps_its_people(gpu, portrait):
+    machine = gpu()
     pipeline = Pipeline(PipelineConfig(hands=False, provider="tensorrt"))
     (before,) = pipeline.perceive(portrait, 0.0).people
     assert set(pipeline.engines) == {"classifier", "faces"}
-    fake.may_build.set()
-    for session in (pipeline.classifier._session.session, pipeline._loaded.faces._session):
-        assert isinstance(session, Session)
-        session.wait(20)
+    machine.may_build.set()
+    deadline = time.monotonic() + 20
+    while pipeline.engines and time.monotonic() < deadline:
+        time.sleep(0.02)
     assert pipeline.engines == {}
     (after,) = pipeline.perceive(portrait, 0.1).people
     assert (after.id, after.label) == (before.id, "happy")
     pipeline.close()
 
 
-def test_node_tells_of_the_engine_while_it_serves(gpu, listener):
-    fake = gpu()
-    told = listener.hear(DiagnosticArray, "/diagnostics")
+def test_a_user_without_a_home_folder_caches_engines_in_a_temporary_folder(tmp_path):
+    """A container may run as a user id that has no entry in the password database."""
+    code = "from emotion_ros.inference.cache_folder import default_cache; print(default_cache())"
+    hidden = "import pwd\ndef missing(uid):\n    raise KeyError(uid)\npwd.getpwuid = missing\n"
+    environment = {name: value for name, value in os.environ.items() if name not in ("HOME", "XDG_CACHE_HOME")}
+    environment["TMPDIR"] = str(tmp_path)
+    result = subprocess.run(
+        [sys.executable, "-c", hidden + code], env=environment, capture_output=True, text=True, check=False
+    )
+    assert result.stdout.strip() == f"{tmp_path}/emotion_ros-{os.getuid()}", result.stderr
+
+
+def test_a_temporary_cache_is_private_and_named_in_the_log(tmp_path, monkeypatch, caplog):
+    cache = tmp_path / f"emotion_ros-{os.getuid()}"
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    create_engine_folder(cache / "engine")
+    assert (cache / "engine").is_dir()
+    assert cache.stat().st_mode & 0o777 == 0o700
+    assert str(cache) in caplog.text
+
+
+def test_a_temporary_cache_that_others_can_write_to_is_refused(tmp_path, monkeypatch):
+    """Its engines would run as this user."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    cache = tmp_path / f"emotion_ros-{os.getuid()}"
+    cache.mkdir()
+    cache.chmod(0o777)
+    with pytest.raises(OutputError, match="nobody else"):
+        create_engine_folder(cache / "engine")
+
+
+def test_the_usual_cache_is_in_the_users_cache_folder(monkeypatch):
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setenv("HOME", "/home/robot")
+    assert str(default_cache()) == "/home/robot/.cache/emotion_ros"
+
+
+def test_diagnostics_report_the_engine_build_while_the_node_runs(gpu, listener):
+    machine = gpu()
+    reports = listener.hear(DiagnosticArray, "/diagnostics")
     detector = Detector()
     executor = SingleThreadedExecutor()
     executor.add_node(detector)
@@ -129,11 +174,11 @@ def test_node_tells_of_the_engine_while_it_serves(gpu, listener):
 
     try:
         detector.start()
-        assert until(lambda: told and "in the making" in told[-1].status[0].message)
-        assert told[-1].status[0].level == DiagnosticStatus.WARN
-        fake.may_build.set()
-        assert until(lambda: told[-1].status[0].level == DiagnosticStatus.OK)
-        values = {each.key: each.value for each in told[-1].status[0].values}
+        assert until(lambda: reports and "building TensorRT engine" in reports[-1].status[0].message)
+        assert reports[-1].status[0].level == DiagnosticStatus.WARN
+        machine.may_build.set()
+        assert until(lambda: reports[-1].status[0].level == DiagnosticStatus.OK)
+        values = {entry.key: entry.value for entry in reports[-1].status[0].values}
         assert values["provider"] == "tensorrt"
         assert not any(name.startswith("engine of") for name in values)
     finally:

@@ -4,7 +4,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from emotion_ros.errors import ModelError, ProviderError
-from emotion_ros.inference.providers import plan_providers, prefers_int8
+from emotion_ros.inference.providers import prefers_int8, select_providers
 from emotion_ros.perception.emotion.classifier import EmotionClassifier
 from emotion_ros.perception.emotion.metadata import METADATA_KEY, ModelMetadata
 
@@ -120,7 +120,7 @@ def test_contract_that_contradicts_itself(flaw):
 
 def test_plan_takes_the_best_that_is_there_and_falls_back(tmp_path):
     def names(wanted, available):
-        return [name for name, _ in plan_providers(wanted, available, tmp_path, "hash", "gpu", "pixels", SHAPES)]
+        return [name for name, _ in select_providers(wanted, available, tmp_path, "hash", "gpu", "pixels", SHAPES)]
 
     assert names("auto", ALL) == ALL
     assert names("auto", ALL[2:]) == ALL[2:]
@@ -131,14 +131,14 @@ def test_plan_takes_the_best_that_is_there_and_falls_back(tmp_path):
 
 def test_engines_of_another_model_or_device_are_never_met(tmp_path):
     def folder(model, device):
-        plan = plan_providers("auto", ALL, tmp_path, model, device, "pixels", SHAPES)
+        plan = select_providers("auto", ALL, tmp_path, model, device, "pixels", SHAPES)
         return plan[0][1]["trt_engine_cache_path"]
 
     assert len({folder("a", "x"), folder("b", "x"), folder("a", "y")}) == 3
 
 
 def test_profile_spans_one_to_sixteen_faces(tmp_path):
-    options = plan_providers("tensorrt", ALL, tmp_path, "a", "x", "pixels", SHAPES)[0][1]
+    options = select_providers("tensorrt", ALL, tmp_path, "a", "x", "pixels", SHAPES)[0][1]
     assert options["trt_profile_min_shapes"] == "pixels:1x1x48x48"
     assert options["trt_profile_max_shapes"] == "pixels:16x1x48x48"
 

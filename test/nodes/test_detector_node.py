@@ -517,7 +517,7 @@ def test_subscription_that_cannot_be_created_is_reported_and_tried_again(listene
 class SlowDetector:
     """A real face detector that takes three seconds per image and counts the threads inside."""
 
-    engine = engine_status = ""
+    engine_status = ""
 
     def __init__(self, detector):
         self.detector, self.inside, self.most, self.closed, self.begun = detector, 0, 0, False, threading.Event()

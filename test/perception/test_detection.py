@@ -1,5 +1,9 @@
+"""Face and hand detectors: on one portrait, on regions of it, on pictures of people; crops around landmarks."""
+
 import csv
 import io
+import subprocess
+import sys
 import zipfile
 from collections import defaultdict
 
@@ -11,8 +15,9 @@ from hypothesis import strategies as st
 
 from emotion_ros.config import PipelineConfig
 from emotion_ros.errors import ModelError
+from emotion_ros.inference.ort_session import Session
 from emotion_ros.perception.detection import FACE_DETECTORS, HAND_DETECTORS, FaceSettings
-from emotion_ros.perception.detection.image_region import ImageRegion, parts
+from emotion_ros.perception.detection.image_region import ImageRegion, search_regions
 from emotion_ros.perception.emotion.preprocess import crop_square, face_square, roll
 from emotion_ros.perception.loaded_models import create_face_detector
 from emotion_ros.types import Box
@@ -22,7 +27,7 @@ YUNET = "models/face_detection_yunet_2026may.onnx"
 
 @pytest.fixture(params=FACE_DETECTORS)
 def detector(request):
-    """Every face detector of the dictionary."""
+    """Each face detector of the dictionary."""
     model = str(request.getfixturevalue("shared")(YUNET)) if request.param == "yunet" else ""
     made = create_face_detector(PipelineConfig(face_detector=request.param, face_model=model))
     yield made
@@ -53,77 +58,107 @@ def test_boxes_are_clipped_sorted_and_not_smaller_than_asked(detector, portrait)
     assert detector.detect(np.zeros((240, 320, 3), np.uint8), 0.5, 24) == []
 
 
-@pytest.fixture(scope="module")
-def searching():
-    """Our detector, and the sizes of what its network was shown."""
-    made, seen = create_face_detector(PipelineConfig()), []
-    run = made._session.run
-    made._session.run = lambda outputs, inputs: seen.append(inputs["pixels"].shape[2:]) or run(outputs, inputs)
-    yield made, seen
-    made.close()
+@pytest.fixture
+def recorded(monkeypatch):
+    """The detector of this package, and a list of the heights and widths of its network's inputs."""
+    detector, inputs, run = create_face_detector(PipelineConfig()), [], Session.run
+
+    def recording(session, names, arrays):
+        inputs.append(arrays["pixels"].shape[2:])
+        return run(session, names, arrays)
+
+    monkeypatch.setattr(Session, "run", recording)
+    yield detector, inputs
+    detector.close()
 
 
-def test_known_faces_are_looked_for_around_them_and_no_closer_than_it_takes(searching, portrait):
-    detector, seen = searching
+def test_known_faces_are_searched_in_small_regions_at_a_sufficient_resolution(recorded, portrait):
+    detector, inputs = recorded
     (face,) = detector.detect(portrait, 0.5, 24)
-    seen.clear()
+    inputs.clear()
     (again,) = detector.detect(portrait, 0.5, 24, [face.box])
-    (looked,) = seen
-    assert np.prod(looked) < 0.3 * np.prod(portrait.shape[:2])
+    (searched,) = inputs
+    assert np.prod(searched) < 0.3 * np.prod(portrait.shape[:2])
     assert again.box.overlap(face.box) > 0.8
     assert face_square(again.landmarks).overlap(face_square(face.landmarks)) > 0.8
     large = cv2.resize(portrait, None, fx=2, fy=2)
     (twice,) = detector.detect(large, 0.5, 24, [face.box.scaled(2)])
-    assert np.prod(seen[-1]) <= np.prod(looked)
+    assert np.prod(inputs[-1]) <= np.prod(searched)
     assert twice.box.overlap(again.box.scaled(2)) > 0.8
 
 
-def test_a_face_that_left_its_place_is_looked_for_everywhere(searching, portrait):
-    detector, seen = searching
+def test_the_whole_image_is_searched_if_a_face_left_its_region(recorded, portrait):
+    detector, inputs = recorded
     (face,) = detector.detect(portrait, 0.5, 24)
-    seen.clear()
+    inputs.clear()
     elsewhere = Box(20, 300, 100, 100)
-    (found,) = detector.detect(portrait, 0.5, 24, [elsewhere])
-    assert len(seen) == 2
-    assert found.box == face.box
+    (moved,) = detector.detect(portrait, 0.5, 24, [elsewhere])
+    assert len(inputs) == 2
+    assert moved.box == face.box
     assert len(detector.detect(portrait, 0.5, 24, [face.box, elsewhere])) == 1
     assert detector.detect(np.zeros_like(portrait), 0.5, 24, [face.box]) == []
     outside = Box(2000, 100, 100, 100)
-    assert [each.box for each in detector.detect(portrait, 0.5, 24, [outside])] == [face.box]
-    assert [each.box for each in detector.detect(portrait, 0.5, 24, [face.box, outside])] == [face.box]
+    assert [other.box for other in detector.detect(portrait, 0.5, 24, [outside])] == [face.box]
+    assert [other.box for other in detector.detect(portrait, 0.5, 24, [face.box, outside])] == [face.box]
 
 
-def test_a_face_that_a_part_cuts_is_left_to_the_next_search(searching, portrait):
-    detector, _ = searching
+def test_a_face_that_a_regions_edge_cuts_is_left_out(recorded, portrait):
+    detector, _ = recorded
     head = cv2.resize(portrait[56:338, 267:455], (100, 150))
     pair = np.full((480, 640, 3), 60, np.uint8)
     pair[100:250, 100:200] = pair[100:250, 220:320] = head
     first, second = detector.detect(pair, 0.5, 24)
-    found = detector.detect(pair, 0.5, 24, [first.box])
-    assert [each.box.overlap(first.box) > 0.7 for each in found] == [True]
+    again = detector.detect(pair, 0.5, 24, [first.box])
+    assert [face.box.overlap(first.box) > 0.7 for face in again] == [True]
     both = detector.detect(pair, 0.5, 24, [first.box, second.box])
-    assert [each.box.overlap(known.box) > 0.7 for each, known in zip(both, (first, second), strict=True)] == [True] * 2
+    assert [face.box.overlap(known.box) > 0.7 for face, known in zip(both, (first, second), strict=True)] == [True] * 2
 
 
-def test_parts_meet_nowhere_and_are_given_up_where_the_whole_is_as_good():
+def test_regions_do_not_overlap_and_cost_less_than_the_whole_image():
     whole = ImageRegion(0, 0, 640, 480, 1.0)
-    (small,) = parts([Box(100, 100, 40, 50)], whole)
-    assert (small.left, small.top, small.right, small.bottom, small.shrink) == (75, 75, 165, 175, 1.0)
-    assert len(parts([Box(100, 100, 40, 50), Box(120, 110, 40, 50), Box(500, 300, 40, 50)], whole)) == 2
-    (near,) = parts([Box(0, 0, 200, 200), Box(250, 50, 60, 60)], whole)
-    assert near.shrink == 1.0  # of two faces the smaller says how closely to look
-    assert parts([Box(0, 0, 200, 200)], whole)[0].shrink == 3.0
-    assert parts([Box(0, 0, 60, 60), Box(200, 0, 60, 60)], ImageRegion(0, 0, 300, 90, 1.0)) == []
-    assert parts([Box(100, 100, 40, 50), Box(700, 100, 40, 50)], whole) == []
-    corner = parts([Box(0, 0, 60, 60)], whole)[0]
+    (small,) = search_regions([Box(100, 100, 40, 50)], whole)
+    assert (small.left, small.top, small.right, small.bottom, small.downscale) == (75, 75, 165, 175, 1.0)
+    assert len(search_regions([Box(100, 100, 40, 50), Box(120, 110, 40, 50), Box(500, 300, 40, 50)], whole)) == 2
+    (merged,) = search_regions([Box(0, 0, 200, 200), Box(250, 50, 60, 60)], whole)
+    assert merged.downscale == 1.0  # the smaller of two faces sets the resolution
+    assert search_regions([Box(0, 0, 200, 200)], whole)[0].downscale == 3.0
+    assert search_regions([Box(0, 0, 60, 60), Box(200, 0, 60, 60)], ImageRegion(0, 0, 300, 90, 1.0)) == []
+    assert search_regions([Box(100, 100, 40, 50), Box(700, 100, 40, 50)], whole) == []
+    corner = search_regions([Box(0, 0, 60, 60)], whole)[0]
     rows = np.array([[0, 0, 60, 60], [50, 10, 40, 40]], np.float32)
-    assert corner.holds(rows, 640, 480).tolist() == [True, False]
+    assert corner.contains(rows, 640, 480).tolist() == [True, False]
 
 
 def test_face_cut_by_the_border_stays_inside(detector, portrait):
     cut = portrait[:, 345:]
     for face in detector.detect(cut, 0.3, 24):
         assert face.box == face.box.clipped(cut.shape[1], cut.shape[0])
+
+
+@pytest.mark.parametrize(
+    ("code", "alternative"),
+    [
+        ("HAND_DETECTORS['mediapipe'](2)", "hands: false"),
+        ("FACE_DETECTORS['mediapipe'](FaceSettings())", "face_detector: emotion_faces"),
+        ("FACE_DETECTORS['mediapipe_full'](FaceSettings())", "face_detector: emotion_faces"),
+    ],
+)
+@pytest.mark.parametrize(("machine", "version"), [("x86_64", "0.10.21"), ("aarch64", "0.10.18")])
+def test_missing_mediapipe_is_named_with_how_to_install_it(code, alternative, machine, version):
+    script = f"""
+import platform, sys
+platform.machine = lambda: {machine!r}
+sys.modules["mediapipe"] = None  # as if it were not installed
+from emotion_ros.errors import ModelError
+from emotion_ros.perception.detection import FACE_DETECTORS, HAND_DETECTORS, FaceSettings
+try:
+    {code}
+except ModelError as error:
+    print(error)
+"""
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert f"pip install mediapipe=={version}, or set {alternative}" in result.stdout, result.stderr
+    assert len(result.stdout.splitlines()) == 1
 
 
 def test_yunet_without_its_model_says_how_to_get_it(tmp_path):
@@ -137,23 +172,25 @@ def test_yunet_without_its_model_says_how_to_get_it(tmp_path):
 @pytest.mark.timeout(300)
 def test_every_face_and_every_hand_of_real_pictures_is_found(shared):
     config = PipelineConfig()
-    eyes = {name: create_face_detector(PipelineConfig(face_detector=name)) for name in ("emotion_faces", "mediapipe")}
-    false = dict.fromkeys(eyes, 0)
+    detectors = {
+        name: create_face_detector(PipelineConfig(face_detector=name)) for name in ("emotion_faces", "mediapipe")
+    }
+    false = dict.fromkeys(detectors, 0)
     hands = HAND_DETECTORS["mediapipe"](4)
     boxes = defaultdict(list)
     for row in csv.DictReader(io.StringIO(shared("data/hands/boxes.csv").read_text())):
-        left, top, right, bottom = (float(row[name]) for name in ("xmin", "ymin", "xmax", "ymax"))
+        left, top, right, bottom = (float(row[edge]) for edge in ("xmin", "ymin", "xmax", "ymax"))
         boxes[row["file"]].append(Box(left, top, right - left, bottom - top))
     faceless, missed = [], []
     with zipfile.ZipFile(shared("data/hands/images.zip")) as pictures:
         for name, expected in boxes.items():
             image = cv2.imdecode(np.frombuffer(pictures.read(name), np.uint8), cv2.IMREAD_COLOR)
-            for eye, faces in eyes.items():
+            for kind, faces in detectors.items():
                 count = len(faces.detect(image, config.min_face_confidence, config.min_face_size))
-                faceless += [(eye, name)] * (count == 0)
-                false[eye] += max(count - 1, 0)  # each picture shows one person
-            found = [hand.box.centre for hand in hands.detect(image)]
-            missed += [name for box in expected if not any(contains(box, point) for point in found)]
+                faceless += [(kind, name)] * (count == 0)
+                false[kind] += max(count - 1, 0)  # each picture shows one person
+            centres = [hand.box.centre for hand in hands.detect(image)]
+            missed += [name for box in expected if not any(contains(box, point) for point in centres)]
     print(f"false faces: {false}")
     assert len(boxes) == 668
     assert faceless == []

@@ -1,4 +1,4 @@
-"""Gestures: the rules on hands that are drawn here, the shipped rules on labelled hands of people."""
+"""Gestures: rules on drawn hands, the shipped rules on labelled hands of people."""
 
 import csv
 import zipfile
@@ -12,18 +12,12 @@ from emotion_ros.config.package_files import default_gestures
 from emotion_ros.errors import ConfigError
 from emotion_ros.perception.association import associate_hands, filter_false_faces
 from emotion_ros.perception.detection import FACE_DETECTORS, HAND_DETECTORS, FaceSettings
-from emotion_ros.perception.gestures import (
-    FINGERS,
-    GestureRecognizer,
-    HandObservation,
-    extension,
-    gesture,
-    read_gestures,
-)
+from emotion_ros.perception.gesture_rules import FINGERS, read_gestures
+from emotion_ros.perception.gestures import GestureRecognizer, HandObservation, extension, recognize_gesture
 from emotion_ros.types import Box, Face, Hand
 
 ALWAYS = ("open_palm", "fist", "thumb_up", "victory", "pointing")
-"""Gestures that are promised for real hands."""
+"""Gestures that must be right for real hands."""
 
 KEYPOINTS = {"0": "open_palm", "1": "fist", "2": "pointing", "3": "none"}
 PICTURES = {
@@ -38,7 +32,7 @@ PICTURES = {
     "ok_sign": "none",
     "pinch": "none",
 }
-"""Folder to what is to be seen: both palms of a person who says thanks are open."""
+"""Folder to the gesture of its hands: the palms of a person who thanks with both hands are open."""
 
 BASES = {"index": (30, -95), "middle": (10, -100), "ring": (-10, -95), "little": (-30, -85)}
 """Knuckles relative to the wrist of a drawn hand, whose fingers point up."""
@@ -85,15 +79,15 @@ def shipped():
     ],
 )
 def test_gesture_of_a_drawn_hand(shipped, hand, name):
-    found, sure = gesture(HandObservation(hand), shipped)
-    assert found == name
-    assert 0.5 <= sure <= 1
+    recognized, confidence = recognize_gesture(HandObservation(hand), shipped)
+    assert recognized == name
+    assert 0.5 <= confidence <= 1
 
 
 @pytest.mark.parametrize(("turned", "name"), [(-65, "thumb_up"), (115, "thumb_down")])
 def test_thumb_is_up_or_down_in_the_image(shipped, turned, name):
     hand = drawn(thumb="out", turned=turned)
-    assert gesture(HandObservation(hand), shipped)[0] == name
+    assert recognize_gesture(HandObservation(hand), shipped)[0] == name
 
 
 def test_extension_is_one_for_a_straight_finger_and_negative_for_a_curled_one():
@@ -101,9 +95,9 @@ def test_extension_is_one_for_a_straight_finger_and_negative_for_a_curled_one():
     assert extension(drawn(), "index") < 0
 
 
-def test_hand_of_one_point_has_a_gesture_too(shipped):
-    name, sure = gesture(HandObservation(np.full((21, 2), 7.0, np.float32)), shipped)
-    assert 0 <= sure <= 1
+def test_a_hand_whose_landmarks_coincide_gets_a_valid_confidence(shipped):
+    name, confidence = recognize_gesture(HandObservation(np.full((21, 2), 7.0, np.float32)), shipped)
+    assert 0 <= confidence <= 1
     assert name in (*shipped, "none")
 
 
@@ -118,19 +112,40 @@ def test_open_hand_that_swings_is_waving_and_one_that_drifts_is_not(shipped):
         time = step / 15
         swung = as_hand(drawn(at=(300 + 60 * np.sin(2 * np.pi * time / 0.8), 300), **ALL))
         drifted = as_hand(drawn(at=(100 + 100 * time, 300), **ALL))
-        (wave,) = waving.read("a", None, [swung], time)
-        (drift,) = drifting.read("a", None, [drifted], time)
+        (wave,) = waving.recognize("a", None, [swung], time)
+        (drift,) = drifting.recognize("a", None, [drifted], time)
     assert wave.gesture == "waving"
     assert drift.gesture == "open_palm"
-    (still,) = waving.read("b", None, [swung], time)
-    assert still.gesture == "open_palm"  # somebody else's hand
+    (still,) = waving.recognize("b", None, [swung], time)
+    assert still.gesture == "open_palm"  # another person's hand
 
 
-def test_hand_on_its_owners_face_is_said_to_be_there(shipped):
+def test_two_still_hands_of_the_same_side_are_not_waving(shipped):
+    """A detector may call both hands of a person the left one."""
+    recognizer = GestureRecognizer(shipped)
+    both = [as_hand(drawn(at=(x, 300), **ALL)) for x in (200, 500)]
+    for step in range(30):
+        hands = recognizer.recognize("a", None, both, step / 15)
+    assert [hand.gesture for hand in hands] == ["open_palm", "open_palm"]
+
+
+@pytest.mark.parametrize("stamp", [10.0, 0.0])
+def test_a_movement_is_forgotten_after_a_pause_and_when_time_jumps_back(shipped, stamp):
+    recognizer = GestureRecognizer(shipped)
+    for step in range(30):
+        hand = as_hand(drawn(at=(300 + 60 * np.sin(2 * np.pi * step / 12), 300), **ALL))
+        (waving,) = recognizer.recognize("a", None, [hand], 1 + step / 15)
+    recognizer.expire(stamp)
+    (later,) = recognizer.recognize("a", None, [hand], stamp)
+    assert (waving.gesture, later.gesture) == ("waving", "open_palm")
+
+
+def test_hand_on_its_owners_face_is_recognized(shipped):
     resting = drawn(thumb="out", little=True)
-    reader = GestureRecognizer(shipped)
+    recognizer = GestureRecognizer(shipped)
     on, off = (
-        reader.read("a", box, [as_hand(resting)], 0.0)[0] for box in (Box(200, 100, 200, 250), Box(0, 0, 50, 50))
+        recognizer.recognize("a", box, [as_hand(resting)], 0.0)[0]
+        for box in (Box(200, 100, 200, 250), Box(0, 0, 50, 50))
     )
     assert (on.gesture, off.gesture) == ("hand_on_face", "none")
 
@@ -140,26 +155,26 @@ def test_user_adds_a_gesture_without_code(shipped, tmp_path):
     file.write_text(
         default_gestures().read_text() + "\ncall_me:\n  fingers: {little: straight, middle: curled, ring: curled}\n"
     )
-    assert gesture(HandObservation(drawn(thumb="out", little=True)), read_gestures(file))[0] == "call_me"
+    assert recognize_gesture(HandObservation(drawn(thumb="out", little=True)), read_gestures(file))[0] == "call_me"
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "reason"),
     [
         ("fist: {fingers: {thumbs: bent}}", "thumbs"),
         ("fist: {fingers: {thumb: crooked}}", "crooked"),
         ("fist: {finger: {}}", "fingers"),
         ("fist: {distances: {tip-toe: [0, 1]}}", "tip-toe"),
-        ("fist: {distances: {wrist-thumb_tip: [2, 1]}}", "least"),
+        ("fist: {distances: {wrist-thumb_tip: [2, 1]}}", "minimum"),
         ("fist: {on_face: much}", "on_face"),
         ("- fist", "names"),
         ("fist: [", "YAML"),
     ],
 )
-def test_gesture_file_with_a_mistake_is_refused_by_what_is_wrong(tmp_path, text, said):
+def test_gesture_file_with_a_mistake_is_refused_with_the_reason(tmp_path, text, reason):
     file = tmp_path / "gestures.yaml"
     file.write_text(text)
-    with pytest.raises(ConfigError, match=said):
+    with pytest.raises(ConfigError, match=reason):
         read_gestures(file)
 
 
@@ -171,13 +186,13 @@ def test_missing_gesture_file_is_named(tmp_path):
 def test_hands_belong_to_the_person_they_are_nearest_to():
     faces = [Face(Box(x, 50, 80, 80), 0.9, np.zeros((4, 2), np.float32)) for x in (50, 300, 550)]
     hands = [as_hand(drawn(at=(x, 300))) for x in (60, 330, 420, 600)]
-    owned, loose = associate_hands(faces, hands)
-    assert [len(each) for each in owned] == [1, 2, 1]
-    assert loose == ()
+    owned, unowned = associate_hands(faces, hands)
+    assert [len(owned_hands) for owned_hands in owned] == [1, 2, 1]
+    assert unowned == ()
 
 
 def confusion(pairs):
-    """Prints a table; returns share right per gesture, and per gesture the largest share of another taken for it."""
+    """Print a table; return per gesture the share recognized, and the largest share of another mistaken for it."""
     table = {}
     for wanted, found in pairs:
         table.setdefault(wanted, Counter())[found] += 1
@@ -196,7 +211,7 @@ def test_labelled_landmarks_of_real_hands(shared, shipped):
     with shared("data/gestures/keypoint.csv").open() as file:
         rows = [(row[0], np.array(row[1:], np.float32).reshape(21, 2)) for row in csv.reader(file)]
     right, mistaken = confusion(
-        (KEYPOINTS[name], gesture(HandObservation(points), shipped)[0]) for name, points in rows
+        (KEYPOINTS[name], recognize_gesture(HandObservation(points), shipped)[0]) for name, points in rows
     )
     assert right["open_palm"] > 0.94
     assert min(right["fist"], right["pointing"]) >= 0.92
@@ -215,12 +230,12 @@ def test_gestures_of_people_in_pictures(shared, shipped):
     pairs, missed = [], []
     for name, annotated in sorted(boxes.items()):
         image = cv2.imdecode(np.frombuffer(archive.read(inside[name]), np.uint8), cv2.IMREAD_COLOR)
-        people, found = faces.detect(image, 0.5, 24), hands.detect(image)
-        people = [people[index] for index in filter_false_faces(people, found)]
-        there = [hand for hand in found if any(_inside(hand, box) for box in annotated)]
-        if len(people) != 1 or not all(any(_inside(hand, box) for hand in found) for box in annotated):
+        people, detected = faces.detect(image, 0.5, 24), hands.detect(image)
+        people = [people[index] for index in filter_false_faces(people, detected)]
+        labelled = [hand for hand in detected if any(_inside(hand, box) for box in annotated)]
+        if len(people) != 1 or not all(any(_inside(hand, box) for hand in detected) for box in annotated):
             missed.append(name)
-        for hand in GestureRecognizer(shipped).read("a", people[0].box if people else None, there, 0.0):
+        for hand in GestureRecognizer(shipped).recognize("a", people[0].box if people else None, labelled, 0.0):
             pairs.append((PICTURES[name.split("/")[0]], hand.gesture))
     right, mistaken = confusion(pairs)
     assert missed == []

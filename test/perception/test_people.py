@@ -8,7 +8,7 @@ from emotion_ros.config.options import build
 from emotion_ros.errors import ConfigError
 from emotion_ros.perception.emotion.affect import valence_arousal
 from emotion_ros.perception.emotion.label_map import LabelMap
-from emotion_ros.perception.geometry import CameraIntrinsics, position
+from emotion_ros.perception.geometry import CameraIntrinsics, face_position
 from emotion_ros.perception.gesture_fusion import gesture_classes, with_gestures
 from emotion_ros.perception.pipeline import Pipeline
 from emotion_ros.perception.quality import quality
@@ -48,18 +48,18 @@ def eyes_at(left, right):
 
 def test_position_is_metres_before_the_camera():
     lens = CameraIntrinsics(500.0, 500.0, 320.0, 240.0, 640, 480)
-    assert position(eyes_at((304.25, 240), (335.75, 240)), lens, 640, 480) == pytest.approx((0.0, 0.0, 1.0))
-    right_below = position(eyes_at((554.25, 490), (585.75, 490)), lens, 640, 480)
+    assert face_position(eyes_at((304.25, 240), (335.75, 240)), lens, 640, 480) == pytest.approx((0.0, 0.0, 1.0))
+    right_below = face_position(eyes_at((554.25, 490), (585.75, 490)), lens, 640, 480)
     assert right_below == pytest.approx((0.5, 0.5, 1.0))
-    far = position(eyes_at((316.0625, 240), (323.9375, 240)), lens, 640, 480)
+    far = face_position(eyes_at((316.0625, 240), (323.9375, 240)), lens, 640, 480)
     assert far == pytest.approx((0.0, 0.0, 4.0))
 
 
 def test_position_holds_for_an_image_that_was_scaled_and_is_none_without_a_lens():
     face, lens = eyes_at((304.25, 240), (335.75, 240)), CameraIntrinsics(1000.0, 1000.0, 640.0, 480.0, 1280, 960)
-    assert position(face, lens, 640, 480) == pytest.approx((0.0, 0.0, 1.0))
-    assert position(face, None, 640, 480) is None
-    assert position(eyes_at((304, 240), (304, 240)), lens, 640, 480) is None
+    assert face_position(face, lens, 640, 480) == pytest.approx((0.0, 0.0, 1.0))
+    assert face_position(face, None, 640, 480) is None
+    assert face_position(eyes_at((304, 240), (304, 240)), lens, 640, 480) is None
 
 
 def test_label_map_merges_and_renames_and_leaves_the_rest():

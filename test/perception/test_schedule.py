@@ -139,7 +139,7 @@ class Recorder:
 
     def __init__(self, detector, answer=None):
         self.detector, self.answer, self.regions = detector, answer, []
-        self.engine = ""
+        self.engine_status = ""
 
     def detect(self, *arguments):
         self.regions.append(len(arguments[3]) if len(arguments) > 3 else 0)

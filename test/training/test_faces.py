@@ -13,7 +13,7 @@ from emotion_ros.config import FaceTrainConfig, PipelineConfig
 from emotion_ros.errors import DatasetError, ModelError
 from emotion_ros.inference.catalog import default_model
 from emotion_ros.perception.detection import FACE_DETECTORS, FaceSettings
-from emotion_ros.perception.detection.cells import VALUES, centres, find
+from emotion_ros.perception.detection.cells import VALUES_PER_CELL, cell_centres, decode_cells
 from emotion_ros.perception.pipeline import Pipeline
 from emotion_ros.training.detector.detector_evaluation import average_precision, matches, measure, yolo
 from emotion_ros.training.detector.photos import COLUMNS, Backgrounds, Photo, read_backgrounds, read_photos
@@ -66,9 +66,9 @@ def model(checkpoint, tmp_path_factory):
 
 
 def test_cells_become_faces_where_they_say():
-    values = np.full((40 * 40 + 20 * 20 + 10 * 10, VALUES), 0, np.float32)
+    values = np.full((40 * 40 + 20 * 20 + 10 * 10, VALUES_PER_CELL), 0, np.float32)
     values[:, 0] = -9
-    points, strides = centres(320, 320)
+    points, strides = cell_centres(320, 320)
     wanted = {100: (50.0, 60.0, 24.0, 30.0), 1700: (200.0, 90.0, 80.0, 90.0)}
     for cell, (x, y, width, height) in wanted.items():
         middle = (np.array([x + width / 2, y + height / 2]) - points[cell]) / strides[cell]
@@ -77,11 +77,11 @@ def test_cells_become_faces_where_they_say():
     values[101] = values[100]
     values[101, 1] -= 1  # the same box, seen by the neighbour, less sure
     values[101, 0] = 3
-    found = find(values, 320, 320, 0.5)
+    found = decode_cells(values, 320, 320, 0.5)
     assert found[:, :4] == pytest.approx(np.array(list(wanted.values())), abs=1e-3)
     assert found[:, 4:14] == pytest.approx(np.array([[50, 60] * 5, [200, 90] * 5]), abs=1e-3)
     assert found[:, 14] == pytest.approx(1 / (1 + np.exp(-4)))
-    assert find(values, 320, 320, 0.99).shape == (0, 15)
+    assert decode_cells(values, 320, 320, 0.99).shape == (0, 15)
 
 
 def test_scenes_are_the_same_for_the_same_seed_and_landmarks_lie_in_their_boxes(photos):
@@ -113,13 +113,13 @@ def test_loss_falls_when_answers_come_nearer_to_the_faces():
     torch = pytest.importorskip("torch")
     from emotion_ros.training.detector.detection_loss import decode, loss
 
-    points, strides = (torch.from_numpy(each) for each in centres(160, 160))
+    points, strides = (torch.from_numpy(each) for each in cell_centres(160, 160))
     faces = torch.full((2, 3, 15), -1.0)
     faces[0, 0] = torch.tensor([40.0, 50, 30, 40, 45, 60, 62, 60, 54, 70, 46, 80, 62, 80, 1])
     faces[1, :2] = torch.tensor(
         [[10.0, 10, 9, 11, 12, 13, 16, 13, 14, 16, 12, 18, 16, 18, 1], [80.0, 0, 90, 120, *[90] * 10, 0]]
     )
-    values = torch.zeros(2, len(points), VALUES)
+    values = torch.zeros(2, len(points), VALUES_PER_CELL)
     values[..., 0] = -3
     values.requires_grad_()
     optimizer = torch.optim.Adam([values], 0.05)
@@ -132,7 +132,7 @@ def test_loss_falls_when_answers_come_nearer_to_the_faces():
         history.append({name: value.item() for name, value in parts.items()})
     assert all(history[-1][name] < 0.3 * history[0][name] for name in history[0])
     for index, wanted in ((0, faces[0, :1]), (1, faces[1, :1])):
-        (row,) = find(values[index].detach().numpy(), 160, 160, 0.5)
+        (row,) = decode_cells(values[index].detach().numpy(), 160, 160, 0.5)
         assert row[:14] == pytest.approx(wanted[0, :14].numpy(), abs=2)
 
 
@@ -285,14 +285,14 @@ def test_scores_are_shifted_until_what_is_found_are_faces():
 
         def __init__(self):
             super().__init__()
-            self.heads = [[None, torch.nn.Conv2d(1, VALUES, 1)]]
+            self.heads = [[None, torch.nn.Conv2d(1, VALUES_PER_CELL, 1)]]
             self.before = self.score()
 
         def score(self):
             return self.heads[0][1].weight[0].sum().item(), self.heads[0][1].bias[0].item()
 
         def forward(self, pixels):
-            values = torch.zeros(1, 16 + 4 + 1, VALUES)
+            values = torch.zeros(1, 16 + 4 + 1, VALUES_PER_CELL)
             values[..., 0] = -9
             values[0, [0, 3, 12], 0] = torch.tensor([2.0, 1.0, 0.2])
             return values

@@ -1,4 +1,8 @@
-"""Faces and hands in an image. A new backend is one file here and one line in a dictionary below."""
+"""Detects faces and hands in an image.
+
+To add a backend, write one file here with a class that has the methods of :class:`FaceDetector` or
+:class:`HandDetector`, and add one line to the dictionary :data:`FACE_DETECTORS` or :data:`HAND_DETECTORS`.
+"""
 
 from __future__ import annotations
 
@@ -7,65 +11,86 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from emotion_ros.perception.detection import mediapipe_faces, mediapipe_hands, yunet
 from emotion_ros.perception.detection.emotion_faces import EmotionFaces
+from emotion_ros.perception.detection.mediapipe_faces import MediaPipeFaces
+from emotion_ros.perception.detection.mediapipe_hands import MediaPipeHands
+from emotion_ros.perception.detection.yunet import YuNetFaces
 from emotion_ros.types import Box, Face, Hand, Image
 
 
 class FaceDetector(Protocol):
-    """Finds faces. ``minimum`` is the smallest confidence and the shortest side in pixels that count as found."""
+    """Finds faces. A detector stores nothing between images."""
 
     @property
-    def engine(self) -> str:
-        """How its TensorRT engine fares; empty where it runs, or where there is none."""
+    def engine_status(self) -> str:
+        """State of the TensorRT engine as text; empty if it is in use or was not requested."""
         ...
 
-    def detect(self, image: Image, confidence: float, minimum: float, near: Sequence[Box] = ()) -> Sequence[Face]:
-        """Faces in the image, boxes clipped to it, from left to right.
+    def detect(
+        self, image: Image, min_confidence: float, min_size: float, regions: Sequence[Box] = ()
+    ) -> Sequence[Face]:
+        """Return the faces in an image from left to right, their boxes clipped to the image.
 
-        Where it is known what was there a moment ago, ``near`` holds those boxes, and a detector that saves time by it
-        may look only around them, as long as it finds as many.
+        Args:
+            image: BGR, uint8, height × width × 3.
+            min_confidence: minimum confidence of a face, 0…1.
+            min_size: minimum length of the shorter side of a face's box in pixels of the image.
+            regions: boxes of the faces in the camera's previous image, in pixels; empty: search the whole image. A
+                detector may search only around them, to save time. If it finds fewer faces than there are boxes, it
+                must search the whole image.
         """
         ...
 
     def close(self) -> None:
-        """Free what the backend holds."""
+        """Free the backend's resources. The detector must not be used afterwards."""
         ...
 
 
 class HandDetector(Protocol):
-    """Finds hands."""
+    """Finds hands. A detector stores nothing between images."""
 
     def detect(self, image: Image) -> Sequence[Hand]:
-        """Hands in the image, boxes clipped to it, from left to right."""
+        """Return the hands in an image from left to right, their boxes clipped to the image.
+
+        Args:
+            image: BGR, uint8, height × width × 3.
+        """
         ...
 
     def close(self) -> None:
-        """Free what the backend holds."""
+        """Free the backend's resources. The detector must not be used afterwards."""
         ...
 
 
 @dataclass(frozen=True)
 class FaceSettings:
-    """What a face detector is made with, as far as it has use for it: its model file (None where it brings its own),
-    what runs it (see :func:`emotion_ros.inference.ort_session.open_session`) with how many threads, and the side of an
-    image in pixels above which it is shrunk first."""
+    """Settings of a face detector. A backend ignores those that it does not support.
+
+    Attributes:
+        model: model file; None for a backend that includes its model.
+        provider: execution provider, see :func:`emotion_ros.inference.ort_session.open_session`.
+        threads: CPU threads; 0: ONNX Runtime's choice.
+        max_side: longer side of the network's input in pixels; larger images are scaled down to it.
+    """
 
     model: Path | None = None
     provider: str = "auto"
     threads: int = 1
-    longest: int = 640
+    max_side: int = 640
 
 
 FACE_DETECTORS: dict[str, Callable[[FaceSettings], FaceDetector]] = {
-    "emotion_faces": lambda of: EmotionFaces(of.model, of.provider, of.threads, of.longest),
-    "mediapipe": lambda of: mediapipe_faces.MediaPipeFaces(full_range=False),
-    "mediapipe_full": lambda of: mediapipe_faces.MediaPipeFaces(full_range=True),
-    "yunet": lambda of: yunet.YuNetFaces(of.model),
+    "emotion_faces": lambda settings: EmotionFaces(
+        settings.model, settings.provider, settings.threads, settings.max_side
+    ),
+    "mediapipe": lambda settings: MediaPipeFaces(full_range=False),
+    "mediapipe_full": lambda settings: MediaPipeFaces(full_range=True),
+    "yunet": lambda settings: YuNetFaces(settings.model),
 }
-"""Name to what makes it."""
+"""Value of the parameter ``face_detector`` to a function that creates the detector. It raises ModelError if a model or
+a library is missing, ProviderError if the execution provider is not available."""
 
 HAND_DETECTORS: dict[str, Callable[[int], HandDetector]] = {
-    "mediapipe": mediapipe_hands.MediaPipeHands,
+    "mediapipe": MediaPipeHands,
 }
-"""Name to a function of the maximum number of hands."""
+"""Name to a function of the maximum number of hands per image. It raises ModelError if a library is missing."""

@@ -1,4 +1,4 @@
-"""What the values of a face detector's cells mean."""
+"""Decodes the output of the face detector of this package."""
 
 from __future__ import annotations
 
@@ -9,21 +9,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 STRIDES = (8, 16, 32)
-"""Pixels between the cells of each grid."""
+"""Pixels between neighbouring cells of each of the network's grids."""
 
-VALUES = 15
-"""Of each cell: score (a logit), the box's middle and the logarithm of its size, five landmarks.
+VALUES_PER_CELL = 15
+"""Score (a logit), x and y of the box's centre, logarithms of its width and height, x and y of five landmarks.
 
-All in strides: the middle and the landmarks from the cell's own middle, x before y. The landmarks are right eye, left
-eye, nose tip, right and left corner of the mouth, the person's own.
+Lengths are in strides. The box's centre and the landmarks are relative to the cell's centre. The landmarks are the
+person's right eye, left eye, nose tip, right and left corner of the mouth.
 """
 
-OVERLAP = 0.4
-"""Intersection over union above which two boxes are one face: the surer stays."""
+MAX_OVERLAP = 0.4
+"""Intersection over union above which two boxes are one face; the one with the higher confidence stays."""
+
+MAX_LOG_SIZE = 6.0
+"""Limit of a box's logarithmic size, e⁶ = 403 strides: no overflow for untrained networks."""
 
 
-def centres(height: int, width: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Middles of all cells of an image, cells × 2, x and y in pixels, and their strides, in the network's order."""
+def cell_centres(height: int, width: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return the centres of all cells, cells × 2 (x, y in pixels), and their strides, cells, in the network's order.
+
+    Args:
+        height: of the network's input in pixels, a multiple of 32.
+        width: likewise.
+    """
     points, strides = [], []
     for stride in STRIDES:
         y, x = np.mgrid[: height // stride, : width // stride]
@@ -32,30 +40,34 @@ def centres(height: int, width: int) -> tuple[NDArray[np.float32], NDArray[np.fl
     return np.concatenate(points).astype(np.float32), np.concatenate(strides).astype(np.float32)
 
 
-def find(values: NDArray[np.float32], height: int, width: int, confidence: float) -> NDArray[np.float32]:
-    """The faces that the cells of one image see, the surest first.
+def decode_cells(values: NDArray[np.float32], height: int, width: int, min_confidence: float) -> NDArray[np.float32]:
+    """Return the faces in one image by descending confidence, overlapping ones suppressed.
 
     Args:
-        values: cells × 15.
-        height: of the image that the network saw, in pixels, a multiple of 32; so is ``width``.
-        confidence: the least, above 0.
+        values: the network's output, cells × 15, see :data:`VALUES_PER_CELL`.
+        height: of the network's input in pixels, a multiple of 32.
+        width: likewise.
+        min_confidence: minimum confidence, above 0.
 
     Returns:
-        n × 15: x, y, width and height of the box, five landmarks, confidence; pixels.
+        faces × 15, float32: x, y, width and height of the box, x and y of five landmarks, confidence 0…1; in pixels.
     """
-    sure = np.nonzero(values[:, 0] >= np.log(confidence / max(1 - confidence, 1e-6)))[0]
-    chosen = values[sure]
-    middles, strides = (each[sure] for each in _grid(height, width))
-    scores = 1 / (1 + np.exp(-chosen[:, 0]))
-    size = np.exp(np.minimum(chosen[:, 3:5], 6)) * strides
-    boxes = np.concatenate([middles + chosen[:, 1:3] * strides - size / 2, size], 1)
-    points = np.tile(middles, 5) + chosen[:, 5:] * strides
-    order = cv2.dnn.NMSBoxes(boxes.tolist(), scores.tolist(), 0.0, OVERLAP)
-    kept = np.asarray(order, int).ravel()
-    return np.concatenate([boxes, points, scores[:, None]], 1)[kept].astype(np.float32)  # type: ignore[no-any-return]
+    # Scores are compared as logits: the sigmoid is computed for the few cells that remain.
+    min_logit = np.log(min_confidence / max(1 - min_confidence, 1e-6))
+    confident = np.nonzero(values[:, 0] >= min_logit)[0]
+    cells = values[confident]
+    middles, strides = (grid[confident] for grid in _grid(height, width))
+    scores = 1 / (1 + np.exp(-cells[:, 0]))
+    size = np.exp(np.minimum(cells[:, 3:5], MAX_LOG_SIZE)) * strides
+    boxes = np.concatenate([middles + cells[:, 1:3] * strides - size / 2, size], 1)
+    points = np.tile(middles, 5) + cells[:, 5:] * strides
+    order = cv2.dnn.NMSBoxes(boxes.tolist(), scores.tolist(), 0.0, MAX_OVERLAP)
+    remaining = np.asarray(order, int).ravel()
+    return np.concatenate([boxes, points, scores[:, None]], 1)[remaining].astype(np.float32)  # type: ignore[no-any-return]
 
 
 @lru_cache(maxsize=8)
 def _grid(height: int, width: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    points, strides = centres(height, width)
+    """Return centres, cells × 2, and strides, cells × 1; callers must not write to them."""
+    points, strides = cell_centres(height, width)
     return points, strides[:, None]

@@ -1,4 +1,4 @@
-"""Faces by the detector of this package, which is trained by ``emotion-ros train-detector``."""
+"""Detects faces with the detector of this package, trained by ``emotion-ros train-detector``."""
 
 from __future__ import annotations
 
@@ -15,35 +15,40 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from emotion_ros.errors import ModelError
-from emotion_ros.inference.ort_session import default_cache, metadata, open_session, read
-from emotion_ros.inference.providers import Shapes
-from emotion_ros.perception.detection.cells import STRIDES, find
-from emotion_ros.perception.detection.face_rows import face, kept
-from emotion_ros.perception.detection.image_region import ImageRegion, parts
+from emotion_ros.inference.cache_folder import default_cache
+from emotion_ros.inference.ort_session import open_session, read_metadata, read_model_file
+from emotion_ros.inference.providers import ShapeProfile
+from emotion_ros.perception.detection.cells import STRIDES, VALUES_PER_CELL, decode_cells
+from emotion_ros.perception.detection.face_rows import face_from_row, filter_faces
+from emotion_ros.perception.detection.image_region import ImageRegion, search_regions
 from emotion_ros.types import Box, Face, Image
 
-KIND = "faces"
-"""What the metadata of a model that finds faces say under ``kind``."""
+DETECTOR_KIND = "faces"
+"""Value of ``kind`` in the metadata of a face detector's model file."""
 
-STEP = STRIDES[-1]
-"""Width and height of what the network sees are multiples of it."""
+INPUT_STEP_PX = STRIDES[-1]
+"""Width and height of the network's input are multiples of this."""
 
-XS, YS = (0, 4, 6, 8, 10, 12), (1, 5, 7, 9, 11, 13)
-"""Columns of what :func:`find` returns that are places in the image."""
+X_COLUMNS, Y_COLUMNS = (0, 4, 6, 8, 10, 12), (1, 5, 7, 9, 11, 13)
+"""Columns of :func:`decode_cells`' rows with x and y coordinates."""
 
-LEAST = 0.02
-"""Confidence under which nothing is a face, whatever the caller asks for."""
+MIN_SCORE = 0.02
+"""Lower limit of the minimum confidence; below, nothing is a face."""
 
 
 class EmotionFaces:
-    """Faces with six landmarks: right eye, left eye, nose tip, middle, right and left corner of the mouth."""
+    """Faces with six landmarks: right eye, left eye, nose tip, middle, right and left corner of the mouth.
+
+    Searches only around known faces if that is cheaper. On a GPU it always searches the whole image, so that the
+    network's input keeps its shape.
+    """
 
     def __init__(
         self,
         model: Path | None,
         provider: str = "auto",
         threads: int = 0,
-        longest: int = 640,
+        max_side: int = 640,
         cache: Path | None = None,
     ) -> None:
         """Load a model and run it once.
@@ -51,26 +56,28 @@ class EmotionFaces:
         Args:
             model: the ONNX file.
             provider: ``auto``, ``tensorrt``, ``cuda`` or ``cpu``.
-            threads: on a CPU; 0 lets ONNX Runtime choose.
-            longest: side of an image in pixels above which it is shrunk to it before faces are looked for.
-            cache: folder for TensorRT engines.
+            threads: CPU threads; 0: ONNX Runtime's choice.
+            max_side: longer side of the network's input in pixels; larger images are scaled down to it.
+            cache: folder of TensorRT engines; None: the user's cache folder.
 
         Raises:
-            ModelError: the file is missing, or is no face detector of this package.
+            ModelError: the file is missing, or is not a face detector of this package.
             ProviderError: the provider is not available.
         """
         if model is None:
-            raise ModelError("emotion_faces: expected its ONNX file, got none")
-        self._longest = longest
-        side = -(-longest // STEP) * STEP
+            raise ModelError("emotion_faces: expected its ONNX file, got none; set face_model")
+        self._max_side = max_side
 
-        def shapes(session: ort.InferenceSession) -> Shapes:
-            _check(model, session)
-            return (1, 3, STEP, STEP), (1, 3, side * 3 // 4 // STEP * STEP, side), (1, 3, side, side)
+        def profile_of(session: ort.InferenceSession) -> ShapeProfile:
+            _check_model(model, session)
+            return _shape_profile(max_side)
 
-        self._session = open_session(model, read(model), provider, threads, cache or default_cache(), shapes)
+        self._session = open_session(
+            model, read_model_file(model), provider, threads, cache or default_cache(), profile_of
+        )
+        # Guards _buffer and _session: both serve one image at a time. Held by detect while the network runs.
         self._lock = threading.Lock()
-        self._memory = np.empty(0, np.float32)
+        self._buffer = np.empty(0, np.float32)
         self.detect(np.zeros((480, 640, 3), np.uint8), 0.5, 1)
 
     @property
@@ -78,78 +85,94 @@ class EmotionFaces:
         """See :class:`emotion_ros.inference.ort_session.Session`."""
         return self._session.provider
 
-    def wait(self) -> None:
-        """See :class:`emotion_ros.inference.ort_session.Session`."""
-        self._session.wait()
-
     @property
-    def engine(self) -> str:
+    def engine_status(self) -> str:
         """See :class:`emotion_ros.inference.ort_session.Session`."""
-        return self._session.engine
+        return self._session.engine_status
 
-    def detect(self, image: Image, confidence: float, minimum: float, near: Sequence[Box] = ()) -> list[Face]:
+    def wait_until_ready(self, timeout: float | None = None) -> None:
+        """See :class:`emotion_ros.inference.ort_session.Session`."""
+        self._session.wait_until_ready(timeout)
+
+    def detect(self, image: Image, min_confidence: float, min_size: float, regions: Sequence[Box] = ()) -> list[Face]:
         """See :class:`emotion_ros.perception.detection.FaceDetector`."""
         height, width = image.shape[:2]
-        shrink = max(max(height, width) / self._longest, 1.0)
-        whole = ImageRegion(0, 0, width, height, shrink)
-        places = parts(near, whole) if self.provider == "cpu" else []  # a GPU likes shapes it knows
+        whole = ImageRegion(0, 0, width, height, max(max(height, width) / self._max_side, 1.0))
+        parts = search_regions(regions, whole) if self.provider == "cpu" else []
         with self._lock:
-            rows = self._look(image, places, confidence)
-            if not places or len(rows) < len(near):
-                rows = self._look(image, [whole], confidence)
-        return kept((face(row, width, height) for row in rows), minimum)
+            rows = self._search(image, parts, min_confidence)
+            if not parts or len(rows) < len(regions):
+                rows = self._search(image, [whole], min_confidence)
+        return filter_faces((face_from_row(row, width, height) for row in rows), min_size)
 
-    def _look(self, image: Image, places: Sequence[ImageRegion], confidence: float) -> NDArray[np.float32]:
-        """Rows of :func:`find` in those parts, in pixels of the image."""
-        nothing = np.empty((0, 15), np.float32)
-        return np.concatenate([nothing, *(self._part(image, each, max(confidence, LEAST)) for each in places)])
+    def _search(self, image: Image, regions: Sequence[ImageRegion], min_confidence: float) -> NDArray[np.float32]:
+        """Return the rows of :func:`decode_cells` of all regions, in pixels of the image."""
+        none = np.empty((0, VALUES_PER_CELL), np.float32)
+        minimum = max(min_confidence, MIN_SCORE)
+        return np.concatenate([none, *(self._search_region(image, region, minimum) for region in regions)])
 
-    def _part(self, image: Image, part: ImageRegion, confidence: float) -> NDArray[np.float32]:
-        pixels = self._to_input(part.shrunk(image))
+    def _search_region(self, image: Image, region: ImageRegion, min_confidence: float) -> NDArray[np.float32]:
+        pixels = self._to_input(region.pixels(image))
         values = self._session.run(["cells"], {"pixels": pixels})[0][0]
-        rows = find(values, pixels.shape[2], pixels.shape[3], confidence)
-        rows[:, :14] *= part.shrink
-        rows[:, XS] += part.left
-        rows[:, YS] += part.top
-        return rows[part.holds(rows, image.shape[1], image.shape[0])]
+        rows = decode_cells(values, pixels.shape[2], pixels.shape[3], min_confidence)
+        rows[:, :14] *= region.downscale
+        rows[:, X_COLUMNS] += region.left
+        rows[:, Y_COLUMNS] += region.top
+        return rows[region.contains(rows, image.shape[1], image.shape[0])]
 
     def _to_input(self, image: Image) -> NDArray[np.float32]:
-        """1 × 3 × height × width, black up to multiples of 32, in memory that the next call uses again."""
+        """Return 1 × 3 × height × width, float32, 0…255, padded with black to multiples of 32.
+
+        The array is a view of a buffer that the next call overwrites.
+        """
         height, width = image.shape[:2]
-        shape = 1, 3, -(-height // STEP) * STEP, -(-width // STEP) * STEP
+        shape = 1, 3, _padded(height), _padded(width)
         count = math.prod(shape)
-        if len(self._memory) < count:
-            self._memory = np.empty(count, np.float32)
-        pixels = self._memory[:count].reshape(shape)
+        if len(self._buffer) < count:
+            self._buffer = np.empty(count, np.float32)
+        pixels = self._buffer[:count].reshape(shape)
         pixels[:, :, height:], pixels[:, :, :, width:] = 0, 0
         for plane, values in zip(pixels[0], cv2.split(image), strict=True):
             plane[:height, :width] = values
         return pixels
 
     def close(self) -> None:
-        """Nothing to free: ONNX Runtime does it with the object."""
+        """Do nothing: ONNX Runtime frees its memory with the object."""
 
 
-def about_detector(path: Path) -> dict[str, Any]:
-    """What a file says of itself, where it is a face detector of this package; else nothing."""
+def read_detector_metadata(path: Path) -> dict[str, Any]:
+    """Return the metadata of a face detector's model file; empty if the file is anything else."""
     try:
-        return _about(ort.InferenceSession(str(path), providers=["CPUExecutionProvider"]))
-    except Exception:  # ONNX Runtime's errors have no common base but this; what the file is, others say
+        return _detector_metadata(ort.InferenceSession(str(path), providers=["CPUExecutionProvider"]))
+    except Exception:  # ONNX Runtime's exceptions have no other common base
         return {}
 
 
-def _about(session: ort.InferenceSession) -> dict[str, Any]:
+def _padded(side: int) -> int:
+    """Return the next multiple of :data:`INPUT_STEP_PX`."""
+    return -(-side // INPUT_STEP_PX) * INPUT_STEP_PX
+
+
+def _shape_profile(max_side: int) -> ShapeProfile:
+    """Return the shapes for which a TensorRT engine is built; the usual image is 4:3."""
+    side = _padded(max_side)
+    usual_height = side * 3 // 4 // INPUT_STEP_PX * INPUT_STEP_PX
+    return (1, 3, INPUT_STEP_PX, INPUT_STEP_PX), (1, 3, usual_height, side), (1, 3, side, side)
+
+
+def _detector_metadata(session: ort.InferenceSession) -> dict[str, Any]:
     try:
-        content = json.loads(metadata(session) or "{}")
+        content = json.loads(read_metadata(session) or "{}")
     except ValueError:
         return {}
-    return content if isinstance(content, dict) and content.get("kind") == KIND else {}
+    return content if isinstance(content, dict) and content.get("kind") == DETECTOR_KIND else {}
 
 
-def _check(path: Path, session: ort.InferenceSession) -> None:
-    about, names = metadata(session), [each.name for each in (*session.get_inputs(), *session.get_outputs())]
-    if not _about(session) or names != ["pixels", "cells"]:
+def _check_model(path: Path, session: ort.InferenceSession) -> None:
+    metadata = read_metadata(session)
+    names = [tensor.name for tensor in (*session.get_inputs(), *session.get_outputs())]
+    if not _detector_metadata(session) or names != ["pixels", "cells"]:
         raise ModelError(
-            f"{path}: expected a face detector of this package (emotion-ros train-detector, export), got a model that "
-            f"has {', '.join(names)} and says of itself: {about or 'nothing'}"
+            f"{path}: expected a face detector of this package, got a model with {', '.join(names)} and the metadata "
+            f"{metadata or '{}'}; make one with emotion-ros train-detector and export"
         )

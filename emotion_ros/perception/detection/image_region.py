@@ -1,4 +1,4 @@
-"""Where faces are looked for, and how closely, while it is known where they were a moment ago."""
+"""Regions of an image to search for faces, and their resolution."""
 
 from __future__ import annotations
 
@@ -11,96 +11,121 @@ from numpy.typing import NDArray
 
 from emotion_ros.types import Box, Image
 
-MARGIN = 0.5
-"""Of a box's longer side that is looked at on each side of it: at 30 images per second who moves by fifteen of his own
-widths in a second stays in sight."""
+SEARCH_MARGIN = 0.5
+"""Margin around a known face on each side, as a share of its box's longer side. A face that moves by half its width
+per image, 15 widths per second at 30 Hz, stays inside."""
 
-WORTH = 0.6
-"""Share of the work for the whole image from which on looking at parts of it is not worth the trouble."""
+MAX_WORK_SHARE = 0.6
+"""Share of the whole image's pixels above which the whole image is searched instead of regions."""
 
-ENOUGH = 64.0
-"""Pixels of a face's shorter side with which it is found as well as with more (models/emotion_faces.md)."""
+SUFFICIENT_FACE_SIZE_PX = 64.0
+"""Shorter side of a face above which the detector gains nothing from a higher resolution (models/emotion_faces.md)."""
 
-EDGE = 2.0
-"""Pixels from the edge of a part within which a box is taken to be cut by it."""
+CUT_DISTANCE_PX = 2.0
+"""Distance to a region's edge below which a box counts as cut by the edge."""
 
 
 @dataclass(frozen=True)
 class ImageRegion:
-    """A part of an image: its edges in pixels, and what its sides are divided by before faces are looked for."""
+    """A rectangle of an image and the factor by which it is scaled down before the search.
+
+    Attributes:
+        left, top, right, bottom: edges in pixels of the image; right and bottom are exclusive.
+        downscale: divisor of the region's sides, 1 or more.
+    """
 
     left: int
     top: int
     right: int
     bottom: int
-    shrink: float
+    downscale: float
 
     @property
-    def work(self) -> float:
-        """Pixels that are looked at."""
-        return (self.right - self.left) * (self.bottom - self.top) / self.shrink**2
+    def work_px(self) -> float:
+        """Pixels of the scaled region: the measure of the search's cost."""
+        return (self.right - self.left) * (self.bottom - self.top) / self.downscale**2
 
-    def shrunk(self, image: Image) -> Image:
-        """What is looked at: halved as often as it can be, which costs least, the rest between two pixels."""
-        seen = image[self.top : self.bottom, self.left : self.right]
-        width, height = (max(round(side / self.shrink), 1) for side in (self.right - self.left, self.bottom - self.top))
-        while seen.shape[1] >= 2 * width and seen.shape[0] >= 2 * height:
-            half = (seen.shape[1] // 2, seen.shape[0] // 2)
-            seen = cv2.resize(seen, half, interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
-        if seen.shape[:2] != (height, width):
-            seen = cv2.resize(seen, (width, height), interpolation=cv2.INTER_LINEAR)  # type: ignore[assignment]
-        return seen
+    def pixels(self, image: Image) -> Image:
+        """Return the region of an image, scaled down.
 
-    def meets(self, other: ImageRegion) -> bool:
-        """Whether they share pixels."""
+        Halved with INTER_AREA as often as possible, which is OpenCV's cheapest way; the rest (a factor below 2 on at
+        least one side) is interpolated.
+        """
+        part = image[self.top : self.bottom, self.left : self.right]
+        sides = self.right - self.left, self.bottom - self.top
+        width, height = (max(round(side / self.downscale), 1) for side in sides)
+        while part.shape[1] >= 2 * width and part.shape[0] >= 2 * height:
+            half = (part.shape[1] // 2, part.shape[0] // 2)
+            part = cv2.resize(part, half, interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
+        if part.shape[:2] != (height, width):
+            part = cv2.resize(part, (width, height), interpolation=cv2.INTER_LINEAR)  # type: ignore[assignment]
+        return part
+
+    def overlaps(self, other: ImageRegion) -> bool:
+        """Return True if both regions have a pixel in common."""
         beside = self.left >= other.right or other.left >= self.right
         return not (beside or self.top >= other.bottom or other.top >= self.bottom)
 
-    def joined(self, other: ImageRegion) -> ImageRegion:
-        """One that holds both, as close as the closer look of the two."""
+    def union(self, other: ImageRegion) -> ImageRegion:
+        """Return the smallest region that contains both, at the higher resolution of the two."""
         left, top = min(self.left, other.left), min(self.top, other.top)
         right, bottom = max(self.right, other.right), max(self.bottom, other.bottom)
-        return ImageRegion(left, top, right, bottom, min(self.shrink, other.shrink))
+        return ImageRegion(left, top, right, bottom, min(self.downscale, other.downscale))
 
-    def holds(self, rows: NDArray[np.float32], width: int, height: int) -> NDArray[np.bool_]:
-        """Which boxes (n × x, y, width, height, …) are not cut by an edge that is none of the image's."""
+    def contains(self, rows: NDArray[np.float32], width: int, height: int) -> NDArray[np.bool_]:
+        """Return a mask, n, of the boxes that no edge of the region cuts; the image's own edges may cut.
+
+        Args:
+            rows: n × 4 or more: x, y, width and height of each box in pixels of the image.
+            width: of the image in pixels.
+            height: of the image in pixels.
+        """
         ends = rows[:, :2] + rows[:, 2:4]
         return (  # type: ignore[no-any-return]
-            ((rows[:, 0] > self.left + EDGE) | (self.left == 0))
-            & ((rows[:, 1] > self.top + EDGE) | (self.top == 0))
-            & ((ends[:, 0] < self.right - EDGE) | (self.right == width))
-            & ((ends[:, 1] < self.bottom - EDGE) | (self.bottom == height))
+            ((rows[:, 0] > self.left + CUT_DISTANCE_PX) | (self.left == 0))
+            & ((rows[:, 1] > self.top + CUT_DISTANCE_PX) | (self.top == 0))
+            & ((ends[:, 0] < self.right - CUT_DISTANCE_PX) | (self.right == width))
+            & ((ends[:, 1] < self.bottom - CUT_DISTANCE_PX) | (self.bottom == height))
         )
 
 
-def parts(boxes: Sequence[Box], whole: ImageRegion) -> list[ImageRegion]:
-    """Parts of an image that hold boxes and what is around them, apart from each other.
+def search_regions(boxes: Sequence[Box], whole: ImageRegion) -> list[ImageRegion]:
+    """Return regions around boxes that do not overlap each other.
 
     Args:
-        boxes: of faces.
-        whole: all of the image.
+        boxes: known faces, in pixels of the image.
+        whole: region of the whole image.
 
     Returns:
-        None of them where the whole image is as good, or where a box is outside: a camera may change its size.
+        An empty list if searching the whole image costs about as little (:data:`MAX_WORK_SHARE`), or if a box lies
+        outside the image, as after a change of the camera's resolution.
     """
-    found: list[ImageRegion] = []
     inside = [box.clipped(whole.right, whole.bottom) for box in boxes]
     if any(min(box.width, box.height) < 1 for box in inside):
-        return found
+        return []
+    regions: list[ImageRegion] = []
     for box in boxes:
-        new = _around(box, whole)
-        while meeting := [each for each in found if each.meets(new)]:
-            found = [each for each in found if not each.meets(new)]
-            for each in meeting:
-                new = new.joined(each)
-        found.append(new)
-    return found if sum(each.work for each in found) < WORTH * whole.work else []
+        regions = _merged(_around(box, whole), regions)
+    return regions if sum(region.work_px for region in regions) < MAX_WORK_SHARE * whole.work_px else []
+
+
+def _merged(new: ImageRegion, regions: Sequence[ImageRegion]) -> list[ImageRegion]:
+    """Return disjoint regions with one more, united with those that it overlaps until none does."""
+    apart = list(regions)
+    while overlapping := [region for region in apart if region.overlaps(new)]:
+        apart = [region for region in apart if not region.overlaps(new)]
+        for region in overlapping:
+            new = new.union(region)
+    return [*apart, new]
 
 
 def _around(box: Box, whole: ImageRegion) -> ImageRegion:
-    """Divided by the whole's divisor times a whole number, so that the shapes are few."""
-    margin = MARGIN * max(box.width, box.height)
+    """Return a box with its margin, scaled down by a whole multiple of the image's factor.
+
+    Whole multiples keep the number of different input shapes small.
+    """
+    margin = SEARCH_MARGIN * max(box.width, box.height)
     wide = Box(box.x - margin, box.y - margin, box.width + 2 * margin, box.height + 2 * margin)
     x, y, width, height = wide.clipped(whole.right, whole.bottom).rounded()
-    more = max(int(min(box.width, box.height) / whole.shrink / ENOUGH), 1)
-    return ImageRegion(x, y, x + width, y + height, more * whole.shrink)
+    multiple = max(int(min(box.width, box.height) / whole.downscale / SUFFICIENT_FACE_SIZE_PX), 1)
+    return ImageRegion(x, y, x + width, y + height, multiple * whole.downscale)

@@ -1,6 +1,5 @@
-"""Faces by MediaPipe's BlazeFace (Bazarevsky et al., "BlazeFace: Sub-millisecond Neural Face Detection", 2019).
-
-The models come inside the mediapipe package: nothing is downloaded.
+"""Detects faces with MediaPipe's BlazeFace (Bazarevsky et al., "BlazeFace: Sub-millisecond Neural Face Detection on
+Mobile GPUs", 2019). The mediapipe package contains the models.
 """
 
 from __future__ import annotations
@@ -12,38 +11,40 @@ from typing import Any
 import cv2
 import numpy as np
 
-from emotion_ros.perception.detection.face_rows import kept
-from emotion_ros.perception.stub_modules import stub_modules
+from emotion_ros.perception.detection.face_rows import filter_faces
+from emotion_ros.perception.detection.mediapipe_solutions import import_solution
 from emotion_ros.types import Box, Face, Image
 
-LOWEST_CONFIDENCE = 0.1
-"""What the graph itself lets through; the caller's threshold, which may change at run time, comes after it."""
-
-DRAWING = ("matplotlib", "matplotlib.pyplot")
-"""What mediapipe imports for its own drawings alone: a third of a second and 28 MiB."""
+MIN_GRAPH_CONFIDENCE = 0.1
+"""Threshold inside MediaPipe's graph, fixed at creation; detect applies the caller's, which may change, after it."""
 
 
 class MediaPipeFaces:
     """Faces up to about 2 m (short range) or 5 m (full range) from a usual camera, with six landmarks.
 
-    The landmarks are right eye, left eye, nose tip, middle of the mouth, right ear, left ear.
+    The landmarks are right eye, left eye, nose tip, middle of the mouth, right ear, left ear. Always searches the whole
+    image.
     """
 
-    engine = ""
+    engine_status = ""
 
     def __init__(self, full_range: bool) -> None:
-        with stub_modules(*DRAWING):
-            from mediapipe.python.solutions.face_detection import FaceDetection
+        """Create MediaPipe's graph.
 
-        self._graph: Any = FaceDetection(LOWEST_CONFIDENCE, model_selection=int(full_range))
-        self._lock = threading.Lock()
+        Raises:
+            ModelError: mediapipe is not installed.
+        """
+        detection = import_solution("face_detection", "FaceDetection", "face_detector: emotion_faces")
+        self._graph: Any = detection(MIN_GRAPH_CONFIDENCE, model_selection=int(full_range))
+        self._lock = threading.Lock()  # guards _graph, which processes one image at a time; held by detect
 
-    def detect(self, image: Image, confidence: float, minimum: float, near: Sequence[Box] = ()) -> list[Face]:
-        """See :class:`emotion_ros.perception.detection.FaceDetector`; it looks at all of the image."""
+    def detect(self, image: Image, min_confidence: float, min_size: float, regions: Sequence[Box] = ()) -> list[Face]:
+        """See :class:`emotion_ros.perception.detection.FaceDetector`."""
         with self._lock:
-            found = self._graph.process(cv2.cvtColor(image, cv2.COLOR_BGR2RGB)).detections or ()
+            detections = self._graph.process(cv2.cvtColor(image, cv2.COLOR_BGR2RGB)).detections or ()
         height, width = image.shape[:2]
-        return kept((_face(each, width, height) for each in found if each.score[0] >= confidence), minimum)
+        confident = (detection for detection in detections if detection.score[0] >= min_confidence)
+        return filter_faces((_face(detection, width, height) for detection in confident), min_size)
 
     def close(self) -> None:
         """Free the graph."""
@@ -51,6 +52,7 @@ class MediaPipeFaces:
 
 
 def _face(detection: Any, width: int, height: int) -> Face:
+    """Return a face in pixels; MediaPipe's coordinates are shares of the image's sides."""
     data = detection.location_data
     relative = data.relative_bounding_box
     box = Box(relative.xmin * width, relative.ymin * height, relative.width * width, relative.height * height)

@@ -1,4 +1,4 @@
-"""Faces by YuNet (Wu et al., "YuNet: A Tiny Millisecond-level Face Detector", 2023) in OpenCV."""
+"""Detects faces with YuNet (Wu et al., "YuNet: A Tiny Millisecond-level Face Detector", 2023) in OpenCV."""
 
 from __future__ import annotations
 
@@ -11,42 +11,54 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emotion_ros.errors import ModelError
-from emotion_ros.perception.detection.face_rows import face, kept
+from emotion_ros.perception.detection.face_rows import face_from_row, filter_faces
 from emotion_ros.types import Box, Face, Image
 
-LOWEST_CONFIDENCE = 0.3
-"""What the detector itself lets through; the caller's threshold, which may change at run time, comes after it."""
+MIN_NET_CONFIDENCE = 0.3
+"""Threshold inside OpenCV's detector, fixed at creation; detect applies the caller's, which may change, after it."""
 
-SUPPRESSION_OVERLAP = 0.3
-"""Boxes that overlap more are one face; the value of OpenCV Zoo's example for this model."""
+MAX_OVERLAP = 0.3
+"""Intersection over union above which two boxes are one face; value of OpenCV Zoo's example for this model."""
+
+MAX_CANDIDATES = 1000
+"""Boxes before suppression, by confidence."""
 
 
 class YuNetFaces:
-    """Faces with six landmarks: right eye, left eye, nose tip, middle, right and left corner of the mouth."""
+    """Faces with six landmarks: right eye, left eye, nose tip, middle, right and left corner of the mouth.
 
-    engine = ""
+    Always searches the whole image.
+    """
+
+    engine_status = ""
 
     def __init__(self, model: Path | None) -> None:
+        """Load a model.
+
+        Raises:
+            ModelError: the file is missing or OpenCV cannot read it.
+        """
         if model is None or not model.is_file():
             raise ModelError(
                 f"yunet: expected its ONNX file, found none at {model}; get it with: emotion-ros models fetch"
             )
         try:
             self._net = cv2.FaceDetectorYN.create(
-                str(model), "", (320, 320), LOWEST_CONFIDENCE, SUPPRESSION_OVERLAP, top_k=1000
+                str(model), "", (320, 320), MIN_NET_CONFIDENCE, MAX_OVERLAP, top_k=MAX_CANDIDATES
             )
         except cv2.error as error:
             raise ModelError(f"{model}: expected a YuNet ONNX file that OpenCV can read: {error.err}") from error
-        self._lock = threading.Lock()
+        self._lock = threading.Lock()  # guards _net, whose input size belongs to one image at a time; held by detect
 
-    def detect(self, image: Image, confidence: float, minimum: float, near: Sequence[Box] = ()) -> list[Face]:
-        """See :class:`emotion_ros.perception.detection.FaceDetector`; it looks at all of the image."""
+    def detect(self, image: Image, min_confidence: float, min_size: float, regions: Sequence[Box] = ()) -> list[Face]:
+        """See :class:`emotion_ros.perception.detection.FaceDetector`."""
         height, width = image.shape[:2]
         with self._lock:
             self._net.setInputSize((width, height))
-            found = self._net.detect(image)[1]
-        rows: list[NDArray[np.float32]] = [] if found is None else [row for row in found if row[14] >= confidence]
-        return kept((face(row, width, height) for row in rows), minimum)
+            detections = self._net.detect(image)[1]
+        rows: list[NDArray[np.float32]] = [] if detections is None else list(detections)
+        confident = (row for row in rows if row[14] >= min_confidence)
+        return filter_faces((face_from_row(row, width, height) for row in confident), min_size)
 
     def close(self) -> None:
-        """Nothing to free: OpenCV does it with the object."""
+        """Do nothing: OpenCV frees its memory with the object."""

@@ -1,1 +1,1 @@
-"""From face crops to probabilities: the model contract, preprocessing, and the ONNX Runtime session."""
+"""Classifies emotions: the classifier, its metadata, preprocessing, and the labels' names and coordinates."""

@@ -1,4 +1,4 @@
-"""Valence and arousal of emotion labels."""
+"""Valence and arousal of emotion labels, and the labels' synonyms."""
 
 from __future__ import annotations
 
@@ -16,9 +16,8 @@ CIRCUMPLEX: Mapping[str, tuple[float, float]] = {
     "sad": (-0.63, -0.27),
     "surprise": (0.40, 0.67),
 }
-"""Pleasure and arousal of emotion words, −1…1 (Russell and Mehrabian, "Evidence for a Three-Factor Theory of Emotions",
-1977); neutral is the origin by definition."""
-
+"""Label to valence and arousal, −1…1: pleasure and arousal of Russell and Mehrabian, "Evidence for a Three-Factor
+Theory of Emotions", 1977; neutral is the origin by definition."""
 
 SYNONYMS: Mapping[str, str] = {
     "anger": "angry",
@@ -27,16 +26,21 @@ SYNONYMS: Mapping[str, str] = {
     "surprised": "surprise",
     "disgusted": "disgust",
 }
-"""Other spellings of an emotion label to the label of :data:`CIRCUMPLEX`."""
+"""Other name of an emotion to its label in :data:`CIRCUMPLEX`."""
 
 
 def canonical_label(label: str) -> str:
-    """Return the label of :data:`CIRCUMPLEX` that a synonym stands for; any other label unchanged."""
+    """Return this package's label for a synonym, and any other label unchanged."""
     return SYNONYMS.get(label, label)
 
 
 def valence_arousal(labels: Sequence[str], probabilities: NDArray[np.float32]) -> tuple[float, float]:
-    """Expected valence and arousal, −1…1 each, over the labels that have coordinates; NaN where none has."""
+    """Return the expected valence and arousal, −1…1, over the labels that have coordinates; NaN if none has.
+
+    Args:
+        labels: classes; synonyms are understood.
+        probabilities: one per class.
+    """
     labels = [canonical_label(label) for label in labels]
     known = [index for index, label in enumerate(labels) if label in CIRCUMPLEX]
     weight = float(probabilities[known].sum()) if known else 0.0

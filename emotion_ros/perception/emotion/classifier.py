@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emotion_ros.errors import ModelError
+from emotion_ros.inference.cache_folder import default_cache
 from emotion_ros.inference.onnx_model import OnnxModel
-from emotion_ros.inference.ort_session import default_cache, read
+from emotion_ros.inference.ort_session import read_model_file
 from emotion_ros.inference.tflite_model import TfliteModel
 from emotion_ros.perception.emotion import metadata as contracts
 from emotion_ros.perception.emotion.metadata import ModelMetadata
@@ -51,7 +52,7 @@ class EmotionClassifier:
             ModelError: the file is missing, is no model, or contradicts its contract.
             ProviderError: the provider is not available.
         """
-        content = read(path)
+        content = read_model_file(path)
         self.name = f"{path.stem}@{hashlib.sha256(content).hexdigest()[:8]}"
         kind = MODEL_FORMATS.get(path.suffix, OnnxModel)
         self._session = kind(path, content, provider, threads, cache or default_cache())
@@ -64,13 +65,13 @@ class EmotionClassifier:
         return self._session.provider
 
     @property
-    def engine(self) -> str:
+    def engine_status(self) -> str:
         """How its TensorRT engine fares; empty where it runs, or where none was asked for."""
-        return self._session.engine
+        return self._session.engine_status
 
-    def wait(self) -> None:
+    def wait_until_ready(self, timeout: float | None = None) -> None:
         """Until it runs on what it will go on running on: an engine may be in the making."""
-        self._session.wait()
+        self._session.wait_until_ready(timeout)
 
     def classify(self, crops: Sequence[Image], taught_by: str = "") -> NDArray[np.float32]:
         """Probabilities of each crop (BGR, any size), n × labels, float32, each row sums to 1.
@@ -92,7 +93,7 @@ class EmotionClassifier:
         return logits if about.activated else _softmax(logits / np.float32(about.temperature))
 
     def _run(self, pixels: NDArray[np.float32], output: int = 0) -> NDArray[np.float32]:
-        batch = self._session.batch
+        batch = self._session.max_batch
         outputs = [self._session.run(pixels[i : i + batch], output) for i in range(0, len(pixels), batch)]
         return outputs[0] if len(outputs) == 1 else np.concatenate(outputs)
 
@@ -103,7 +104,7 @@ class EmotionClassifier:
 
     def _activated(self) -> bool:
         """Whether the outputs are probabilities already, seen on a warm-up run."""
-        shape = (min(self._session.batch, 2), self._session.channels, self._session.size, self._session.size)
+        shape = (min(self._session.max_batch, 2), self._session.channels, self._session.size, self._session.size)
         outputs = self._run(np.random.default_rng(0).standard_normal(shape).astype(np.float32))
         return bool((outputs >= 0).all() and np.allclose(outputs.sum(1), 1, atol=1e-3))
 

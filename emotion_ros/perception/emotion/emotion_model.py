@@ -17,7 +17,7 @@ from emotion_ros.perception.emotion.classifier import EmotionClassifier
 from emotion_ros.perception.emotion.label_map import LabelMap, read_mapping
 from emotion_ros.perception.emotion.preprocess import region_crop
 from emotion_ros.perception.gesture_fusion import gesture_classes
-from emotion_ros.perception.gestures import read_gestures
+from emotion_ros.perception.gesture_rules import read_gestures
 from emotion_ros.types import Face, Hand, Image
 
 INT8_MODEL = "emotion_resnet18_int8"

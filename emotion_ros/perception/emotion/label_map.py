@@ -1,4 +1,4 @@
-"""Other names for a model's classes, without a new model."""
+"""Renames and merges a classifier's classes at run time."""
 
 from __future__ import annotations
 
@@ -12,54 +12,63 @@ from emotion_ros.errors import ConfigError
 
 
 class LabelMap:
-    """Merges and renames classes.
+    """Converts probabilities of classes to probabilities of labels.
 
-    ``labels`` are the names that come out: those of the map in the order of their first class, and the classes that the
-    map does not mention, under their own names.
+    Attributes:
+        labels: names of the map in the order of their first class; classes that the map does not contain keep their
+            names.
 
     Args:
-        text: YAML, ``{new name: [class, class], …}``; empty: every class keeps its name.
-        classes: the model's, in its order.
+        text: YAML, ``{label: [class, class], …}``; empty: every class is a label.
+        classes: the classifier's, in its order.
 
     Raises:
-        ConfigError: the text is no such map, names a class that the model does not have, or names one twice.
+        ConfigError: the text is not such a map, or contains an unknown class, or one class twice.
     """
 
     def __init__(self, text: str, classes: Sequence[str]) -> None:
-        names = {one: name for name, merged in _entries(text, classes) for one in merged}
-        self.labels = tuple(dict.fromkeys(names.get(one, one) for one in classes))
-        self._sums = np.zeros((len(classes), len(self.labels)), np.float32)
-        for index, one in enumerate(classes):
-            self._sums[index, self.labels.index(names.get(one, one))] = 1.0
+        label_of = {name: label for label, merged in _entries(text, classes) for name in merged}
+        self.labels = tuple(dict.fromkeys(label_of.get(name, name) for name in classes))
+        self._matrix = np.zeros((len(classes), len(self.labels)), np.float32)  # 1 where a class belongs to a label
+        for index, name in enumerate(classes):
+            self._matrix[index, self.labels.index(label_of.get(name, name))] = 1.0
 
     def __call__(self, probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Probabilities of :attr:`labels` from those of the classes."""
-        return probabilities @ self._sums
+        """Return the sums per label, (n ×) labels, of probabilities per class, (n ×) classes."""
+        return probabilities @ self._matrix
 
 
 def _entries(text: str, classes: Sequence[str]) -> list[tuple[str, list[str]]]:
+    """Return labels with their classes."""
     content = read_mapping("label_map", text)
     entries = [
-        (str(name), [str(one) for one in (merged if isinstance(merged, list) else [merged])])
-        for name, merged in content.items()
+        (str(label), [str(name) for name in (merged if isinstance(merged, list) else [merged])])
+        for label, merged in content.items()
     ]
-    mentioned = [one for _, merged in entries for one in merged]
-    for one in mentioned:
-        if one not in classes:
-            raise ConfigError(f"label_map: expected classes of the model ({', '.join(classes)}), got {one!r}")
-        if mentioned.count(one) > 1:
-            raise ConfigError(f"label_map: {one} belongs to two names; each class has one")
-    for name, merged in entries:
-        if not name or (name in classes and name not in mentioned):
-            raise ConfigError(f"label_map: {name!r} is also a class of its own; list it too: {name}: {[name, *merged]}")
+    _check_entries(entries, classes)
     return entries
 
 
+def _check_entries(entries: Sequence[tuple[str, list[str]]], classes: Sequence[str]) -> None:
+    mapped = [name for _, merged in entries for name in merged]
+    for name in mapped:
+        if name not in classes:
+            raise ConfigError(f"label_map: expected classes of the model ({', '.join(classes)}), got {name!r}")
+        if mapped.count(name) > 1:
+            raise ConfigError(f"label_map: expected each class under one name, got {name!r} under two names")
+    for label, merged in entries:
+        if not label or (label in classes and label not in mapped):
+            raise ConfigError(
+                f"label_map: expected a new label, got {label!r}, which is also a class of its own; "
+                f"add the class to the label: {label}: {[label, *merged]}"
+            )
+
+
 def read_mapping(option: str, text: str) -> dict[object, object]:
-    """What a text option says as a mapping in YAML; empty for an empty text.
+    """Return the YAML mapping in the text of an option; empty for an empty text.
 
     Raises:
-        ConfigError: it is none.
+        ConfigError: the text is not a YAML mapping.
     """
     try:
         content = yaml.safe_load(text) if text.strip() else {}

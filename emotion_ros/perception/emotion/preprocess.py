@@ -1,7 +1,6 @@
-"""From an image and a box to what a classifier sees.
+"""Crops faces and converts them to a classifier's input.
 
-The only copy of crop, resize and normalise: training, quantizing and run time all call these functions, so a model
-meets on the robot what it met when it was trained.
+Training, quantization and inference call these functions: the classifier gets the same input in all of them.
 """
 
 from __future__ import annotations
@@ -17,53 +16,62 @@ from emotion_ros.types import Box, Face, Hand, Image, Points
 
 
 def crop_square(image: Image, box: Box, margin: float, shift: float = 0.0, angle: float = 0.0) -> Image:
-    """The square around a box, at the image's own resolution.
+    """Return the square around a box at the image's resolution.
 
     Args:
-        image: height × width × 3.
+        image: BGR, uint8, height × width × 3.
         box: in pixels of the image.
-        margin: how much is added on each side, as a share of the box's longer side (negative: cut away).
-        shift: how far the square moves down, as a share of the box's longer side.
-        angle: by which the square is turned around the box's middle, radians, clockwise; "down" turns with it.
+        margin: added on each side, as a share of the box's longer side; negative: removed.
+        shift: by which the square is moved down, as a share of the box's longer side.
+        angle: by which the square is turned clockwise around the box's centre, in radians; the shift turns with it.
 
     Returns:
-        side × side × 3, at least 1 × 1. Where the square leaves the image, the image's border pixels are repeated.
+        side × side × 3, at least 1 × 1. Outside the image, its border pixels are repeated.
     """
     longer = max(box.width, box.height)
     side = max(round(longer * (1 + 2 * margin)), 1)
     x, y = box.centre
     if angle:
-        cos, sin, half = float(np.cos(angle)), float(np.sin(angle)), (side - 1) / 2
-        down = half - shift * longer  # where the box's middle is in the crop
-        column, row = x - 0.5, y - 0.5  # of the pixel whose middle is the box's
-        turn = np.array([[cos, -sin, column - cos * half + sin * down], [sin, cos, row - sin * half - cos * down]])
-        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-        return cv2.warpAffine(image, turn, (side, side), flags=flags, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[return-value]
+        return _turned_square(image, (x, y), side, shift * longer, angle)
     left, top = round(x - side / 2), round(y + shift * longer - side / 2)
     return _padded_slice(image, left, top, side)
 
 
+def _turned_square(image: Image, centre: tuple[float, float], side: int, shift: float, angle: float) -> Image:
+    """Return a square turned by ``angle`` around a point that lies ``shift`` pixels above its centre."""
+    cos, sin, half = float(np.cos(angle)), float(np.sin(angle)), (side - 1) / 2
+    row_in_crop = half - shift  # of the point around which the square turns
+    # Coordinates count from the outer corner of the first pixel, warpAffine's from its centre: half a pixel less.
+    column, row = centre[0] - 0.5, centre[1] - 0.5
+    to_image = np.array(
+        [[cos, -sin, column - cos * half + sin * row_in_crop], [sin, cos, row - sin * half - cos * row_in_crop]]
+    )
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP  # the matrix maps pixels of the crop to pixels of the image
+    return cv2.warpAffine(image, to_image, (side, side), flags=flags, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[return-value]
+
+
 def roll(landmarks: Points) -> float:
-    """By how much a face is tilted to its left, radians: 0 where its eyes are level and its mouth is straight below.
+    """Return the angle by which a face is tilted to its left, in radians; 0: eyes level, mouth vertically below.
 
     Args:
-        landmarks: at least four points; right eye, left eye, nose tip, middle of the mouth.
+        landmarks: at least four points in pixels; right eye, left eye, nose tip, middle of the mouth.
     """
     right, left, mouth = landmarks[0], landmarks[1], landmarks[3]
     down = mouth - (right + left) / 2
+    # The line between the eyes, and the line from eyes to mouth turned by 90°, are two measurements of one direction.
     x, y = (left - right + (down[1], -down[0])).tolist()
     return float(np.arctan2(y, x))
 
 
 def face_square(landmarks: Points) -> Box:
-    """The square that eyes and mouth span: their midpoint in its centre, twice as wide as they are apart.
+    """Return the square around eyes and mouth, from landmarks instead of a detector's box.
 
-    Detectors draw the box of one face up to a third higher or wider than each other, but agree on where eyes and mouth
-    are. "Apart" is the larger of the distance between the eyes and that from their middle to the mouth, so that a face
-    that turns away or nods does not shrink.
+    Its centre is the midpoint of eyes and mouth. Its side is twice the larger of two distances, between the eyes and
+    from their midpoint to the mouth: the square does not shrink if the face turns or nods. Boxes of different
+    detectors differ by up to a third in height and width; their landmarks agree.
 
     Args:
-        landmarks: at least four points; right eye, left eye, nose tip, middle of the mouth.
+        landmarks: at least four points in pixels; right eye, left eye, nose tip, middle of the mouth.
     """
     right, left, mouth = landmarks[0], landmarks[1], landmarks[3]
     eyes = (right + left) / 2
@@ -73,30 +81,37 @@ def face_square(landmarks: Points) -> Box:
 
 
 def region_crop(image: Image, region: str, face: Face, hands: Sequence[Hand], margin: float, shift: float) -> Image:
-    """What a classifier sees of a person.
+    """Return a person's crop for a classifier, BGR, uint8.
 
     Args:
-        image: height × width × 3.
-        region: ``face``, turned so that the eyes are level; ``face_hands``, the face with the hands that belong to it;
-            or ``frame``, the whole image.
-        face: the person's.
-        hands: the person's.
-        margin: see :func:`crop_square`; of the :func:`face_square`.
-        shift: the same.
+        image: BGR, uint8, height × width × 3.
+        region: ``face``: :func:`face_square`, turned so that the eyes are level; ``face_hands``: the square around it
+            and the person's hands; ``frame``: the whole image.
+        face: the person's, in pixels of the image.
+        hands: the person's, in pixels of the image.
+        margin: of the crop, see :func:`crop_square`.
+        shift: of the crop, see :func:`crop_square`.
     """
     if region == "frame":
         return image
     box = face_square(face.landmarks)
     if region == "face_hands":
-        for hand in (hand.box for hand in hands):
-            left, top = min(box.x, hand.x), min(box.y, hand.y)
-            right = max(box.x + box.width, hand.x + hand.width)
-            box = Box(left, top, right - left, max(box.y + box.height, hand.y + hand.height) - top)
+        for hand in hands:
+            box = _union(box, hand.box)
         return crop_square(image, box, margin, shift)
     return crop_square(image, box, margin, shift, roll(face.landmarks))
 
 
+def _union(first: Box, second: Box) -> Box:
+    """Return the smallest box that contains both."""
+    left, top = min(first.x, second.x), min(first.y, second.y)
+    right = max(first.x + first.width, second.x + second.width)
+    bottom = max(first.y + first.height, second.y + second.height)
+    return Box(left, top, right - left, bottom - top)
+
+
 def _padded_slice(image: Image, left: int, top: int, side: int) -> Image:
+    """Return side × side pixels; the image's border pixels are repeated outside it. A view if nothing is outside."""
     height, width = image.shape[:2]
     x0, y0 = min(max(left, 0), width - 1), min(max(top, 0), height - 1)
     x1, y1 = max(min(left + side, width), x0 + 1), max(min(top + side, height), y0 + 1)
@@ -110,28 +125,35 @@ def _padded_slice(image: Image, left: int, top: int, side: int) -> Image:
 
 
 def resize(image: Image, size: int, color: str) -> NDArray[np.uint8]:
-    """An image (BGR, h × w × 3) at size × size in the model's colour, as size × size × channels.
+    """Return an image at the classifier's size and colour, size × size × channels.
 
-    ``color`` is ``grey`` (1 channel, ITU-R BT.601 weights as in ``cv2.COLOR_BGR2GRAY``), ``rgb`` or ``bgr``.
+    Args:
+        image: BGR, uint8, height × width × 3.
+        size: side in pixels.
+        color: ``grey`` (1 channel, ITU-R BT.601 weights as in ``cv2.COLOR_BGR2GRAY``), ``rgb`` or ``bgr``.
     """
     shrinks = image.shape[0] > size or image.shape[1] > size
-    seen = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY) if color == "grey" else image  # one channel is resized faster
-    scaled = cv2.resize(seen, (size, size), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+    source = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY) if color == "grey" else image  # resizing one channel is faster
+    scaled = cv2.resize(source, (size, size), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
     if color == "grey":
         return scaled[:, :, np.newaxis]  # type: ignore[return-value]
     return cv2.cvtColor(scaled, cv2.COLOR_BGR2RGB) if color == "rgb" else scaled  # type: ignore[return-value]
 
 
-A = TypeVar("A", bound=Any)
+PixelArray = TypeVar("PixelArray", bound=Any)
 
 
-def normalise(pixels: A, mean: Sequence[float], std: Sequence[float]) -> A:
-    """Pixels of 0…255 to (pixel / 255 − mean) / std per channel.
+def normalise(pixels: PixelArray, mean: Sequence[float], std: Sequence[float]) -> PixelArray:
+    """Return (pixels / 255 − mean) / std per channel. With three channels, ``pixels`` is overwritten.
 
-    Works on any array type with numpy's arithmetic (numpy, torch), n × channels × height × width, in float.
+    Args:
+        pixels: n × channels × height × width, float, 0…255; numpy, torch, or any array type with numpy's arithmetic.
+        mean: per channel, of pixels as 0…1.
+        std: likewise.
     """
-    scale = [1.0 / (255.0 * each) for each in std]
-    offset = [-m / s for m, s in zip(mean, std, strict=True)]
+    # Two constants per channel: one multiplication and one addition per pixel.
+    scale = [1.0 / (255.0 * deviation) for deviation in std]
+    offset = [-average / deviation for average, deviation in zip(mean, std, strict=True)]
     if len(scale) == 1:
         return pixels * scale[0] + offset[0]  # type: ignore[no-any-return]
     for channel, (a, b) in enumerate(zip(scale, offset, strict=True)):
@@ -142,6 +164,14 @@ def normalise(pixels: A, mean: Sequence[float], std: Sequence[float]) -> A:
 def to_input(
     crops: Sequence[Image], size: int, color: str, mean: Sequence[float], std: Sequence[float]
 ) -> NDArray[np.float32]:
-    """Crops of any size (BGR) to one batch: n × channels × size × size, float32, normalised."""
+    """Return a normalised batch, n × channels × size × size, float32.
+
+    Args:
+        crops: n, BGR, uint8, of any size.
+        size: side of the classifier's input in pixels.
+        color: see :func:`resize`.
+        mean: see :func:`normalise`.
+        std: see :func:`normalise`.
+    """
     pixels = np.stack([resize(crop, size, color) for crop in crops])
     return normalise(pixels.transpose(0, 3, 1, 2).astype(np.float32), mean, std)

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 
 from emotion_ros.errors import DatasetError
-from emotion_ros.perception.detection.cells import STRIDES, find
-from emotion_ros.perception.detection.emotion_faces import KIND, LEAST
+from emotion_ros.perception.detection.cells import STRIDES, decode_cells
+from emotion_ros.perception.detection.emotion_faces import DETECTOR_KIND, MIN_SCORE
 from emotion_ros.training.detector.detector_evaluation import LEAST_OVERLAP, Picture, matches, scenes_of
 from emotion_ros.training.detector.detector_training import VAL_SIDE, load_detector
 from emotion_ros.training.detector.network import FaceNetwork
@@ -54,7 +54,7 @@ def export_detector(
         photos, behind = read_photos(calibrate_on, only_held_out=True), read_backgrounds(model.config.backgrounds)
         _calibrate(network, scenes_of(photos, behind, VAL_SIDE, SCENES))
     network.absorb_division()
-    contract = {"kind": KIND, "color": "bgr", "strides": STRIDES, **about}
+    contract = {"kind": DETECTOR_KIND, "color": "bgr", "strides": STRIDES, **about}
     example = torch.rand(2, 3, 96, 160, generator=torch.Generator().manual_seed(0)) * 255
     axes = {"pixels": {0: "batch", 2: "height", 3: "width"}, "cells": {0: "batch", 1: "cells"}}
     onnx_file.write(network, example, "pixels", ["cells"], axes, json.dumps(contract), output)
@@ -70,7 +70,7 @@ def _calibrate(network: FaceNetwork, pictures: Iterable[Picture]) -> None:
         with torch.no_grad():
             values = network(torch.from_numpy(picture.image.transpose(2, 0, 1)[None].copy()).float())[0].numpy()
         truth, doubtful = (picture.faces[picture.faces[:, 14] == known] for known in (1, 0))
-        match = matches(find(values, height, width, LEAST), truth, LEAST_OVERLAP, doubtful)
+        match = matches(decode_cells(values, height, width, MIN_SCORE), truth, LEAST_OVERLAP, doubtful)
         found += zip(match.found[:, 14].tolist(), match.right.tolist(), strict=True)
     scores, right = (np.array(each) for each in zip(*sorted(found, reverse=True), strict=True))
     precise = np.nonzero(np.cumsum(right) / np.arange(1, len(right) + 1) >= PRECISION)[0]

@@ -18,8 +18,8 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from emotion_ros.config import FaceTrainConfig
 from emotion_ros.errors import DatasetError, ModelError
-from emotion_ros.perception.detection.cells import centres, find
-from emotion_ros.perception.detection.emotion_faces import about_detector
+from emotion_ros.perception.detection.cells import cell_centres, decode_cells
+from emotion_ros.perception.detection.emotion_faces import read_detector_metadata
 from emotion_ros.training.classifier.pretrained import from_onnx
 from emotion_ros.training.detector.detection_loss import decode, loss
 from emotion_ros.training.detector.detector_evaluation import average_precision, matches
@@ -57,7 +57,7 @@ class FaceDetection(L.LightningModule):
     def training_step(self, batch: tuple[Tensor, Tensor], _: int) -> Tensor:
         """Losses of scores, boxes and landmarks on a batch of scenes."""
         pixels, faces = batch
-        points, strides = (torch.from_numpy(each).to(pixels.device) for each in centres(*pixels.shape[2:]))
+        points, strides = (torch.from_numpy(each).to(pixels.device) for each in cell_centres(*pixels.shape[2:]))
         cells = decode(self(pixels).float(), points, strides)
         parts = loss(cells, faces, points, strides)
         total = torch.stack([*parts.values()]).sum()
@@ -70,7 +70,7 @@ class FaceDetection(L.LightningModule):
         pixels, faces = batch
         height, width = pixels.shape[2:]
         for values, truth in zip(self(pixels).float().cpu().numpy(), faces.cpu().numpy(), strict=True):
-            self._found.append((find(values, height, width, 0.05), truth[truth[:, 14] >= 0]))
+            self._found.append((decode_cells(values, height, width, 0.05), truth[truth[:, 14] >= 0]))
 
     def on_validation_epoch_end(self) -> None:
         """Average precision at an overlap of 0.5."""
@@ -199,7 +199,7 @@ def load_detector(checkpoint: Path) -> FaceDetection:
 def _start_from(model: FaceDetection, path: Path, pixels: Tensor) -> None:
     wanted = f"a detector of width {model.config.width}"
     if path.suffix == ".onnx":
-        if not about_detector(path):
+        if not read_detector_metadata(path):
             raise ModelError(f"{path}: expected the ONNX file of {wanted} (emotion-ros train-detector, export)")
         from_onnx(model.network, path, wanted, pixels.float())
         return

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from emotion_ros.perception.detection.cells import VALUES
+from emotion_ros.perception.detection.cells import VALUES_PER_CELL
 
 
 def _convolution(inputs: int, outputs: int, side: int, stride: int = 1, groups: int = 1) -> nn.Sequential:
@@ -37,7 +37,9 @@ class FaceNetwork(nn.Module):
         self.middle = nn.Sequential(_block(width, width, 2), _block(width, width), _block(width, width))
         self.far = nn.Sequential(*(_block(width, width, 2 if first else 1) for first in (True, False, False, False)))
         self.merge = nn.ModuleList(_block(width, width) for _ in range(2))
-        self.heads = nn.ModuleList(nn.Sequential(_block(width, width), nn.Conv2d(width, VALUES, 1)) for _ in range(3))
+        self.heads = nn.ModuleList(
+            nn.Sequential(_block(width, width), nn.Conv2d(width, VALUES_PER_CELL, 1)) for _ in range(3)
+        )
         self.undivided = False
         for head in self.heads:
             nn.init.constant_(head[1].bias[:1], -4.6)  # type: ignore[index]  # one cell in a hundred sees a face
