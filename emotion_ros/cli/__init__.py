@@ -1,8 +1,12 @@
-"""``emotion-ros``: one file per command. Heavy imports are made by the command that needs them."""
+"""The command ``emotion-ros``: one file per subcommand. Heavy imports are made by the subcommand that needs them."""
 
 from __future__ import annotations
 
 import argparse
+import errno
+import io
+import os
+import select
 import sys
 from collections.abc import Sequence
 
@@ -25,17 +29,18 @@ from emotion_ros.cli import (
     train,
     train_detector,
 )
+from emotion_ros.cli.arguments import ShortUsage
 from emotion_ros.errors import ConfigError, EmotionRosError
 
 COMMANDS = {
-    "run": (run, "bring up the ROS graph: image source, detector, recorder"),
-    "detect": (detect, "perceive pictures, videos, bags or a camera, without ROS"),
+    "run": (run, "start the ROS nodes: image source, detector and recorder"),
+    "detect": (detect, "detect faces, emotions and hands in pictures, videos, bags or a camera, without ROS"),
     "report": (report, "summarize a recorded session: a timeline and a table of people"),
-    "serve": (serve, "answer over HTTP"),
-    "models": (models, "list, show, fetch or verify models"),
-    "capture": (capture, "take labelled pictures for training"),
+    "serve": (serve, "serve the detection over HTTP"),
+    "models": (models, "list, show, download or verify models"),
+    "capture": (capture, "capture labelled pictures for training"),
     "split": (split, "divide pictures into train, val and test"),
-    "draw": (draw, "draw a small data set out of a large one"),
+    "draw": (draw, "draw a small data set from a large one"),
     "train": (train, "train a classifier"),
     "train-detector": (train_detector, "train a face detector"),
     "export": (export, "write a checkpoint as a model file with metadata"),
@@ -45,37 +50,76 @@ COMMANDS = {
     "measure-crop": (measure_crop, "find the crop margin and shift that suit a model best"),
     "benchmark": (benchmark, "measure the pipeline and the ROS graph on this machine"),
 }
-"""Name to the module that has ``add_arguments`` and ``run``, and what it does."""
+"""Subcommand to its module, which has ``add_arguments`` and ``run``, and to its description."""
+
+
+READER_GONE = 141
+"""Exit code if the reader of the output ended, such as ``head``: 128 + SIGPIPE, as a shell reports it."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command.
+    """Run a subcommand.
 
     Returns:
-        0; 1 if something failed; 2 for wrong use; 130 after Ctrl-C.
+        0; 1 if something failed; 2 for wrong use; 130 after Ctrl-C; 141 if the reader of the output ended.
     """
+    if isinstance(sys.stdout, io.TextIOWrapper):  # file names may hold bytes that are no UTF-8
+        sys.stdout.reconfigure(errors="surrogateescape")
+    try:
+        try:
+            return _run(arguments)
+        finally:
+            if sys.stdout:
+                sys.stdout.flush()  # an error would appear only after the exit code is set otherwise
+    except BrokenPipeError:
+        if not _reader_is_gone():
+            raise
+        _discard_output()
+        return READER_GONE
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise
+        print(f"emotion-ros: cannot write the output: {error}; free some space", file=sys.stderr)
+        _discard_output()
+        return 1
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     parsed = build_parser().parse_args(arguments)
     try:
         return int(parsed.command(parsed))
-    except ConfigError as error:
-        print(f"emotion-ros: {error}", file=sys.stderr)
-        return 2
     except EmotionRosError as error:
         print(f"emotion-ros: {error}", file=sys.stderr)
-        return 1
+        return 2 if isinstance(error, ConfigError) else 1
     except KeyboardInterrupt:
         return 130
 
 
+def _reader_is_gone() -> bool:
+    """Return whether standard output is a pipe that nothing reads any more."""
+    output = select.poll()
+    output.register(sys.stdout.fileno(), 0)
+    return any(event & select.POLLERR for _, event in output.poll(0))
+
+
+def _discard_output() -> None:
+    """Redirect standard output to /dev/null: Python flushes what is buffered at its exit, and must not fail there."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, sys.stdout.fileno())
+
+
 def build_parser() -> argparse.ArgumentParser:
-    """The parser of all commands."""
+    """Return the parser of all subcommands."""
     parser = argparse.ArgumentParser(
-        prog="emotion-ros", description="Perceive how the people in front of a robot seem to feel."
+        prog="emotion-ros",
+        description="Detect faces, emotions and hands of people in camera images, live in ROS 2 or from files.",
+        epilog="emotion-ros COMMAND --help lists the options of a command.",
     )
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for name, (module, description) in COMMANDS.items():
-        command = commands.add_parser(name, help=description, description=description)
+        sentence = f"{description[0].upper()}{description[1:]}."
+        command = commands.add_parser(name, help=description, description=sentence, formatter_class=ShortUsage)
         module.add_arguments(command)
         command.set_defaults(command=module.run)
     return parser

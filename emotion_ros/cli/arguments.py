@@ -7,22 +7,34 @@ from typing import Any
 
 from emotion_ros.config.options import Option, options
 
-COMMON = "common options"
+COMMON_TITLE = "common options"
+METAVARS: dict[type[Any], str] = {int: "N", float: "X", str: "TEXT"}
 
 
-def add_options(parser: argparse.ArgumentParser, *configs: type[Any], temporal: bool = True) -> None:
+class ShortUsage(argparse.HelpFormatter):
+    """Formats help whose first line names required arguments only: the options have groups below it."""
+
+    def _format_usage(self, usage: Any, actions: Any, groups: Any, prefix: Any) -> str:
+        required = [action for action in actions if action.required or not action.option_strings]
+        text = super()._format_usage(usage, required, [], prefix)
+        return text.replace(self._prog, f"{self._prog} [OPTIONS]", 1)
+
+
+def add_options(parser: argparse.ArgumentParser, *configs: type[Any], temporal: bool = True, title: str = "") -> None:
     """Add an argument per field of config dataclasses that the parser does not have yet.
 
     Args:
         parser: gets a group of arguments per :attr:`~emotion_ros.config.options.Option.group`, the common ones first.
         configs: dataclasses of options.
         temporal: also add options that affect sequences of images only.
+        title: heading of the options that are not common, instead of their groups.
     """
     taken = {action.dest for action in parser._actions}
-    offered = [each for config in configs for each in options(config) if each.name not in taken]
-    for each in sorted(offered, key=lambda each: not each.common):
-        if temporal or not each.temporal:
-            _add_option(_group(parser, COMMON if each.common else f"{each.group or 'other'} options"), each)
+    offered = [option for config in configs for option in options(config) if option.name not in taken]
+    for option in sorted(offered, key=lambda option: not option.common):
+        if temporal or not option.temporal:
+            heading = COMMON_TITLE if option.common else title or option.group or "other options"
+            _add_option(_group(parser, heading), option)
 
 
 def _group(parser: argparse.ArgumentParser, title: str) -> Any:
@@ -32,15 +44,22 @@ def _group(parser: argparse.ArgumentParser, title: str) -> Any:
 
 def _add_option(group: Any, option: Option) -> None:
     flag = f"--{option.name.replace('_', '-')}"
-    about = f"{option.description} (default: {option.default})".replace("%", "%%")
+    default = "" if option.default == "" else f" (default: {option.default})"
+    description = f"{option.description}{default}".replace("%", "%%")
     if option.type is bool:
-        group.add_argument(flag, action=argparse.BooleanOptionalAction, default=option.default, help=about)
-    else:
-        choices = option.choices or None
-        group.add_argument(flag, type=option.type, default=option.default, choices=choices, help=about)
+        group.add_argument(flag, action=argparse.BooleanOptionalAction, default=option.default, help=description)
+        return
+    group.add_argument(
+        flag,
+        type=option.type,
+        default=option.default,
+        choices=option.choices or None,
+        metavar=None if option.choices else METAVARS[option.type],
+        help=description,
+    )
 
 
 def add_crop_argument(parser: argparse.ArgumentParser) -> None:
     """Add ``--crop``, which commands that read pictures share."""
-    about = "find the region in each picture; auto: in pictures of more than 128 pixels"
-    parser.add_argument("--crop", default="auto", choices=("auto", "yes", "no"), help=about)
+    description = "crop pictures to the region that the model expects; auto: pictures of more than 128 pixels"
+    parser.add_argument("--crop", default="auto", choices=("auto", "yes", "no"), help=description)

@@ -1,4 +1,4 @@
-"""``emotion-ros detect --engine ray``: folders, videos and bags side by side, on this machine or many."""
+"""``emotion-ros detect --engine ray``: pictures, videos and bags in parallel, on this machine or on a cluster."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,149 +15,174 @@ import ray
 import ray.data
 from tqdm import tqdm
 
-from emotion_ros.cli.local_detection import CSV_HEADER, described
+from emotion_ros.cli.result_fingerprint import result_fingerprint
+from emotion_ros.cli.result_lines import CSV_COLUMNS, csv_line, result_lines
 from emotion_ros.config import PipelineConfig
-from emotion_ros.errors import ConfigError, OutputError, SourceError
-from emotion_ros.io.frames import PICTURES, is_camera
-from emotion_ros.io.sources import PICTURE_RATE_HZ, frames
+from emotion_ros.errors import ConfigError, ImageError, OutputError, SourceError
+from emotion_ros.io.annotated_copies import make_folder
+from emotion_ros.io.atomic_file import replacing
+from emotion_ros.io.frames import SourceFrame, is_bag, is_camera, is_picture
+from emotion_ros.io.pictures import picture_files, read_picture
+from emotion_ros.io.sources import PICTURE_RATE_HZ, check_source, frames
 from emotion_ros.perception.pipeline import Pipeline
 from emotion_ros.serving.ray_cluster import join, leave
 
-TOGETHER = 32
-"""Pictures of a part; a video or a bag is a part by itself, for who is in it lasts from frame to frame."""
+PICTURES_PER_PART = 32
+"""Number of pictures that are processed together. A video or bag is one part: its people are tracked across frames."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Part:
-    """Sources that are perceived one after the other; ``first`` is the number of the first one, if they are pictures
-    of a folder."""
+    """Sources that one worker processes one after the other.
+
+    Attributes:
+        sources: one video or bag, or pictures.
+        first: number of the first picture in its folder.
+    """
 
     sources: tuple[str, ...]
     first: int = 0
 
-    def name(self, config: PipelineConfig, form: str) -> str:
-        """Of the file with what is in it: another where a source, a setting or the form is another."""
-        about = [(source, Path(source).stat().st_size, Path(source).stat().st_mtime_ns) for source in self.sources]
-        text = json.dumps([about, self.first, dataclasses.asdict(config), form])
-        return hashlib.sha256(text.encode()).hexdigest()[:24]
+    def key(self, fingerprint: str) -> str:
+        """Return the name of the part's results; it changes with the sources and with the fingerprint."""
+        files = [(source, *_version(source)) for source in self.sources]
+        return hashlib.sha256(json.dumps([files, self.first, fingerprint]).encode()).hexdigest()[:24]
+
+
+def _version(source: str) -> tuple[int, int]:
+    """Return size and time of change, ns; zeros for a file that cannot be read, such as a dangling link."""
+    try:
+        status = os.stat(source)
+    except OSError:
+        return 0, 0
+    return status.st_size, status.st_mtime_ns
 
 
 class Worker:
-    """A pipeline that perceives parts."""
+    """A pipeline that processes parts, in a process of Ray."""
 
     def __init__(self, config: PipelineConfig, form: str) -> None:
         self._pipeline, self._form = Pipeline(config), form
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
-        """The lines of a part, and what could not be read."""
+        """Return the lines of a part, and a message per source that cannot be read."""
         lines: list[str] = []
-        unreadable: list[str] = []
+        problems: list[str] = []
         part = Part(tuple(json.loads(row["sources"])), int(row["first"]))
         for number, source in enumerate(part.sources, part.first):
             try:
-                lines += self._lines(source, number, unreadable)
+                lines += self._lines(source, number)
             except SourceError as error:
-                unreadable.append(f"{error}; skipped")
-        return {"name": row["name"], "text": "".join(lines), "unreadable": json.dumps(unreadable)}
+                problems.append(f"{error}; skipped")
+            except ImageError as error:
+                problems.append(f"{source}: {error}; skipped")
+        return {"name": row["name"], "text": "".join(lines), "unreadable": json.dumps(problems)}
 
-    def _lines(self, source: str, number: int, unreadable: list[str]) -> Iterator[str]:
+    def _lines(self, source: str, number: int) -> Iterator[str]:
         self._pipeline.reset()
-        picture = Path(source).suffix.lower() in PICTURES
-        for frame in frames(source):
+        for frame in [_picture(source, number)] if is_picture(Path(source)) else frames(source):
             if frame.image is None:
-                unreadable.append(f"{source}: not a picture that can be read; skipped")
-                continue
-            place = {"number": number, "time": number / PICTURE_RATE_HZ} if picture else {}
-            perception = self._pipeline.perceive(frame.image, float(place.get("time", frame.time)), source)
-            yield described(dataclasses.replace(frame, **place), perception, self._form)  # type: ignore[arg-type]
+                raise SourceError(f"{source}: not a picture that can be read")
+            perception = self._pipeline.perceive(frame.image, frame.time, frame.source)
+            yield result_lines(frame, perception, self._form)
+
+
+def _picture(source: str, number: int) -> SourceFrame:
+    return SourceFrame(source, number, number / PICTURE_RATE_HZ, read_picture(Path(source)), PICTURE_RATE_HZ)
 
 
 def detect_on_ray(sources: Sequence[str], config: PipelineConfig, out: Path, form: str, address: str) -> int:
-    """Perceive every frame of the sources and print what was seen, as :func:`emotion_ros.cli.detect.detect` does.
+    """Process every frame of the sources and print the results like :func:`emotion_ros.cli.local_detection.detect`.
 
     Args:
-        sources: pictures, folders of pictures, videos and bags; other machines must find them under the same names.
-        config: of the pipelines.
-        out: folder where each part is kept once it is done, so that another run goes on from there.
+        sources: pictures, folders of pictures, videos and bags; other machines must have them at the same paths.
+        config: settings of the pipelines.
+        out: folder that keeps the results of each finished part; a further run resumes there.
         form: ``json``, ``csv`` or ``text``.
-        address: of a running cluster; empty: one is started on this machine.
+        address: running cluster; empty: one is started on this machine.
 
     Returns:
-        0, or 1 where a file could not be read (it is reported and skipped).
+        0, or 1 if a source or picture cannot be read; it is reported and skipped.
 
     Raises:
-        ConfigError: a source is a camera, or the cluster cannot be reached.
+        ConfigError: a source is a camera or the sample, or the cluster cannot be reached.
+        ModelError: a model is missing.
         OutputError: ``out`` cannot be written.
-        SourceError: there is no such source.
     """
-    parts = list(_parts(sources))
-    files = [out / f"{part.name(config, form)}.json" for part in parts]
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{out}: expected a folder that can be written to: {error.strerror}") from error
-    todo = {file.stem: part for part, file in zip(parts, files, strict=True) if not file.is_file()}
-    if todo:
-        _run(todo, config, out, form, address, len(parts))
-    unreadable: list[str] = []
+    parts, problems = _plan(sources)
+    fingerprint = f"{form} {result_fingerprint(config)}"
+    files = [out / f"{part.key(fingerprint)}.json" for part in parts]
+    make_folder(out)
+    missing = {file.stem: part for part, file in zip(parts, files, strict=True) if not file.is_file()}
+    if missing:
+        _run(missing, config, out, form, address, len(parts))
     if form == "csv":
-        print(CSV_HEADER)
+        print(csv_line(CSV_COLUMNS), end="")
     for file in files:
         content = json.loads(file.read_text())
         print(content["text"], end="")
-        unreadable += content["unreadable"]
-    for each in unreadable:
-        print(f"emotion-ros: {each}", file=sys.stderr)
-    if unreadable:
-        print(f"emotion-ros: {len(unreadable)} could not be read", file=sys.stderr)
-    return int(bool(unreadable))
+        problems += content["unreadable"]
+    for problem in problems:
+        print(f"emotion-ros: {problem}", file=sys.stderr)
+    if problems:
+        print(f"emotion-ros: {len(problems)} could not be read", file=sys.stderr)
+    return int(bool(problems))
 
 
-def _parts(sources: Sequence[str]) -> Iterator[Part]:
+def _plan(sources: Sequence[str]) -> tuple[list[Part], list[str]]:
+    """Return the parts of the sources, and a message per source that cannot be read."""
+    parts: list[Part] = []
+    problems: list[str] = []
     for source in sources:
-        path = Path(source)
-        if is_camera(source) or source == "sample":
+        if is_camera(source) or source == "sample" or source.startswith("/dev/"):  # a worker has another /dev/stdin
             raise ConfigError(f"engine ray: expected pictures, folders, videos or bags, got {source}")
-        if not path.exists():
-            raise SourceError(f"{source}: expected a picture, a folder, a video or a bag, found nothing there")
-        if not path.is_dir() or (path / "metadata.yaml").is_file():
-            yield Part((source,))
-            continue
-        pictures = sorted(str(each) for each in path.iterdir() if each.suffix.lower() in PICTURES)
-        for first in range(0, len(pictures), TOGETHER):
-            yield Part(tuple(pictures[first : first + TOGETHER]), first)
+        try:
+            parts += _parts(source)
+        except SourceError as error:
+            problems.append(f"{error}; skipped")
+    return parts, problems
 
 
-def _run(todo: dict[str, Part], config: PipelineConfig, out: Path, form: str, address: str, total: int) -> None:
-    """Perceive parts; each is kept as soon as it is done."""
+def _parts(source: str) -> Iterator[Part]:
+    check_source(source)
+    path = Path(source)
+    if not path.is_dir() or is_bag(path):
+        yield Part((source,))
+        return
+    pictures = [str(picture) for picture in picture_files(path)]
+    for first in range(0, len(pictures), PICTURES_PER_PART):
+        yield Part(tuple(pictures[first : first + PICTURES_PER_PART]), first)
+
+
+def _run(missing: Mapping[str, Part], config: PipelineConfig, out: Path, form: str, address: str, total: int) -> None:
+    """Process parts, given by the name of their results, and keep the results of each as soon as it is finished."""
     join(address)
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     processors: float = ray.cluster_resources().get("CPU", 1)  # type: ignore[no-untyped-call]
-    workers = max(min(len(todo), int(processors)), 1)
+    workers = max(min(len(missing), int(processors)), 1)
     rows = [
-        {"name": name, "sources": json.dumps(part.sources), "first": part.first} for name, part in sorted(todo.items())
+        {"name": name, "sources": json.dumps(part.sources), "first": part.first}
+        for name, part in sorted(missing.items())
     ]
     try:
-        perceived = ray.data.from_items(rows, override_num_blocks=len(rows)).map(
+        results = ray.data.from_items(rows, override_num_blocks=len(rows)).map(
             Worker,  # type: ignore[arg-type]
             fn_constructor_args=(config, form),
             compute=ray.data.ActorPoolStrategy(size=workers),
             num_cpus=1,
         )
-        done = tqdm(total=total, initial=total - len(todo), unit="part", file=sys.stderr, disable=None)
-        for row in perceived.iter_rows():
-            _keep(out / f"{row['name']}.json", {"text": row["text"], "unreadable": json.loads(row["unreadable"])})
-            done.update()
-        done.close()
+        with tqdm(total=total, initial=total - len(missing), unit="part", file=sys.stderr, disable=None) as progress:
+            for row in results.iter_rows():
+                _keep(out / f"{row['name']}.json", {"text": row["text"], "unreadable": json.loads(row["unreadable"])})
+                progress.update()
     finally:
         leave()
 
 
 def _keep(file: Path, content: dict[str, Any]) -> None:
-    partial = file.with_suffix(".partial")
     try:
-        partial.write_text(json.dumps(content))
-        os.replace(partial, file)
+        with replacing(file) as partial:
+            partial.write_text(json.dumps(content))
     except OSError as error:
-        raise OutputError(f"{file}: cannot be written: {error.strerror}; the parts before it are kept") from error
+        raise OutputError(f"{file}: cannot be written: {error.strerror}; the finished parts are kept") from error

@@ -1,4 +1,4 @@
-"""``emotion-ros serve``: the perception pipeline over HTTP."""
+"""``emotion-ros serve``: serves the detection over HTTP."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from emotion_ros.errors import ConfigError
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
-    add_options(parser, ServeConfig)
+    add_options(parser, ServeConfig, title="server")
     add_options(parser, PipelineConfig, temporal=False)
 
 

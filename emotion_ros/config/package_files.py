@@ -11,29 +11,32 @@ from emotion_ros.errors import ConfigError
 
 
 def package_folders() -> Iterator[Path]:
-    """Where config/ and models/ of this package may be: the installed package, the source tree."""
+    """Yield the folders that may hold config/, models/ and msg/: of the installed package, then the source tree."""
     for prefix in (*os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep), sys.prefix):
         yield Path(prefix) / "share" / "emotion_ros"
     yield Path(__file__).resolve().parents[2]
 
 
-def find_of_package(name: str) -> Path:
-    """A file that comes with this package, by its path in the source tree.
+def find_package_file(name: str) -> Path:
+    """Return a file that is installed with this package.
+
+    Args:
+        name: its path in the source tree, such as ``config/gestures.yaml``.
 
     Raises:
         ConfigError: it is not installed.
     """
-    places = [*package_folders()]
-    found = next((folder / name for folder in places if (folder / name).is_file()), None)
-    if found is None:
-        raise ConfigError(f"{name}: not found in {', '.join(map(str, places))}; install the package again")
-    return found
+    folders = [*package_folders()]
+    path = next((folder / name for folder in folders if (folder / name).is_file()), None)
+    if path is None:
+        raise ConfigError(f"{name}: not found in {', '.join(map(str, folders))}; install the package again")
+    return path
 
 
 def default_gestures() -> Path:
-    """``config/gestures.yaml`` of this package.
+    """Return ``config/gestures.yaml`` of this package.
 
     Raises:
         ConfigError: it is not installed.
     """
-    return find_of_package("config/gestures.yaml")
+    return find_package_file("config/gestures.yaml")

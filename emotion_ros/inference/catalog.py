@@ -1,4 +1,4 @@
-"""Model files: those that come with this package and those that can be downloaded when the user asks for it."""
+"""Model files: those installed with this package, and those that the user can download."""
 
 from __future__ import annotations
 
@@ -16,18 +16,29 @@ import yaml
 from tqdm import tqdm
 
 from emotion_ros.config.package_files import package_folders
+from emotion_ros.config.user_folders import data_folder
 from emotion_ros.errors import ModelError, OutputError
 
 DEFAULT_MODEL = "emotion_resnet18.onnx"
 FACE_MODEL = "emotion_faces.onnx"
-TIMEOUT = 30
-"""Seconds without an answer after which a download is given up."""
+
+DOWNLOAD_TIMEOUT_S = 30
+"""Time without data after which a download is given up."""
+
+DOWNLOAD_BLOCK_BYTES = 1 << 16
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A model: ``file`` is its name on disk, ``sha256`` of its content in hex, ``url`` empty where it comes with the
-    package."""
+    """A model of the catalog.
+
+    Attributes:
+        name: name in the catalog.
+        file: file name.
+        sha256: hash of the content, in hex.
+        licence: SPDX identifier.
+        url: address to download it from; empty: it is installed with the package.
+    """
 
     name: str
     file: str
@@ -36,85 +47,95 @@ class Entry:
     url: str = ""
 
     def path(self) -> Path:
-        """Where it is, or where :func:`fetch` puts it.
-
-        Raises:
-            ModelError: it should have come with the package and is not there.
-        """
-        return download_folder() / self.file if self.url else _find_file(self.file)
+        """Return the model's file, or the path where it is expected if it is not downloaded or not installed."""
+        return _existing(self.file) or next(models_folders()) / self.file
 
 
 def models_folders() -> Iterator[Path]:
-    """Where model files are looked for: what the user downloaded, the installed package, the source tree."""
-    yield download_folder()
+    """Yield the folders that are searched for model files: downloads, the installed package, the source tree."""
+    downloads = download_folder()
+    if downloads:
+        yield downloads
     yield from (folder / "models" for folder in package_folders())
 
 
-def download_folder() -> Path:
-    """``$EMOTION_ROS_MODELS``, or ``emotion_ros/models`` in the user's data folder."""
-    data = os.environ.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
-    return Path(os.environ.get("EMOTION_ROS_MODELS") or Path(data) / "emotion_ros" / "models")
+def download_folder() -> Path | None:
+    """Return ``$EMOTION_ROS_MODELS``, or ``models`` in the user's data folder; None if the user has no home."""
+    named, data = os.environ.get("EMOTION_ROS_MODELS"), data_folder()
+    return Path(named) if named else data / "models" if data else None
+
+
+def writable_folder() -> Path:
+    """Return the download folder.
+
+    Raises:
+        OutputError: there is none.
+    """
+    folder = download_folder()
+    if folder is None:
+        raise OutputError("models: the user has no home folder; set EMOTION_ROS_MODELS to a folder for downloads")
+    return folder
 
 
 def default_model() -> Path:
-    """The classifier of this package.
+    """Return the classifier of this package.
 
     Raises:
         ModelError: it is not installed.
     """
-    return _find_file(DEFAULT_MODEL)
+    return _installed(DEFAULT_MODEL)
 
 
 def default_face_model() -> Path:
-    """The face detector of this package.
+    """Return the face detector of this package.
 
     Raises:
         ModelError: it is not installed.
     """
-    return _find_file(FACE_MODEL)
+    return _installed(FACE_MODEL)
 
 
 def find_model(name: str) -> Path:
-    """A model by path, or by its name in the catalog.
+    """Return a model by its path, or by its name in the catalog.
 
     Raises:
-        ModelError: there is no such file; the text says how to get it.
+        ModelError: there is no such file; the message says how to get it.
     """
     if Path(name).is_file():
         return Path(name)
     entry = catalog().get(name)
     if entry is None:
         raise ModelError(f"{name}: found no such file; expected a model file, or one of {', '.join(catalog())}")
-    try:
-        return _find_file(entry.file)
-    except ModelError:
-        if not entry.url:
-            raise
-        raise ModelError(f"{name}: not downloaded yet; get it with: emotion-ros models fetch {name}") from None
+    path = entry.path()
+    if entry.url and not path.is_file():
+        raise ModelError(f"{name}: not downloaded yet; get it with: emotion-ros models fetch {name}")
+    return _installed(entry.file)
 
 
 def catalog() -> dict[str, Entry]:
-    """All models that come with the package or can be downloaded, by name."""
-    with _find_file("catalog.yaml").open() as file:
+    """Return all models that are installed with the package or can be downloaded, by name."""
+    with _installed("catalog.yaml").open() as file:
         return {name: Entry(name, **values) for name, values in yaml.safe_load(file).items()}
 
 
 def fetch(entry: Entry, folder: Path) -> Path:
-    """Download a model, unless it comes with the package, and check its content; what is wrong is not kept.
+    """Download a model and check its content; a model that is installed with the package is only located.
 
-    Shows progress where standard error is a terminal. What an interrupted download has got is kept and gone on with.
+    Shows progress if standard error is a terminal. An interrupted download is kept as ``.partial`` and resumed by the
+    next call, which is why no :func:`emotion_ros.io.atomic_file.replacing` is used. Content with another hash is
+    removed.
 
     Raises:
-        ModelError: the host does not answer, or the content is not what the catalog says.
+        ModelError: the host does not answer, or the content differs from the catalog.
         OutputError: the folder cannot be written.
     """
     if not entry.url:
-        return entry.path()
+        return _installed(entry.file)
     target, partial = folder / entry.file, folder / f"{entry.file}.partial"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         _download(entry.url, partial)
-        digest = hashlib.sha256(partial.read_bytes()).hexdigest()
+        digest = _sha256(partial)
         if digest != entry.sha256:
             partial.unlink()
             raise ModelError(f"{entry.url}: expected sha256 {entry.sha256}, got {digest}; nothing was kept")
@@ -130,43 +151,55 @@ def fetch(entry: Entry, folder: Path) -> Path:
 
 
 def _download(url: str, partial: Path) -> None:
-    """Append what is missing to a file that an earlier try may have begun."""
-    have = partial.stat().st_size if partial.is_file() else 0
-    request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
+    """Append to a file what an earlier download left out."""
+    size = partial.stat().st_size if partial.is_file() else 0
+    request = urllib.request.Request(url, headers={"Range": f"bytes={size}-"} if size else {})
     try:
-        answer = urllib.request.urlopen(request, timeout=TIMEOUT)
+        response = urllib.request.urlopen(request, timeout=DOWNLOAD_TIMEOUT_S)
     except urllib.error.HTTPError as error:
         if error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
-            return  # all of it is here
+            return  # the file is complete
         raise
-    with answer:
-        goes_on = answer.status == http.HTTPStatus.PARTIAL_CONTENT
-        length = answer.headers.get("Content-Length")
-        begun = have if goes_on else 0
-        total = begun + int(length) if length else None
+    with response:
+        resumed = response.status == http.HTTPStatus.PARTIAL_CONTENT
+        start = size if resumed else 0
+        length = response.headers.get("Content-Length")
+        total = start + int(length) if length else None
         with (
-            partial.open("ab" if goes_on else "wb") as file,
-            tqdm(total=total, initial=begun, unit="B", unit_scale=True, desc=partial.stem, disable=None) as progress,
+            partial.open("ab" if resumed else "wb") as file,
+            tqdm(total=total, initial=start, unit="B", unit_scale=True, desc=partial.stem, disable=None) as progress,
         ):
-            while block := answer.read(1 << 16):
+            while block := response.read(DOWNLOAD_BLOCK_BYTES):
                 file.write(block)
                 progress.update(len(block))
 
 
 def verify(entry: Entry) -> tuple[bool, str]:
-    """Whether a downloaded model is what the catalog says, and that in words; one that is not there is fine."""
+    """Return whether a model's file has the catalog's hash, and a message; true if it is not downloaded.
+
+    Raises:
+        ModelError: it should be installed with the package and is not.
+    """
     path = entry.path()
-    if not path.is_file():
+    if entry.url and not path.is_file():
         return True, f"{entry.name}: not downloaded"
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    digest = _sha256(_installed(entry.file))
     if digest == entry.sha256:
         return True, f"{entry.name}: {path} is what the catalog says"
-    cure = f"get it anew with: emotion-ros models fetch {entry.name}" if entry.url else "build the package again"
-    return False, f"{entry.name}: {path} is broken or changed, expected sha256 {entry.sha256}, got {digest}; {cure}"
+    remedy = f"download it again: emotion-ros models fetch {entry.name}" if entry.url else "build the package again"
+    return False, f"{entry.name}: {path} is broken or changed, expected sha256 {entry.sha256}, got {digest}; {remedy}"
 
 
-def _find_file(name: str) -> Path:
-    for folder in models_folders():
-        if (folder / name).is_file():
-            return folder / name
-    raise ModelError(f"{name}: expected it in the package's models folder; build the package again")
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _existing(file: str) -> Path | None:
+    return next((folder / file for folder in models_folders() if (folder / file).is_file()), None)
+
+
+def _installed(file: str) -> Path:
+    path = _existing(file)
+    if path is None:
+        raise ModelError(f"{file}: expected it in the package's models folder; build the package again")
+    return path

@@ -11,7 +11,7 @@ from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
 
 from emotion_ros.errors import SourceError
-from emotion_ros.io.bags import bag_frames, perceptions, types
+from emotion_ros.io.bags import bag_frames, perceptions, typestore
 from emotion_ros.io.session_report import PersonTimeline, report, table
 
 FRAMES = 12
@@ -79,7 +79,7 @@ def test_detect_writes_the_bag_with_emotions_added(record, command_line, tmp_pat
     assert result.returncode == 0, result.stderr
     lines = [json.loads(line) for line in result.stdout.splitlines()]
     assert len(lines) == FRAMES * len(topics)
-    with AnyReader([tmp_path / "out" / "session"], default_typestore=types()) as reader:
+    with AnyReader([tmp_path / "out" / "session"], default_typestore=typestore()) as reader:
         kinds = {each.topic: (each.msgtype, each.msgcount) for each in reader.connections}
         assert {topic for topic, (kind, _) in kinds.items() if kind.endswith("EmotionArray")} == added
         assert all(kinds[topic] == ("emotion_ros/msg/EmotionArray", FRAMES) for topic in added)

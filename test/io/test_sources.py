@@ -226,3 +226,14 @@ def test_unplugged_video_device_is_still_a_camera():
     assert is_camera("0")
     assert not is_camera("/dev/stdin")
     assert not is_camera("video.mp4")
+
+
+def test_user_without_a_home_uses_the_installed_models_and_is_told_how_to_download(monkeypatch):
+    for name in ("HOME", "XDG_DATA_HOME", "EMOTION_ROS_MODELS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(os, "getuid", lambda: 4242)  # a number that the user database does not have
+    assert catalog.find_model("emotion_resnet18").is_file()
+    with pytest.raises(ModelError, match="models fetch yunet_2026may"):
+        catalog.find_model("yunet_2026may")
+    with pytest.raises(OutputError, match="set EMOTION_ROS_MODELS"):
+        catalog.writable_folder()
