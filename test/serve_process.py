@@ -1,4 +1,4 @@
-"""A real server process and how it is asked."""
+"""A server in a process of its own."""
 
 import contextlib
 import os
@@ -12,13 +12,14 @@ from pathlib import Path
 
 import cv2
 import httpx
+from ament_index_python.packages import get_package_prefix
 
 
 @dataclass
 class Server:
     url: str
     process: subprocess.Popen
-    said: list[str]
+    log: list[str]
 
     def client(self, **options):
         return httpx.Client(base_url=self.url, timeout=60, **options)
@@ -26,36 +27,38 @@ class Server:
 
 @contextlib.contextmanager
 def serving(*options, token=""):
-    """`emotion-ros serve` on a free port, until it answers."""
-    command = [str(Path(sys.executable).with_name("emotion-ros")), "serve", "--port", "0", *options]
+    """Run `emotion-ros serve` of the installed package on a free port; yield it once it has printed its URL."""
+    program = Path(get_package_prefix("emotion_ros")) / "lib" / "emotion_ros" / "emotion-ros"
+    command = [sys.executable, str(program), "serve", "--port", "0", *options]
     environment = {**os.environ, "EMOTION_ROS_TOKEN": token}
     process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    said = []
+    log = []
     try:
         for line in process.stderr:
-            said.append(line)
-            if found := re.search(r"http://\S+:\d+", line):
+            log.append(line)
+            if url := re.search(r"http://\S+:\d+", line):
                 break
         else:
-            raise AssertionError(f"the server ended with {process.wait()}: {''.join(said)}")
-        threading.Thread(target=lambda: said.extend(process.stderr), daemon=True).start()
-        yield Server(found[0], process, said)
+            raise AssertionError(f"the server exited with {process.wait()}: {''.join(log)}")
+        threading.Thread(target=lambda: log.extend(process.stderr), daemon=True).start()
+        yield Server(url[0], process, log)
     finally:
         process.terminate()
         process.wait(30)
 
 
 def answering(url):
-    """The URL, once what is there answers."""
-    until = time.monotonic() + 40
+    """Return the URL once a server answers there."""
+    deadline = time.monotonic() + 40
     while True:
         try:
             httpx.get(f"{url}/healthz")
             return url
         except httpx.TransportError:
-            assert time.monotonic() < until, f"{url} does not answer"
+            assert time.monotonic() < deadline, f"{url} does not answer"
             time.sleep(0.1)
 
 
-def encoded(image, ending=".png"):
-    return cv2.imencode(ending, image)[1].tobytes()
+def encoded(image, extension=".png"):
+    """Return an image as the bytes of a file."""
+    return cv2.imencode(extension, image)[1].tobytes()

@@ -1,4 +1,4 @@
-"""The web node: the live page. It listens to the detector only while somebody watches."""
+"""The web node: serves the live page and subscribes to the detector's topics while the page is open."""
 
 from __future__ import annotations
 
@@ -9,33 +9,37 @@ from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.node import Node
 from sensor_msgs.msg import CompressedImage
 
-from emotion_ros.config import PipelineConfig, ServeConfig, WebConfig
+from emotion_ros.config import ServeConfig, WebConfig
 from emotion_ros.io.emotion_messages import seconds, to_perception
 from emotion_ros.io.records import perception_record
 from emotion_ros.msg import EmotionArray
+from emotion_ros.nodes.detector_settings import DetectorSettings
 from emotion_ros.nodes.parameters import declare
 from emotion_ros.nodes.qos import PUBLISH, image_subscription
-from emotion_ros.perception.pipeline import Pipeline
 from emotion_ros.serving.authentication import read_token
 from emotion_ros.serving.batching import BatchingQueue
 from emotion_ros.serving.live_page import LiveState, create_page
-from emotion_ros.serving.server import address, listen, make_server
+from emotion_ros.serving.server import create_server, listen, url_of
 from emotion_ros.srv import StartCapture
 
-LOOK = 0.2
-"""Seconds between looks at whether somebody watches."""
+VIEWER_CHECK_INTERVAL_S = 0.2
+"""Seconds between two checks for viewers."""
 
-STATUS = "emotion_ros"
-"""What the name of the detector's diagnostic status holds."""
+DETECTOR_STATUS = "emotion_ros"
+"""Part of the name of the detector's diagnostic status."""
 
-ANSWER = 5.0
-"""Seconds that the capture node has to answer."""
+CAPTURE_TIMEOUT_S = 5.0
+"""Maximum seconds for an answer of the capture node."""
+
+SHUTDOWN_TIMEOUT_S = 1
+"""Maximum seconds for open requests to finish; pages reconnect by themselves."""
 
 
 class LivePage(Node):
-    """Shows what ``annotated/compressed``, ``emotions`` and ``/diagnostics`` bring.
+    """Shows ``annotated/compressed``, ``emotions`` and ``/diagnostics`` in browsers.
 
-    It stores pictures by the capture node, where that runs.
+    Three threads: the executor's runs the callbacks and the timer, ``http`` answers browsers, and the one of
+    :class:`BatchingQueue` classifies dropped pictures with the settings of the detector.
     """
 
     def __init__(self) -> None:
@@ -43,52 +47,59 @@ class LivePage(Node):
         config = declare(self, WebConfig)
         token = read_token(config.token_file, config.host)
         self._listening = listen(config.host, config.port)
-        serve = ServeConfig()
-        self._feed = LiveState()
-        self._engine = BatchingQueue(lambda: Pipeline(PipelineConfig()), serve.batch, serve.wait / 1000, serve.queue)
+        limits = ServeConfig()
+        settings = DetectorSettings(self)
+        self._state = LiveState()
+        self._backend = BatchingQueue(settings.read, limits.max_batch_size, limits.max_queue_size)
         self._capture = self.create_client(StartCapture, "capture/start")
-        self._server = make_server(create_page(self._feed, self._engine, token, self._store), patience=1)
+        page = create_page(self._state, self._backend, token, self._start_capture, lambda: settings.source)
+        self._server = create_server(page, SHUTDOWN_TIMEOUT_S)
         self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [self._listening]}, name="http")
-        self._subscriptions_of_watchers: list[Any] = []
-        self.create_timer(LOOK, self._look)
+        self._detector_subscriptions: list[Any] = []
+        self.create_timer(VIEWER_CHECK_INTERVAL_S, self._update_subscriptions)
 
     def start(self) -> None:
-        """Answer browsers."""
+        """Start the web server."""
         self._thread.start()
-        self.get_logger().info(f"look at {address(self._listening)}")
+        self.get_logger().info(f"live page: {url_of(self._listening)}")
 
     def stop(self) -> None:
-        """Let browsers go."""
+        """Stop the web server and free the pipeline."""
         self._server.should_exit = True
         if self._thread.is_alive():
             self._thread.join()
-        self._engine.close()
+        self._backend.close()
 
-    def _look(self) -> None:
-        """Listen while somebody watches: what nobody listens to, the detector does not make."""
-        watched = bool(self._feed.watchers)
-        if watched:
-            self._feed.put(capture=self._capture.service_is_ready())
-        if watched == bool(self._subscriptions_of_watchers):
-            return
-        if watched:
-            newest = image_subscription("best_effort")
-            self._subscriptions_of_watchers = [
-                self.create_subscription(CompressedImage, "annotated/compressed", self._on_picture, newest),
-                self.create_subscription(EmotionArray, "emotions", self._on_emotions, PUBLISH),
-                self.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, 10),
-            ]
-            return
-        for each in self._subscriptions_of_watchers:
-            self.destroy_subscription(each)
-        self._subscriptions_of_watchers = []
-        self._feed.forget()
+    def _update_subscriptions(self) -> None:
+        """Subscribe while the page is open: without subscribers the detector does not draw images."""
+        has_viewers = bool(self._state.viewers)
+        if has_viewers:
+            self._state.update(capture=self._capture.service_is_ready())
+        if has_viewers and not self._detector_subscriptions:
+            self._subscribe()
+        elif self._detector_subscriptions and not has_viewers:
+            self._unsubscribe()
 
-    def _on_picture(self, message: CompressedImage) -> None:
-        self._feed.put(bytes(message.data))
+    def _subscribe(self) -> None:
+        self._detector_subscriptions = [
+            self.create_subscription(
+                CompressedImage, "annotated/compressed", self._on_image, image_subscription("best_effort")
+            ),
+            self.create_subscription(EmotionArray, "emotions", self._on_emotions, PUBLISH),
+            self.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, 10),
+        ]
+
+    def _unsubscribe(self) -> None:
+        for subscription in self._detector_subscriptions:
+            self.destroy_subscription(subscription)
+        self._detector_subscriptions = []
+        self._state.clear()
+
+    def _on_image(self, message: CompressedImage) -> None:
+        self._state.update(bytes(message.data))
 
     def _on_emotions(self, message: EmotionArray) -> None:
-        self._feed.put(
+        self._state.update(
             people=perception_record(to_perception(message))["people"],
             labels=[*message.labels],
             model=message.model,
@@ -97,16 +108,16 @@ class LivePage(Node):
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
         for status in message.status:
-            if STATUS in status.name:
-                self._feed.put(diagnostics={each.key: each.value for each in status.values}, health=status.message)
+            if DETECTOR_STATUS in status.name:
+                self._state.update(diagnostics={item.key: item.value for item in status.values}, health=status.message)
 
-    def _store(self, label: str, count: int) -> tuple[bool, str]:
-        """Called by the thread that answers browsers; the answer comes by the one that spins."""
+    def _start_capture(self, label: str, count: int) -> tuple[bool, str]:
+        """Ask the capture node for pictures. Called by a thread of the web server; the executor's gets the answer."""
         if not self._capture.service_is_ready():
-            return False, "no capture node runs: give detect.launch.py capture:=FOLDER"
+            return False, "no capture node runs; start one with detect.launch.py capture:=FOLDER"
         answered = threading.Event()
         future = self._capture.call_async(StartCapture.Request(label=label, count=count))
         future.add_done_callback(lambda _: answered.set())
-        if not answered.wait(ANSWER) or future.result() is None:
-            return False, f"the capture node did not answer within {ANSWER:g} s"
+        if not answered.wait(CAPTURE_TIMEOUT_S) or future.result() is None:
+            return False, f"the capture node did not answer within {CAPTURE_TIMEOUT_S:g} s"
         return future.result().success, future.result().message

@@ -1,4 +1,4 @@
-"""Start the web node, where a web server is installed: ROS brings none."""
+"""Entry point of the web node; reports a missing web server, which ROS does not bring."""
 
 from __future__ import annotations
 
@@ -8,7 +8,11 @@ from emotion_ros.nodes.spin import spin_node
 
 
 def main() -> int:
-    """Run the node until it is interrupted."""
+    """Run the node until it is interrupted.
+
+    Returns:
+        Exit code: 0, or 1 if the node cannot run.
+    """
     try:
         from emotion_ros.nodes.live_page_node import LivePage
     except ModuleNotFoundError as error:

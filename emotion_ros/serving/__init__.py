@@ -1,1 +1,1 @@
-"""The pipeline behind HTTP."""
+"""HTTP service and live page."""

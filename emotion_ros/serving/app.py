@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import math
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Mapping
 from typing import Any
 
-import anyio
 import cv2
 from fastapi import Depends, FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -20,92 +17,92 @@ from starlette.exceptions import HTTPException
 
 from emotion_ros import __version__
 from emotion_ros.config import ServeConfig
+from emotion_ros.errors import EmotionRosError
 from emotion_ros.inference.catalog import catalog
 from emotion_ros.io.drawing import draw
 from emotion_ros.io.records import perception_record
 from emotion_ros.serving import schemas
 from emotion_ros.serving.authentication import Authenticator
-from emotion_ros.serving.batching import PER_IMAGE, BusyError, InferenceBackend
-from emotion_ros.serving.metrics import Measured, Metrics
-from emotion_ros.serving.uploads import (
-    FIELD,
-    FORMATS,
-    MULTIPART,
-    PixelBudget,
-    Upload,
-    UploadLimits,
-    decode,
-    read_uploads,
-)
+from emotion_ros.serving.image_requests import ImageRequests
+from emotion_ros.serving.inference_backend import CropResult, InferenceBackend
+from emotion_ros.serving.metrics import Metrics, MetricsMiddleware
+from emotion_ros.serving.uploads import FORMATS, IMAGES_FIELD, MAX_IMAGES, MULTIPART
 from emotion_ros.types import Image, Perception
 
 LOG = logging.getLogger("emotion_ros.serving")
 
-ROOM = 4
-"""How many of the largest images may be decoded at once, of one request or of several."""
-
-PROBLEMS: dict[int | str, dict[str, Any]] = {
-    400: {"description": "The body is no form as its header says"},
-    401: {"description": "The token is missing or wrong"},
-    403: {"description": "Sent by another web site, or under another name"},
-    408: {"description": "The body came too slowly"},
-    413: {"description": "Too many bytes or pixels"},
-    415: {"description": "No image of a format that is known"},
-    422: {"description": "No image, a broken one, or a parameter that is none"},
-    429: {"description": "Too many wait already; come back after Retry-After seconds"},
-    503: {"description": "It took too long; come back after Retry-After seconds"},
+ERROR_RESPONSES: dict[int | str, dict[str, Any]] = {
+    code: {"description": description, "model": schemas.ErrorResponse}
+    for code, description in {
+        400: "The form cannot be parsed or has too many images",
+        401: "The token is missing or wrong",
+        403: "The request comes from another web site or names another host",
+        408: "The body did not arrive within request_timeout",
+        413: "The body or an image is too large",
+        415: "The image format is not supported",
+        422: "An image is missing or broken, or a parameter is invalid",
+        429: "The queue is full; retry after Retry-After seconds",
+        500: "The request failed; the log of the service has the cause",
+        503: "Processing took longer than request_timeout; retry after Retry-After seconds",
+    }.items()
 }
-for _about in PROBLEMS.values():
-    _about["model"] = schemas.Problem
 
-BODY = {
+IMAGES_BODY = {
     "requestBody": {
         "required": True,
+        "description": "One image, or a form with several",
         "content": {
             MULTIPART: {
                 "schema": {
                     "type": "object",
-                    "required": [FIELD],
+                    "required": [IMAGES_FIELD],
                     "additionalProperties": False,
                     "properties": {
-                        FIELD: {"type": "array", "minItems": 1, "items": {"type": "string", "format": "binary"}}
+                        IMAGES_FIELD: {
+                            "type": "array",
+                            "minItems": 1,
+                            "maxItems": MAX_IMAGES,
+                            "items": {"type": "string", "format": "binary"},
+                        }
                     },
                 }
             },
-            **{kind: {"schema": {"type": "string", "format": "binary"}} for kind in FORMATS.values()},
+            **{media_type: {"schema": {"type": "string", "format": "binary"}} for media_type in FORMATS.values()},
         },
     }
 }
 
 
-def create_app(engine: InferenceBackend, config: ServeConfig, token: str, metrics: Metrics) -> FastAPI:
-    """The HTTP API of a pipeline.
+def create_app(backend: InferenceBackend, config: ServeConfig, token: str, metrics: Metrics) -> FastAPI:
+    """Return the HTTP API of a backend.
 
     Args:
-        engine: answers; the caller closes it.
+        backend: processes the images; the caller closes it.
         config: limits.
-        token: that callers must send; empty: callers on this machine need none.
-        metrics: are told of requests.
+        token: token that clients must send; empty: accept clients on this machine without one.
+        metrics: counts the requests.
     """
-    guard = Depends(Authenticator(token))
+    authenticated = Depends(Authenticator(token))
     app = FastAPI(
         title="emotion_ros",
         version=__version__,
-        description="People in pictures, and how they seem to feel. Pictures are neither kept nor logged.",
-        docs_url=None,  # its page loads scripts from elsewhere
+        description="Detects people in images and classifies their expressions. Images are neither stored nor logged.",
+        docs_url=None,  # the page would load scripts from another server
         redoc_url=None,
         dependencies=[Depends(HTTPBearer(auto_error=False))] if token else [],
     )
-    service = add_detect(app, engine, config, guard)
-    _add_classify(app, service, guard)
-    _add_status(app, engine, metrics, guard)
-    app.add_middleware(Measured, metrics=metrics)
-    add_answers(app)
+    requests = ImageRequests(backend, config)
+    add_detect(app, backend, requests, authenticated)
+    _add_classify(app, backend, requests, authenticated)
+    _add_models(app, backend, authenticated)
+    _add_status(app, backend, metrics, authenticated)
+    app.add_middleware(MetricsMiddleware, metrics=metrics)
+    add_error_handlers(app)
     return app
 
 
-def add_answers(app: FastAPI) -> None:
-    """What callers are told where something is wrong: one sentence, never a stack trace."""
+def add_error_handlers(app: FastAPI) -> None:
+    """Answer errors with one sentence as JSON, never with a stack trace."""
 
     @app.exception_handler(HTTPException)
     async def refused(_: Request, error: HTTPException) -> Response:
@@ -113,157 +110,127 @@ def add_answers(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def invalid(_: Request, error: RequestValidationError) -> Response:
-        said = "; ".join(f"{'.'.join(map(str, each['loc'][1:]))}: {each['msg']}" for each in error.errors())
-        return JSONResponse({"detail": said}, 422)
+        detail = "; ".join(f"{'.'.join(map(str, item['loc'][1:]))}: {item['msg']}" for item in error.errors())
+        return JSONResponse({"detail": detail}, 422)
+
+    @app.exception_handler(EmotionRosError)
+    async def failed(_: Request, error: EmotionRosError) -> Response:
+        LOG.error("a request failed: %s", error)
+        return JSONResponse({"detail": str(error)}, 500)
 
     @app.exception_handler(Exception)
-    async def failed(_: Request, error: Exception) -> Response:
+    async def failed_unexpectedly(_: Request, error: Exception) -> Response:
         LOG.error("a request failed: %s: %s", type(error).__name__, error)
-        return JSONResponse({"detail": "the service failed at this request; its log says why"}, 500)
+        return JSONResponse({"detail": "the request failed; the log of the service has the cause"}, 500)
 
 
-class _Service:
-    """From a request to images, as far as there is room and time."""
+def add_detect(
+    app: FastAPI,
+    backend: InferenceBackend,
+    requests: ImageRequests,
+    authenticated: Any,
+    extra_fields: Callable[[], Mapping[str, str]] = dict,
+) -> None:
+    """Add ``POST /v1/detect``.
 
-    def __init__(self, engine: InferenceBackend, config: ServeConfig) -> None:
-        self.engine, self._config = engine, config
-        self._limits = UploadLimits(config.max_body << 20, config.max_images, config.max_pixels * 10**6)
-        self._room = PixelBudget(ROOM * self._limits.pixels)
-        self._inside = 0
-
-    @asynccontextmanager
-    async def images(self, request: Request) -> AsyncIterator[tuple[list[Upload], list[Image]]]:
-        """The images of a request, within its time; others wait no longer for it than until they are here.
-
-        Raises:
-            HTTPException: it is refused.
-        """
-        if self._inside >= self._config.queue:
-            raise _busy(self.engine.waiting * PER_IMAGE)
-        self._inside += 1
-        status, said = 408, "expected the body"
-        arriving = True
-        self.engine.arriving += 1
-        try:
-            with anyio.fail_after(self._config.time_limit):
-                uploads = await read_uploads(request, self._limits)
-                status, said = 503, "expected to answer"
-                async with self._room.take(self._pixels(uploads)):
-                    images = [await decode(upload) for upload in uploads]
-                    arriving = self._arrived()
-                    yield uploads, images
-        except TimeoutError as error:
-            headers = {"Retry-After": "1"} if status == 503 else {"Connection": "close"}
-            raise HTTPException(status, f"{said} within {self._config.time_limit:g} s", headers) from error
-        except BusyError as error:
-            raise _busy(error.seconds) from error
-        finally:
-            if arriving:
-                self._arrived()
-            self._inside -= 1
-
-    def _pixels(self, uploads: Sequence[Upload]) -> int:
-        total, most = sum(upload.pixels for upload in uploads), ROOM * self._limits.pixels
-        if total > most:
-            raise HTTPException(413, f"expected at most {most} pixels in a request, got {total}")
-        return total
-
-    def _arrived(self) -> bool:
-        self.engine.arriving -= 1
-        return False
-
-
-def _busy(seconds: float) -> HTTPException:
-    wait = str(max(math.ceil(seconds), 1))
-    return HTTPException(429, f"too many requests wait; come back in {wait} s", {"Retry-After": wait})
-
-
-def add_detect(app: FastAPI, engine: InferenceBackend, config: ServeConfig, guard: Any) -> _Service:
-    """``/v1/detect``, and what takes images in for it."""
-    service = _Service(engine, config)
-    said = {
-        200: {
-            "description": "What is in each image, or with annotated=true the picture",
-            "content": {"image/jpeg": {"schema": {"type": "string", "format": "binary"}}},
-        }
+    Args:
+        app: gets the route.
+        backend: processes the images.
+        requests: receives the images.
+        authenticated: dependency that rejects requests without authentication.
+        extra_fields: returns further fields of the JSON answer; called after the images were processed.
+    """
+    success = {
+        "description": "People and hands in each image; with annotated=true the annotated image",
+        "content": {"image/jpeg": {"schema": {"type": "string", "format": "binary"}}},
     }
-    detected: dict[str, Any] = {"response_model": schemas.DetectOut, "responses": {**PROBLEMS, **said}}
+    described: dict[str, Any] = {
+        "response_model": schemas.DetectResponse,
+        "responses": {**ERROR_RESPONSES, 200: success},
+        "openapi_extra": IMAGES_BODY,
+    }
 
-    @app.post("/v1/detect", dependencies=[guard], openapi_extra=BODY, **detected)
+    @app.post("/v1/detect", dependencies=[authenticated], **described)
     async def detect(
-        request: Request, annotated: bool = Query(False, description="answer with the picture, as JPEG")
+        request: Request, annotated: bool = Query(False, description="return the annotated image as JPEG")
     ) -> Response:
-        """Find people and hands in one image or several, as ``emotion-ros detect --json`` does."""
-        async with service.images(request) as (uploads, images):
+        """Detect people and hands in images. The results are the lines of `emotion-ros detect --json`."""
+        async with requests.receive(request) as (names, images):
             if annotated and len(images) != 1:
                 raise HTTPException(422, f"annotated: expected one image, got {len(images)}")
-            seen = await service.engine.perceive(images)
+            perceptions = await backend.perceive(images)
             if annotated:
-                return Response(await run_in_threadpool(_picture, images[0], seen[0]), media_type="image/jpeg")
-        return JSONResponse({"model": seen[0].model, "results": _results(uploads, seen)})
+                return Response(await run_in_threadpool(_jpeg, images[0], perceptions[0]), media_type="image/jpeg")
+        results = [_image_result(*pair) for pair in zip(names, perceptions, strict=True)]
+        return JSONResponse({"model": perceptions[0].model, **extra_fields(), "results": results})
 
-    return service
 
+def _add_classify(app: FastAPI, backend: InferenceBackend, requests: ImageRequests, authenticated: Any) -> None:
+    described: dict[str, Any] = {
+        "response_model": schemas.ClassifyResponse,
+        "responses": ERROR_RESPONSES,
+        "openapi_extra": IMAGES_BODY,
+    }
 
-def _add_classify(app: FastAPI, service: _Service, guard: Any) -> None:
-    @app.post(
-        "/v1/classify",
-        dependencies=[guard],
-        openapi_extra=BODY,
-        response_model=schemas.ClassifyOut,
-        responses=PROBLEMS,
-    )
+    @app.post("/v1/classify", dependencies=[authenticated], **described)
     async def classify(request: Request) -> Response:
-        """Judge crops that show what the model wants to see: the ``region`` that /v1/models tells."""
-        async with service.images(request) as (uploads, crops):
-            judged = await service.engine.classify(crops)
-        results = [
-            {
-                "source": upload.name,
-                "label": each.label,
-                "confidence": round(each.confidence, 4),
-                "probabilities": {label: round(value, 4) for label, value in each.probabilities.items()},
-            }
-            for upload, each in zip(uploads, judged, strict=True)
-        ]
-        return JSONResponse({"model": service.engine.about().model, "results": results})
+        """Classify crops without detection. Each image must show the `region` that `/v1/models` returns."""
+        async with requests.receive(request) as (names, crops):
+            results = await backend.classify(crops)
+        pairs = zip(names, results, strict=True)
+        return JSONResponse({"model": backend.info().model, "results": [_crop_result(*pair) for pair in pairs]})
 
 
-def _add_status(app: FastAPI, engine: InferenceBackend, metrics: Metrics, guard: Any) -> None:
-    refusals: dict[int | str, dict[str, Any]] = {code: PROBLEMS[code] for code in (401, 403)}
+def _add_models(app: FastAPI, backend: InferenceBackend, authenticated: Any) -> None:
+    described: dict[str, Any] = {"response_model": schemas.ModelsResponse, "responses": _errors(401, 403)}
 
-    @app.get("/v1/models", dependencies=[guard], response_model=schemas.ModelsOut, responses=refusals)
+    @app.get("/v1/models", dependencies=[authenticated], **described)
     async def models() -> Response:
-        """What runs, and what could."""
-        known = [
-            {"name": each.name, "licence": each.licence, "here": each.path().is_file()} for each in catalog().values()
+        """Return the running model and the models of the catalog."""
+        entries = [
+            {"name": entry.name, "licence": entry.licence, "downloaded": entry.path().is_file()}
+            for entry in catalog().values()
         ]
-        return JSONResponse({**dataclasses.asdict(engine.about()), "catalog": known})
+        return JSONResponse({**dataclasses.asdict(backend.info()), "catalog": entries})
 
-    @app.get("/healthz", response_model=schemas.StatusOut)
+
+def _add_status(app: FastAPI, backend: InferenceBackend, metrics: Metrics, authenticated: Any) -> None:
+    @app.get("/healthz", response_model=schemas.StatusResponse)
     async def alive() -> Response:
-        """Whether the process answers."""
+        """Return 200 while the process runs."""
         return JSONResponse({"status": "ok"})
 
-    @app.get("/readyz", response_model=schemas.StatusOut, responses={503: {"model": schemas.StatusOut}})
+    @app.get("/readyz", response_model=schemas.StatusResponse, responses={503: {"model": schemas.StatusResponse}})
     async def ready() -> Response:
-        """Whether images are answered."""
-        return JSONResponse({"status": "ok"}) if engine.ready else JSONResponse({"status": "closing"}, 503)
+        """Return 200 while images are processed, 503 while the service shuts down."""
+        return JSONResponse({"status": "ok"}) if backend.ready else JSONResponse({"status": "closing"}, 503)
 
-    plain = {"content": {"text/plain": {"schema": {"type": "string"}}}}
+    text = {"content": {"text/plain": {"schema": {"type": "string"}}}}
 
-    @app.get("/metrics", dependencies=[guard], response_class=Response, responses={200: plain, **refusals})
-    async def figures() -> Response:
-        """Figures for Prometheus."""
-        return Response(metrics.text(engine.waiting), media_type=metrics.KIND)
-
-
-def _results(uploads: Sequence[Upload], seen: Sequence[Perception]) -> list[dict[str, Any]]:
-    return [
-        {"source": upload.name, "frame": 0, "time": 0.0, **perception_record(each)}
-        for upload, each in zip(uploads, seen, strict=True)
-    ]
+    @app.get(
+        "/metrics", dependencies=[authenticated], response_class=Response, responses={200: text, **_errors(401, 403)}
+    )
+    async def prometheus() -> Response:
+        """Return metrics in the text format of Prometheus."""
+        return Response(metrics.render(backend.queued_images), media_type=metrics.CONTENT_TYPE)
 
 
-def _picture(image: Image, perception: Perception) -> bytes:
+def _errors(*codes: int) -> dict[int | str, dict[str, Any]]:
+    return {code: ERROR_RESPONSES[code] for code in codes}
+
+
+def _image_result(name: str, perception: Perception) -> dict[str, Any]:
+    return {"source": name, "frame": 0, "time": 0.0, **perception_record(perception)}
+
+
+def _crop_result(name: str, result: CropResult) -> dict[str, Any]:
+    return {
+        "source": name,
+        "label": result.label,
+        "confidence": round(result.confidence, 4),
+        "probabilities": {label: round(value, 4) for label, value in result.probabilities.items()},
+    }
+
+
+def _jpeg(image: Image, perception: Perception) -> bytes:
     return cv2.imencode(".jpg", draw(image, perception))[1].tobytes()

@@ -1,4 +1,4 @@
-"""Who may call, and how often: before anything of a request's body is read."""
+"""Authentication of HTTP requests, before any of the body is read."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from starlette.requests import HTTPConnection
 
 from emotion_ros.errors import ConfigError
 
-TOKEN = "EMOTION_ROS_TOKEN"
-"""Environment variable with the token, where no file is named."""
+TOKEN_VARIABLE = "EMOTION_ROS_TOKEN"
+"""Environment variable with the token; used if no token file is given."""
 
-COOKIE = "emotion_ros_token"
-"""Where a browser keeps the token."""
+TOKEN_COOKIE = "emotion_ros_token"
+"""Cookie with the token in a browser."""
 
-LEAST_TOKEN = 16
-"""Characters of a token."""
+MIN_TOKEN_LENGTH = 16
+"""Minimum characters of a token; ``secrets.token_urlsafe()`` gives 43."""
 
 
-def is_own(host: str) -> bool:
-    """Whether only this machine reaches an address."""
+def is_loopback(host: str) -> bool:
+    """Return True if only this machine can connect to an address."""
     if host == "localhost":
         return True
     try:
@@ -34,58 +34,68 @@ def is_own(host: str) -> bool:
 
 
 def read_token(file: str, host: str) -> str:
-    """The token that callers must send; empty where none is needed.
+    """Return the token that clients must send; empty if none is needed.
+
+    Args:
+        file: path of the token file; empty: use the environment variable.
+        host: address that the server listens on; a loopback address needs no token.
 
     Raises:
-        ConfigError: it cannot be read, is too short, or is missing though others reach ``host``.
+        ConfigError: the token cannot be read, is too short, or is missing although ``host`` needs one.
     """
     try:
-        token = Path(file).read_text().strip() if file else os.environ.get(TOKEN, "").strip()
+        token = Path(file).read_text().strip() if file else os.environ.get(TOKEN_VARIABLE, "").strip()
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"token_file: expected a file with a token: {error}") from error
-    if not token and not file and is_own(host):
+    if not token and not file and is_loopback(host):
         return ""
-    if len(token) < LEAST_TOKEN or not token.isascii():
+    if len(token) < MIN_TOKEN_LENGTH or not token.isascii():
         raise ConfigError(
-            f"host {host}: expected a token of {LEAST_TOKEN} ASCII characters or more in --token-file or {TOKEN}, got "
-            f"{len(token)}; make one: python3 -c 'import secrets; print(secrets.token_urlsafe())'"
+            f"host {host}: expected a token of at least {MIN_TOKEN_LENGTH} ASCII characters in --token-file or "
+            f"{TOKEN_VARIABLE}, got {len(token)} characters; generate one with python3 -c 'import secrets; "
+            "print(secrets.token_urlsafe())'"
         )
     return token
 
 
 class Authenticator:
-    """Refuses who may not call.
+    """Rejects requests without the token, to an unexpected host name, or from another web site.
 
     Args:
-        token: that callers must send as ``Authorization: Bearer``, or in the cookie; empty: whoever is on this machine
-            may call.
+        token: expected in the ``Authorization: Bearer`` header or in the cookie; empty: accept requests to a loopback
+            address.
     """
 
     def __init__(self, token: str) -> None:
         self._token = token.encode()
 
     def __call__(self, request: HTTPConnection) -> None:
-        """Let a request or a web socket pass.
+        """Check an HTTP or WebSocket request.
 
         Raises:
-            HTTPException: 401 or 403.
+            HTTPException: 401 (no token or a wrong one) or 403 (wrong host or origin).
         """
         if self._token:
-            sent = request.headers.get("authorization") or f"Bearer {request.cookies.get(COOKIE, '')}"
-            if not self.fits(sent.removeprefix("Bearer ")) or not sent.startswith("Bearer "):
-                raise HTTPException(401, "expected Authorization: Bearer TOKEN", {"WWW-Authenticate": "Bearer"})
-        elif not is_own(_split(f"//{request.headers.get('host', '')}").hostname or ""):
-            raise HTTPException(403, "expected a request to this machine by its own name, localhost")
+            self._check_token(request)
+        elif not is_loopback(_split(f"//{request.headers.get('host', '')}").hostname or ""):
+            # A web page whose domain resolves to 127.0.0.1 (DNS rebinding) sends its own name.
+            raise HTTPException(403, "expected a request to localhost or a loopback address")
         origin = request.headers.get("origin")
         if origin is not None and _split(origin).netloc != request.headers.get("host"):
             raise HTTPException(403, "expected no request from another web site")
 
-    def fits(self, token: str) -> bool:
-        """Whether it is the token; how long that takes does not tell how much of it is right."""
+    def accepts(self, token: str) -> bool:
+        """Return True for the right token, in a time that does not depend on the number of right characters."""
         return hmac.compare_digest(token.encode("utf-8", "replace"), self._token)
+
+    def _check_token(self, request: HTTPConnection) -> None:
+        header = request.headers.get("authorization") or f"Bearer {request.cookies.get(TOKEN_COOKIE, '')}"
+        if not self.accepts(header.removeprefix("Bearer ")) or not header.startswith("Bearer "):
+            raise HTTPException(401, "expected the header Authorization: Bearer TOKEN", {"WWW-Authenticate": "Bearer"})
 
 
 def _split(url: str) -> SplitResult:
+    """Split a URL; empty for an invalid one."""
     try:
         return urlsplit(url)
     except ValueError:

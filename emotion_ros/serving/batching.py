@@ -1,4 +1,4 @@
-"""Requests that wait together run together: one thread owns the pipeline and takes what is there as a batch."""
+"""Batching of concurrent requests: one thread owns the pipeline and processes the queued images together."""
 
 from __future__ import annotations
 
@@ -9,160 +9,66 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
-import numpy as np
-
+from emotion_ros.config import PipelineConfig
 from emotion_ros.perception.pipeline import Pipeline
-from emotion_ros.perception.state import Frame
+from emotion_ros.serving.inference_backend import (
+    BATCH_WAIT_S,
+    SECONDS_PER_IMAGE,
+    BackendInfo,
+    BusyError,
+    CropResult,
+    classify_crops,
+    perceive_images,
+    pipeline_info,
+)
 from emotion_ros.types import Image, Perception
 
-PER_IMAGE = 0.05
-"""Seconds that an image is supposed to take while nothing better is known."""
-
-
-class BusyError(Exception):
-    """More is waiting than is allowed; ``seconds`` until there may be room."""
-
-    def __init__(self, seconds: float) -> None:
-        super().__init__(f"busy for about {seconds:.1f} s")
-        self.seconds = seconds
-
-
-@dataclass(frozen=True)
-class CropResult:
-    """What the classifier says of one crop: a label, how sure it is, and the probability of each label, 0…1."""
-
-    label: str
-    confidence: float
-    probabilities: dict[str, float]
-
-
-@dataclass(frozen=True)
-class BackendInfo:
-    """What an engine runs: the classifier's name, its execution provider, the labels of its probabilities, what a crop
-    for it shows (``face``, ``face_hands`` or ``frame``), and what finds faces."""
-
-    model: str
-    provider: str
-    labels: tuple[str, ...]
-    region: str
-    face_detector: str
-
-
-class InferenceBackend(Protocol):
-    """What stands between requests and pipelines."""
-
-    arriving: int
-    """Requests whose images are not here yet."""
-
-    @property
-    def ready(self) -> bool:
-        """Whether requests are answered."""
-
-    @property
-    def waiting(self) -> int:
-        """Images that wait."""
-
-    def about(self) -> BackendInfo:
-        """What runs."""
-
-    async def perceive(self, images: Sequence[Image]) -> list[Perception]:
-        """All people and hands in each image (BGR, uint8, h × w × 3); no image has to do with another.
-
-        Raises:
-            BusyError: too many wait already.
-            EmotionRosError: as :meth:`Pipeline.perceive`.
-        """
-
-    async def classify(self, crops: Sequence[Image]) -> list[CropResult]:
-        """What the classifier says of each crop, which shows what its contract's region is.
-
-        Raises:
-            BusyError: too many wait already.
-            ModelError: its outputs are no finite numbers.
-        """
-
-    def close(self) -> None:
-        """Answer what waits, then end."""
-
-
-def about(pipeline: Pipeline) -> BackendInfo:
-    """What a pipeline is."""
-    classifier = pipeline.classifier
-    return BackendInfo(
-        classifier.name,
-        classifier.provider,
-        pipeline.labels,
-        classifier.contract.region,
-        pipeline.config.face_detector,
-    )
-
-
-def perceive(pipeline: Pipeline, images: Sequence[Image]) -> list[Perception]:
-    """All people and hands in each image, together."""
-    try:
-        return pipeline.perceive_all([Frame(image, 0.0, str(number)) for number, image in enumerate(images)])
-    finally:
-        pipeline.forget()
-
-
-def classify(pipeline: Pipeline, crops: Sequence[Image]) -> list[CropResult]:
-    """What the classifier says of each crop."""
-    labels = pipeline.labels
-    return [
-        CropResult(labels[int(np.argmax(row))], float(row.max()), dict(zip(labels, row.tolist(), strict=True)))
-        for row in pipeline.classify(crops)
-    ]
+MIN_RETRY_AFTER_S = 0.1
 
 
 @dataclass
 class _Job:
+    """Images of one request and the future of their results. ``crops``: classify them instead of perceive."""
+
     images: Sequence[Image]
     crops: bool
-    answer: Future[list[Any]] = field(default_factory=Future)
+    results: Future[list[Any]] = field(default_factory=Future)
 
 
 class BatchingQueue:
-    """A pipeline for many callers.
+    """A pipeline that is shared by many clients; see :class:`InferenceBackend`.
 
     Args:
-        open_pipeline: makes the pipeline when it is needed first.
-        batch: images of one run at most, but for a single request with more.
-        wait: seconds that a run is held back at most, and only while :attr:`arriving` says that more comes.
-        queue: images that may wait.
-        seen: is told how many images each run had.
+        read_config: returns the pipeline's settings. Called by the worker thread before each batch; a pipeline whose
+            settings differ is replaced. Also called by :meth:`info` while there is no pipeline.
+        max_batch_size: maximum number of images per batch; a single request may have more.
+        max_queue_size: maximum number of queued images.
+        on_batch: called by the worker thread with the number of images of each batch.
     """
 
     def __init__(
         self,
-        open_pipeline: Callable[[], Pipeline],
-        batch: int,
-        wait: float,
-        queue: int,
-        seen: Callable[[int], None] = lambda _: None,
+        read_config: Callable[[], PipelineConfig],
+        max_batch_size: int,
+        max_queue_size: int,
+        on_batch: Callable[[int], None] = lambda _: None,
     ) -> None:
-        self.arriving = 0
-        self._open, self._opening = open_pipeline, threading.Lock()
+        self.arriving_requests = 0
+        self._read_config, self._on_batch = read_config, on_batch
+        self._max_batch_size, self._max_queue_size = max_batch_size, max_queue_size
         self._pipeline: Pipeline | None = None
-        self._batch, self._wait, self._queue, self._seen = batch, wait, queue, seen
+        # Guards _pipeline. Held by the worker while it creates or replaces the pipeline, and by callers of info(). Only
+        # the worker closes a pipeline and only the worker runs images, so that it runs them without the lock.
+        self._pipeline_lock = threading.Lock()
         self._jobs: deque[_Job] = deque()
+        # Guards _jobs and _closing. Held only for bookkeeping, never while images are processed.
         self._changed = threading.Condition()
         self._closing = False
-        self._per_image = PER_IMAGE
-        self._thread = threading.Thread(target=self._work, name="engine", daemon=True)
+        self._seconds_per_image = SECONDS_PER_IMAGE
+        self._thread = threading.Thread(target=self._run_batches, name="batches", daemon=True)
         self._thread.start()
-
-    @property
-    def pipeline(self) -> Pipeline:
-        """The one that answers; only to ask what it is.
-
-        Raises:
-            EmotionRosError: it cannot be made.
-        """
-        with self._opening:
-            self._pipeline = self._pipeline or self._open()
-            return self._pipeline
 
     @property
     def ready(self) -> bool:
@@ -170,22 +76,24 @@ class BatchingQueue:
         return self._thread.is_alive() and not self._closing
 
     @property
-    def waiting(self) -> int:
+    def queued_images(self) -> int:
         """See :class:`InferenceBackend`."""
         with self._changed:
-            return sum(len(job.images) for job in self._jobs)
+            return self._queued()
 
-    def about(self) -> BackendInfo:
+    def info(self) -> BackendInfo:
         """See :class:`InferenceBackend`."""
-        return about(self.pipeline)
+        with self._pipeline_lock:
+            self._pipeline = self._pipeline or Pipeline(self._read_config())
+            return pipeline_info(self._pipeline)
 
     async def perceive(self, images: Sequence[Image]) -> list[Perception]:
         """See :class:`InferenceBackend`."""
-        return await self._ask(_Job(images, False))
+        return await self._submit(_Job(images, crops=False))
 
     async def classify(self, crops: Sequence[Image]) -> list[CropResult]:
         """See :class:`InferenceBackend`."""
-        return await self._ask(_Job(crops, True))
+        return await self._submit(_Job(crops, crops=True))
 
     def close(self) -> None:
         """See :class:`InferenceBackend`."""
@@ -196,66 +104,106 @@ class BatchingQueue:
         if self._pipeline:
             self._pipeline.close()
 
-    async def _ask(self, job: _Job) -> list[Any]:
+    async def _submit(self, job: _Job) -> list[Any]:
         with self._changed:
-            there = sum(len(each.images) for each in self._jobs)
-            if self._closing or (self._jobs and there + len(job.images) > self._queue):
-                raise BusyError(max(there * self._per_image, 0.1))
+            queued = self._queued()
+            if self._closing or (self._jobs and queued + len(job.images) > self._max_queue_size):
+                raise BusyError(max(queued * self._seconds_per_image, MIN_RETRY_AFTER_S))
             self._jobs.append(job)
             self._changed.notify()
-        return await asyncio.wrap_future(job.answer)
+        return await asyncio.wrap_future(job.results)
 
-    def _work(self) -> None:
-        while jobs := self._next():
+    def _queued(self) -> int:
+        """Return the number of queued images; the caller holds ``_changed``."""
+        return sum(len(job.images) for job in self._jobs)
+
+    def _run_batches(self) -> None:
+        """Process batches until the queue is closed and empty; the worker thread."""
+        while jobs := self._next_batch():
             begin = time.perf_counter()
-            for crops in (False, True):
-                self._run([job for job in jobs if job.crops == crops])
+            self._run_batch(jobs)
             count = sum(len(job.images) for job in jobs)
-            self._seen(count)
-            self._per_image += 0.1 * ((time.perf_counter() - begin) / count - self._per_image)
+            self._on_batch(count)
+            self._seconds_per_image += 0.1 * ((time.perf_counter() - begin) / count - self._seconds_per_image)
 
-    def _next(self) -> list[_Job]:
-        """Jobs for one run; none at the end."""
+    def _run_batch(self, jobs: Sequence[_Job]) -> None:
+        """Process jobs; an error belongs to the requests, and the worker thread goes on."""
+        try:
+            pipeline = self._current_pipeline()
+        except Exception as error:
+            for job in jobs:
+                job.results.set_exception(error)
+            return
+        for crops in (False, True):
+            self._process(pipeline, [job for job in jobs if job.crops == crops])
+
+    def _next_batch(self) -> list[_Job]:
+        """Wait for the jobs of the next batch; empty at the end."""
         while True:
             with self._changed:
                 while not self._jobs:
                     if self._closing:
                         return []
                     self._changed.wait()
-                until = time.monotonic() + self._wait
-                while self.arriving and not self._full() and (left := until - time.monotonic()) > 0:
-                    self._changed.wait(left)
-                jobs = self._take()
+                self._wait_for_arriving_requests()
+                jobs = self._take_batch()
             if jobs:
                 return jobs
 
-    def _take(self) -> list[_Job]:
-        jobs: list[_Job] = []
+    def _wait_for_arriving_requests(self) -> None:
+        """Wait until the batch is full, no request is arriving or the time is over; the caller holds ``_changed``.
+
+        ``arriving_requests`` is written by the server's thread without the lock: a stale value costs at most
+        :data:`BATCH_WAIT_S`.
+        """
+        deadline = time.monotonic() + BATCH_WAIT_S
+        while self.arriving_requests and self._queued() < self._max_batch_size:
+            remaining = deadline - time.monotonic()
+            if remaining <= 0:
+                return
+            self._changed.wait(remaining)
+
+    def _take_batch(self) -> list[_Job]:
+        """Remove the jobs of a batch from the queue, without cancelled ones; the caller holds ``_changed``."""
+        batch: list[_Job] = []
         count = 0
-        while self._jobs and (not jobs or count + len(self._jobs[0].images) <= self._batch):
+        while self._jobs and (not batch or count + len(self._jobs[0].images) <= self._max_batch_size):
             job = self._jobs.popleft()
-            if job.answer.set_running_or_notify_cancel():  # else nobody waits for it any more
-                jobs.append(job)
+            if job.results.set_running_or_notify_cancel():  # False: the client is gone
+                batch.append(job)
                 count += len(job.images)
-        return jobs
+        return batch
 
-    def _full(self) -> bool:
-        return sum(len(job.images) for job in self._jobs) >= self._batch
-
-    def _run(self, jobs: Sequence[_Job]) -> None:
-        """All together; where that fails each alone, so that one request does not spoil another."""
-        if not jobs:
-            return
+    def _process(self, pipeline: Pipeline, jobs: Sequence[_Job]) -> None:
+        """Process jobs of one kind together; if that fails, each alone, so that one request does not fail another."""
         try:
-            images = [image for job in jobs for image in job.images]
-            results: list[Any] = (classify if jobs[0].crops else perceive)(self.pipeline, images)  # type: ignore[operator]
-        except Exception as error:  # whatever it is, it is the answer, and the thread lives on
+            results = _infer(pipeline, jobs)
+        except Exception as error:
             if len(jobs) == 1:
-                jobs[0].answer.set_exception(error)
+                jobs[0].results.set_exception(error)
                 return
             for job in jobs:
-                self._run([job])
+                self._process(pipeline, [job])
             return
         for job in jobs:
-            job.answer.set_result(results[: len(job.images)])
+            job.results.set_result(results[: len(job.images)])
             results = results[len(job.images) :]
+
+    def _current_pipeline(self) -> Pipeline:
+        """Return a pipeline with the current settings; called by the worker thread only."""
+        config = self._read_config()
+        with self._pipeline_lock:
+            if self._pipeline is None or self._pipeline.config != config:
+                replaced, self._pipeline = self._pipeline, None
+                if replaced is not None:
+                    replaced.close()
+                self._pipeline = Pipeline(config)
+            return self._pipeline
+
+
+def _infer(pipeline: Pipeline, jobs: Sequence[_Job]) -> list[Any]:
+    """Run the images of all jobs, which are of one kind, through the pipeline."""
+    images = [image for job in jobs for image in job.images]
+    if not images:
+        return []
+    return classify_crops(pipeline, images) if jobs[0].crops else perceive_images(pipeline, images)

@@ -1,4 +1,4 @@
-"""What a live page shows: the newest of everything, for whoever watches, as fast as each of them can take it."""
+"""The live page: the latest image and results of the detector in a browser, and classification of dropped pictures."""
 
 from __future__ import annotations
 
@@ -17,44 +17,48 @@ from starlette.exceptions import HTTPException
 
 from emotion_ros.config import ServeConfig
 from emotion_ros.io.drawing import COLORS, OTHER
-from emotion_ros.serving.app import add_answers, add_detect
-from emotion_ros.serving.authentication import COOKIE, Authenticator
-from emotion_ros.serving.batching import InferenceBackend
+from emotion_ros.serving.app import add_detect, add_error_handlers
+from emotion_ros.serving.authentication import TOKEN_COOKIE, Authenticator
+from emotion_ros.serving.image_requests import ImageRequests
+from emotion_ros.serving.inference_backend import InferenceBackend
 
 ASSETS = {"app.js": "text/javascript", "style.css": "text/css", "icon.svg": "image/svg+xml"}
-"""All that the page loads; nothing of it comes from elsewhere."""
+"""Files that the page loads, with their media types. The page loads nothing from other servers."""
 
-HEADERS = {
+PAGE_HEADERS = {
     "Content-Security-Policy": "default-src 'self'; img-src 'self' blob:; media-src blob:; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-cache",
 }
 
-PATIENCE = 1.0
-"""Seconds after which a watcher is told that there is nothing new."""
+UPDATE_TIMEOUT_S = 1.0
+"""Maximum seconds between two updates of a viewer; without a new picture the current state is sent again."""
 
-Capture = Callable[[str, int], tuple[bool, str]]
-"""Stores so many pictures of a label; whether it does, and what to tell."""
+COOKIE_LIFETIME_S = 30 * 86400
+
+StartCapture = Callable[[str, int], tuple[bool, str]]
+"""Stores a number of pictures under a label: ``(label, count)`` to success and a message for the viewer."""
 
 
 class LiveState:
-    """The newest picture and the newest state, put in by one thread, looked at by any number of watchers.
+    """The latest picture and state. Written by the ROS thread, read by the viewers' coroutines.
 
     Attributes:
-        watchers: how many there are; with none, nothing needs to be put in.
+        viewers: number of open pages; without viewers no updates are needed.
     """
 
     def __init__(self) -> None:
-        self.watchers = 0
+        self.viewers = 0
         self._state: dict[str, Any] = {}
         self._picture = b""
         self._number = 0
+        # Guards all attributes. Held by both threads for assignments only, never while anything is sent or awaited.
         self._lock = threading.Lock()
         self._waiting: set[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = set()
 
-    def put(self, picture: bytes | None = None, **state: Any) -> None:
-        """A JPEG, or parts of the state that have changed."""
+    def update(self, picture: bytes | None = None, **state: Any) -> None:
+        """Store a JPEG picture, entries of the state, or both, and wake the viewers. Thread-safe."""
         with self._lock:
             self._state = {**self._state, **state}
             if picture is not None:
@@ -63,120 +67,145 @@ class LiveState:
         for loop, event in waiting:
             loop.call_soon_threadsafe(event.set)
 
-    def forget(self) -> None:
-        """What was put in is old: nobody watched, and nobody put in more."""
+    def clear(self) -> None:
+        """Remove the picture and the state, which are outdated after a time without viewers. Thread-safe."""
         with self._lock:
             self._state, self._picture = {}, b""
 
     @contextmanager
-    def watch(self) -> Iterator[None]:
-        """Be a watcher."""
+    def viewer(self) -> Iterator[None]:
+        """Count a viewer in the body of the ``with``."""
         with self._lock:
-            self.watchers += 1
+            self.viewers += 1
         try:
             yield
         finally:
             with self._lock:
-                self.watchers -= 1
+                self.viewers -= 1
 
-    async def after(self, number: int) -> tuple[Mapping[str, Any], bytes, int]:
-        """State, picture and its number, once the picture is newer than ``number``, or after a while as it is."""
-        until = asyncio.get_running_loop().time() + PATIENCE
+    async def wait_for_picture(self, number: int) -> tuple[Mapping[str, Any], bytes, int]:
+        """Wait until the picture's number differs from ``number``, at most :data:`UPDATE_TIMEOUT_S`.
+
+        Returns:
+            State, picture (JPEG; empty before the first) and the picture's number.
+        """
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + UPDATE_TIMEOUT_S
         while True:
             event = asyncio.Event()
+            entry = (loop, event)
             with self._lock:
-                entry = (asyncio.get_running_loop(), event)
-                found = self._state, self._picture, self._number
-                if self._number == number:
-                    self._waiting.add(entry)
-            left = until - asyncio.get_running_loop().time()
-            if found[2] != number or left <= 0:
+                latest = self._state, self._picture, self._number
+                remaining = deadline - loop.time()
+                if self._number != number or remaining <= 0:
+                    return latest
+                self._waiting.add(entry)
+            with suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(event.wait(), remaining)
+            with self._lock:
                 self._waiting.discard(entry)
-                return found
-            try:
-                await asyncio.wait_for(event.wait(), left)
-            except asyncio.TimeoutError:
-                continue
 
 
-class CaptureIn(BaseModel):
-    """Pictures to store."""
+class CaptureRequest(BaseModel):
+    """Number of pictures to store under a label."""
 
     label: str = Field(min_length=1, max_length=64, pattern=r"^[\w][\w -]*$")
     count: int = Field(10, ge=1, le=1000)
 
 
-def create_page(feed: LiveState, engine: InferenceBackend, token: str, capture: Capture) -> FastAPI:
-    """The live page, and ``/v1/detect`` for pictures that are dropped onto it.
+def create_page(
+    state: LiveState,
+    backend: InferenceBackend,
+    token: str,
+    start_capture: StartCapture,
+    settings_source: Callable[[], str],
+) -> FastAPI:
+    """Return the web application of the live page.
 
     Args:
-        feed: what is seen.
-        engine: judges dropped pictures; it is opened when the first is dropped.
-        token: that visitors need, once, as ``?token=``; empty: visitors on this machine need none.
-        capture: stores pictures for training.
+        state: latest picture and results, shown to the viewers.
+        backend: classifies dropped pictures (``POST /v1/detect``).
+        token: token that visitors send once as ``?token=``; empty: accept visitors on this machine without one.
+        start_capture: stores pictures for training. Called in a thread.
+        settings_source: returns where the backend's settings come from, for the answer to dropped pictures.
     """
-    guard = Authenticator(token)
+    authenticator = Authenticator(token)
+    authenticated = Depends(authenticator)
     app = FastAPI(title="emotion_ros", docs_url=None, redoc_url=None, openapi_url=None)
-    add_answers(app)
-    add_detect(app, engine, ServeConfig(), Depends(guard))
-
-    @app.get("/")
-    async def page(request: Request) -> Response:
-        sent = request.query_params.get("token")
-        if token and sent is not None and guard.fits(sent):
-            answer = RedirectResponse("/", 303)
-            answer.set_cookie(COOKIE, sent, httponly=True, samesite="strict", max_age=30 * 86400)
-            return answer
-        guard(request)
-        return Response(_asset("index.html"), media_type="text/html", headers=HEADERS)
-
-    @app.get("/page/{name}", dependencies=[Depends(guard)])
-    async def asset(name: str) -> Response:
-        if name not in ASSETS:
-            raise HTTPException(404, f"expected one of {', '.join(ASSETS)}")
-        return Response(_asset(name), media_type=ASSETS[name], headers=HEADERS)
+    add_error_handlers(app)
+    requests = ImageRequests(backend, ServeConfig())
+    add_detect(app, backend, requests, authenticated, lambda: {"settings": settings_source()})
+    _add_files(app, authenticator, token)
+    _add_live(app, authenticator, state)
 
     @app.get("/healthz")
     async def alive() -> Response:
         return JSONResponse({"status": "ok"})
 
-    @app.websocket("/live")
-    async def live(socket: WebSocket) -> None:
-        try:
-            guard(socket)
-        except HTTPException:
-            await socket.close(1008)
-            return
-        await socket.accept()
-        # starlette raises RuntimeError where the watcher has gone while something was sent
-        with feed.watch(), suppress(WebSocketDisconnect, RuntimeError):
-            await _show(socket, feed)
-
-    @app.post("/capture", dependencies=[Depends(guard)])
-    async def store(wanted: CaptureIn) -> Response:
-        done, said = await run_in_threadpool(capture, wanted.label, wanted.count)
-        return JSONResponse({"detail": said}, 200 if done else 409)
+    @app.post("/capture", dependencies=[authenticated])
+    async def capture(request: CaptureRequest) -> Response:
+        started, message = await run_in_threadpool(start_capture, request.label, request.count)
+        return JSONResponse({"detail": message}, 200 if started else 409)
 
     return app
 
 
-async def _show(socket: WebSocket, feed: LiveState) -> None:
-    """Each time the watcher asks for it, the state and the newest picture, if that is another; so a slow one misses
-    pictures, and nobody waits for it."""
+def _add_files(app: FastAPI, authenticator: Authenticator, token: str) -> None:
+    """Add the page and its assets; a visit with ``?token=`` stores the token in a cookie."""
+
+    @app.get("/")
+    async def page(request: Request) -> Response:
+        sent = request.query_params.get("token")
+        if token and sent is not None and authenticator.accepts(sent):
+            redirect = RedirectResponse("/", 303)  # removes the token from the address bar and the history
+            redirect.set_cookie(TOKEN_COOKIE, sent, httponly=True, samesite="strict", max_age=COOKIE_LIFETIME_S)
+            return redirect
+        authenticator(request)
+        return _file("index.html", "text/html")
+
+    @app.get("/page/{name}", dependencies=[Depends(authenticator)])
+    async def asset(name: str) -> Response:
+        if name not in ASSETS:
+            raise HTTPException(404, f"expected one of {', '.join(ASSETS)}, got {name}")
+        return _file(name, ASSETS[name])
+
+
+def _add_live(app: FastAPI, authenticator: Authenticator, state: LiveState) -> None:
+    @app.websocket("/live")
+    async def live(socket: WebSocket) -> None:
+        try:
+            authenticator(socket)
+        except HTTPException:
+            await socket.close(1008)
+            return
+        await socket.accept()
+        # starlette raises RuntimeError if the viewer disconnects while a message is sent
+        with state.viewer(), suppress(WebSocketDisconnect, RuntimeError):
+            await _send_updates(socket, state)
+
+
+async def _send_updates(socket: WebSocket, state: LiveState) -> None:
+    """Send the state and the latest picture each time the viewer requests it.
+
+    A slow viewer skips pictures and does not delay others.
+    """
     await socket.send_json({"colors": {name: _css(bgr) for name, bgr in {**COLORS, "": OTHER}.items()}})
     last = -1
     while True:
         await socket.receive_text()
-        state, picture, number = await feed.after(last)
-        await socket.send_json({"state": state, "picture": bool(picture) and number != last})
-        if picture and number != last:
+        latest, picture, number = await state.wait_for_picture(last)
+        is_new = bool(picture) and number != last
+        await socket.send_json({"state": latest, "picture": is_new})
+        if is_new:
             await socket.send_bytes(picture)
         last = number
 
 
 def _css(bgr: tuple[int, int, int]) -> str:
+    """Return a colour (0 to 255 each) in CSS notation."""
     return "#{2:02x}{1:02x}{0:02x}".format(*bgr)
 
 
-def _asset(name: str) -> bytes:
-    return (files("emotion_ros.serving") / "page" / name).read_bytes()
+def _file(name: str, media_type: str) -> Response:
+    content = (files("emotion_ros.serving") / "page" / name).read_bytes()
+    return Response(content, media_type=media_type, headers=PAGE_HEADERS)

@@ -1,4 +1,4 @@
-"""What the HTTP API answers, as its OpenAPI description has it."""
+"""Response bodies of the HTTP API, as described in its OpenAPI document."""
 
 from __future__ import annotations
 
@@ -6,17 +6,24 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-Share = Annotated[float, Field(ge=0, le=1)]
-Pixels = Annotated[list[int], Field(min_length=4, max_length=4, description="x, y, width, height in pixels")]
+Probability = Annotated[float, Field(ge=0, le=1)]
+Box = Annotated[list[int], Field(min_length=4, max_length=4, description="x, y, width, height in pixels")]
 
+EXAMPLE_PROBABILITIES = {
+    "angry": 0.0,
+    "disgust": 0.0,
+    "fear": 0.0,
+    "happy": 0.9999,
+    "neutral": 0.0001,
+    "sad": 0.0,
+    "surprise": 0.0,
+}
 
-HAPPY = {"angry": 0.0, "disgust": 0.0, "fear": 0.0, "happy": 0.9999, "neutral": 0.0001, "sad": 0.0, "surprise": 0.0}
-
-PERSON = {
+EXAMPLE_PERSON = {
     "id": "axvuf",
     "label": "happy",
     "confidence": 0.9999,
-    "probabilities": HAPPY,
+    "probabilities": EXAMPLE_PROBABILITIES,
     "valence": 0.81,
     "arousal": 0.51,
     "face": [209, 106, 119, 119],
@@ -26,58 +33,58 @@ PERSON = {
     "hands": [],
 }
 
-MODEL = "emotion_resnet18@b50ed82f"
+EXAMPLE_MODEL = "emotion_resnet18@b50ed82f"
 
 
 def _example(content: dict[str, Any]) -> ConfigDict:
     return ConfigDict(json_schema_extra={"examples": [content]})
 
 
-class HandOut(BaseModel):
-    """A hand."""
+class Hand(BaseModel):
+    """A detected hand; see ``msg/Hand.msg``."""
 
     side: str = Field(examples=["right"])
-    box: Pixels
-    confidence: Share
+    box: Box
+    confidence: Probability
     gesture: str = Field(examples=["thumb_up"])
-    gesture_confidence: Share
+    gesture_confidence: Probability
     landmarks: list[list[float]] = Field(description="21 points, x and y in pixels")
 
 
-class PersonOut(BaseModel):
-    """A person; see ``msg/Emotion.msg``."""
+class Person(BaseModel):
+    """A detected person; see ``msg/Emotion.msg``."""
 
     id: str
-    label: str = Field(description="of the surest emotion; unknown below the floor", examples=["happy"])
-    confidence: Share
-    probabilities: dict[str, Share]
+    label: str = Field(description="most probable emotion; unknown below min_confidence", examples=["happy"])
+    confidence: Probability
+    probabilities: dict[str, Probability]
     valence: float | None
     arousal: float | None
-    face: Pixels
-    face_confidence: Share
-    quality: Share
+    face: Box
+    face_confidence: Probability
+    quality: Probability
     position: list[float] | None = None
-    hands: list[HandOut]
+    hands: list[Hand]
 
 
-class SeenOut(BaseModel):
-    """What is in one image: a line of ``emotion-ros detect --json``."""
+class ImageResult(BaseModel):
+    """People and hands in one image; a line of ``emotion-ros detect --json``."""
 
-    source: str = Field(description="what the sender called the image")
+    source: str = Field(description="file name in the form; body for an image without a form")
     frame: int
     time: float
     width: int
     height: int
-    people: list[PersonOut]
-    hands: list[HandOut] = Field(description="that belong to no face")
+    people: list[Person]
+    hands: list[Hand] = Field(description="hands that are not associated with a face")
 
 
-class DetectOut(BaseModel):
-    """People and hands of each image, in the order sent."""
+class DetectResponse(BaseModel):
+    """People and hands in each image, in the order of the request."""
 
     model_config = _example(
         {
-            "model": MODEL,
+            "model": EXAMPLE_MODEL,
             "results": [
                 {
                     "source": "sample.jpg",
@@ -85,7 +92,7 @@ class DetectOut(BaseModel):
                     "time": 0.0,
                     "width": 640,
                     "height": 480,
-                    "people": [PERSON],
+                    "people": [EXAMPLE_PERSON],
                     "hands": [],
                 }
             ],
@@ -93,60 +100,62 @@ class DetectOut(BaseModel):
     )
 
     model: str
-    results: list[SeenOut]
+    results: list[ImageResult]
 
 
-class JudgedOut(BaseModel):
-    """What the classifier says of one crop."""
+class ClassifiedCrop(BaseModel):
+    """Classification of one crop."""
 
     source: str
     label: str = Field(examples=["happy"])
-    confidence: Share
-    probabilities: dict[str, Share]
+    confidence: Probability
+    probabilities: dict[str, Probability]
 
 
-class ClassifyOut(BaseModel):
-    """Emotion of each crop, in the order sent."""
+class ClassifyResponse(BaseModel):
+    """Classification of each crop, in the order of the request."""
 
     model_config = _example(
         {
-            "model": MODEL,
-            "results": [{"source": "face.png", "label": "happy", "confidence": 0.9999, "probabilities": HAPPY}],
+            "model": EXAMPLE_MODEL,
+            "results": [
+                {"source": "face.png", "label": "happy", "confidence": 0.9999, "probabilities": EXAMPLE_PROBABILITIES}
+            ],
         }
     )
 
     model: str
-    results: list[JudgedOut]
+    results: list[ClassifiedCrop]
 
 
-class KnownModel(BaseModel):
+class CatalogModel(BaseModel):
     """A model of the catalog."""
 
     name: str
     licence: str
-    here: bool = Field(description="whether its file is on this machine")
+    downloaded: bool = Field(description="true if its file is on this machine")
 
 
-class ModelsOut(BaseModel):
-    """What runs, and what could."""
+class ModelsResponse(BaseModel):
+    """The running model and the models of the catalog."""
 
     model: str
     provider: str = Field(examples=["cpu"])
     labels: list[str]
-    region: str = Field(description="what a crop for /v1/classify shows: face, face_hands or frame")
+    region: str = Field(description="image region that a crop for /v1/classify must show: face, face_hands or frame")
     face_detector: str
-    catalog: list[KnownModel]
+    catalog: list[CatalogModel]
 
 
-class StatusOut(BaseModel):
-    """Whether the service is well."""
+class StatusResponse(BaseModel):
+    """State of the service."""
 
     status: str = Field(examples=["ok"])
 
 
-class Problem(BaseModel):
-    """What was expected, what came, and what to do."""
+class ErrorResponse(BaseModel):
+    """An error: what was expected, what came, and what to do."""
 
-    model_config = _example({"detail": "body: expected JPEG, PNG, WEBP, BMP, got something else"})
+    model_config = _example({"detail": "body: expected JPEG, PNG, WEBP, BMP, got another format"})
 
     detail: str

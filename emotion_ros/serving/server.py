@@ -1,4 +1,4 @@
-"""``emotion-ros serve``."""
+"""Web server of ``emotion-ros serve`` and of the live page."""
 
 from __future__ import annotations
 
@@ -10,81 +10,88 @@ from fastapi import FastAPI
 
 from emotion_ros.config import PipelineConfig, ServeConfig
 from emotion_ros.errors import ConfigError
-from emotion_ros.perception.pipeline import Pipeline
 from emotion_ros.serving.app import create_app
 from emotion_ros.serving.authentication import read_token
-from emotion_ros.serving.batching import BatchingQueue, InferenceBackend
+from emotion_ros.serving.batching import BatchingQueue
+from emotion_ros.serving.inference_backend import InferenceBackend
 from emotion_ros.serving.metrics import Metrics
 
-PATIENCE = 10
-"""Seconds in which requests that are under way may end after Ctrl-C or SIGTERM."""
+SHUTDOWN_TIMEOUT_S = 10
+"""Maximum seconds for open requests to finish after Ctrl-C or SIGTERM."""
+
+BACKLOG = 2048
+"""Connections that the kernel accepts before the server does; the default of uvicorn."""
 
 
 def serve(config: ServeConfig, pipeline: PipelineConfig) -> int:
-    """Answer over HTTP until Ctrl-C or SIGTERM; what is under way is answered first.
+    """Serve the HTTP API until Ctrl-C or SIGTERM, then finish the open requests.
 
     Returns:
-        0.
+        Exit code 0.
 
     Raises:
-        ConfigError: a token is missing, or the address cannot be listened on.
+        ConfigError: the token is missing, or the address is not available.
         ModelError: a model cannot be used.
     """
     token = read_token(config.token_file, config.host)
     listening = listen(config.host, config.port)
     metrics = Metrics()
-    engine = _engine(config, pipeline, metrics)
-    about = f"{engine.about().model} on {engine.about().provider}"
-    alone = "" if token else " (no token: only from this machine)"
-    print(f"emotion-ros: {about}: {address(listening)}/v1/detect{alone}", file=sys.stderr, flush=True)
+    backend = _create_backend(config, pipeline, metrics)
     try:
-        make_server(create_app(engine, config, token, metrics)).run(sockets=[listening])
-    except KeyboardInterrupt:  # uvicorn has ended well by then
+        info = backend.info()
+        access = "" if token else " (no token: this machine only)"
+        url = f"{url_of(listening)}/v1/detect"
+        print(f"emotion-ros: {info.model} on {info.provider}: {url}{access}", file=sys.stderr, flush=True)
+        create_server(create_app(backend, config, token, metrics)).run(sockets=[listening])
+    except KeyboardInterrupt:  # raised again by uvicorn after its shutdown
         pass
     finally:
-        engine.close()
+        backend.close()
     return 0
 
 
-def _engine(config: ServeConfig, pipeline: PipelineConfig, metrics: Metrics) -> InferenceBackend:
+def _create_backend(config: ServeConfig, pipeline: PipelineConfig, metrics: Metrics) -> InferenceBackend:
     if config.engine == "ray":
         from emotion_ros.serving.ray_backend import RayBackend
 
-        return RayBackend(config, pipeline, metrics.ran)
-    opened = Pipeline(pipeline)
-    return BatchingQueue(lambda: opened, config.batch, config.wait / 1000, config.queue, metrics.ran)
+        return RayBackend(config, pipeline, metrics.observe_batch)
+    return BatchingQueue(lambda: pipeline, config.max_batch_size, config.max_queue_size, metrics.observe_batch)
 
 
-def make_server(app: FastAPI, patience: int = PATIENCE) -> uvicorn.Server:
-    """What runs an app on a socket that is listened on; it logs no requests.
+def create_server(app: FastAPI, shutdown_timeout_s: int = SHUTDOWN_TIMEOUT_S) -> uvicorn.Server:
+    """Return a server that does not log requests.
 
     Args:
-        app: answers.
-        patience: seconds that requests under way may take once it is to end.
+        app: answers the requests.
+        shutdown_timeout_s: maximum seconds for open requests to finish at shutdown.
     """
     return uvicorn.Server(
         uvicorn.Config(
-            app, log_level="warning", access_log=False, server_header=False, timeout_graceful_shutdown=patience
+            app,
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=shutdown_timeout_s,
         )
     )
 
 
-def address(listening: socket.socket) -> str:
-    """The URL of a socket."""
+def url_of(listening: socket.socket) -> str:
+    """Return the URL of a listening socket."""
     host, port = listening.getsockname()[:2]
     return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A socket that is listened on.
+    """Return a listening socket.
 
     Raises:
-        ConfigError: there is no such address, or the port is taken.
+        ConfigError: the address does not exist or the port is in use.
     """
     try:
         family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        return socket.create_server(address[:2], family=family, backlog=2048)  # type: ignore[arg-type]
+        return socket.create_server(address[:2], family=family, backlog=BACKLOG)  # type: ignore[arg-type]
     except OSError as error:
         raise ConfigError(
-            f"host {host}, port {port}: expected an address to listen on, got: {error.strerror}; another --port?"
+            f"host {host}, port {port}: expected an available address, got: {error.strerror}; choose another --port"
         ) from error

@@ -1,4 +1,4 @@
-"""Images that came over the network: nothing of them is trusted before it was checked, and nothing is written down."""
+"""Reading and checking of uploaded images. Nothing is trusted before it is checked; nothing is written to disk."""
 
 from __future__ import annotations
 
@@ -21,26 +21,43 @@ from starlette.requests import Request
 from emotion_ros.types import Image
 
 FORMATS = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp", "BMP": "image/bmp"}
-"""What images may be: by what is in them, whatever they are called."""
+"""Accepted image formats and their media types. The content decides, not the declared type."""
 
-DRAINED = 8
-"""Times the largest body: as much is read of one that is too large, and not kept."""
+MULTIPART = "multipart/form-data"
 
-MULTIPART, FIELD = "multipart/form-data", "images"
+IMAGES_FIELD = "images"
+"""Name of the form fields that hold images."""
+
+MAX_IMAGES = 16
+"""Maximum images per request. A constant: the limits on the body and on pixels bound memory and time already."""
+
+DRAINED_BODIES = 8
+"""Size up to which a too large body is read and discarded, in multiples of the limit. Clients that are still sending
+do not read the response."""
 
 
 @dataclass(frozen=True)
 class UploadLimits:
-    """Bytes of a body, images in it, and pixels of an image, each at most."""
+    """Limits of a request.
 
-    body: int
-    images: int
-    pixels: int
+    Attributes:
+        body_bytes: maximum size of the body.
+        image_pixels: maximum width × height of an image.
+    """
+
+    body_bytes: int
+    image_pixels: int
 
 
 @dataclass(frozen=True)
 class Upload:
-    """An encoded image whose head was checked, what its sender calls it, and its width times height."""
+    """An encoded image whose header was checked.
+
+    Attributes:
+        name: file name that the client gave.
+        content: encoded image.
+        pixels: width × height.
+    """
 
     name: str
     content: bytes
@@ -48,15 +65,24 @@ class Upload:
 
 
 class PixelBudget:
-    """For so many pixels of decoded images at once, whoever waits; the memory that a server needs has an end."""
+    """Bounds the memory for decoded images: limits the pixels of all images that are decoded at a time.
+
+    Args:
+        pixels: maximum sum of width × height.
+    """
 
     def __init__(self, pixels: int) -> None:
         self._free = pixels
+        # Guards _free. Held by coroutines of the event loop, never while they wait for anything else.
         self._changed = asyncio.Condition()
 
     @asynccontextmanager
-    async def take(self, pixels: int) -> AsyncIterator[None]:
-        """Wait for room and have it; more than there is at all never comes."""
+    async def reserve(self, pixels: int) -> AsyncIterator[None]:
+        """Wait until that many pixels are free and reserve them in the body of the ``with``.
+
+        Args:
+            pixels: must not exceed the whole budget.
+        """
         async with self._changed:
             await self._changed.wait_for(lambda: self._free >= pixels)
             self._free -= pixels
@@ -69,79 +95,93 @@ class PixelBudget:
 
 
 async def read_uploads(request: Request, limits: UploadLimits) -> list[Upload]:
-    """The images of a request: its body is one, or is ``multipart/form-data`` with a part ``images`` for each.
+    """Return the images of a request: one as the body, or several as ``multipart/form-data`` fields ``images``.
 
     Raises:
         HTTPException: 400, 413, 415 or 422, with what was expected and what came.
     """
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind == MULTIPART:
-        named = await _parts(request, limits)
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type == MULTIPART:
+        parts = await _read_form(request, limits)
     else:
-        named = [("body", b"".join([part async for part in _body(request, limits.body)]))]
-    return [check(name, content, limits.pixels) for name, content in named]
+        parts = [("body", b"".join([chunk async for chunk in _read_body(request, limits.body_bytes)]))]
+    return [check_image(name, content, limits.image_pixels) for name, content in parts]
 
 
-async def decode(upload: Upload) -> Image:
-    """The image as BGR, uint8, h × w × 3, upright as its EXIF data say.
+async def decode_image(upload: Upload) -> Image:
+    """Decode an image to BGR, uint8, height × width × 3, rotated as its EXIF data say.
 
     Raises:
-        HTTPException: 422, it cannot be decoded.
+        HTTPException: 422, the image cannot be decoded.
     """
     image = await run_in_threadpool(cv2.imdecode, np.frombuffer(upload.content, np.uint8), cv2.IMREAD_COLOR)
     if image is None:
-        raise HTTPException(422, f"{upload.name}: expected an image that can be decoded, this one is broken")
+        raise _broken(upload.name)
     return image  # type: ignore[return-value]
 
 
-def check(name: str, content: bytes, pixels: int) -> Upload:
-    """An image by its head alone: an image of a few bytes can unfold to gigabytes.
+def check_image(name: str, content: bytes, max_pixels: int) -> Upload:
+    """Check the format and size of an encoded image by its header, without decoding it.
+
+    A few kilobytes can decode to gigabytes (a decompression bomb).
 
     Raises:
-        HTTPException: 413, 415 or 422.
+        HTTPException: 413 (too large), 415 (unknown format) or 422 (empty or broken).
     """
     if not content:
         raise HTTPException(422, f"{name}: expected an image, got nothing")
     try:
-        with Pillow.open(io.BytesIO(content), formats=[*FORMATS]) as head:
-            width, height = head.size
+        with Pillow.open(io.BytesIO(content), formats=[*FORMATS]) as header:
+            width, height = header.size
     except UnidentifiedImageError as error:
-        raise HTTPException(415, f"{name}: expected {', '.join(FORMATS)}, got something else") from error
+        raise HTTPException(415, f"{name}: expected {', '.join(FORMATS)}, got another format") from error
     except Pillow.DecompressionBombError as error:
-        raise HTTPException(413, f"{name}: expected at most {pixels} pixels, got far more") from error
-    except Exception as error:  # Pillow's readers raise what they met in the file
-        raise HTTPException(422, f"{name}: expected an image that can be decoded, this one is broken") from error
-    if width * height > pixels:
-        raise HTTPException(413, f"{name}: expected at most {pixels} pixels, got {width} × {height}")
+        raise HTTPException(413, f"{name}: expected at most {max_pixels} pixels, got many times more") from error
+    except Exception as error:  # Pillow's readers raise various types for broken files
+        raise _broken(name) from error
+    if width * height > max_pixels:
+        raise HTTPException(413, f"{name}: expected at most {max_pixels} pixels, got {width} × {height}")
     return Upload(name, content, width * height)
 
 
-async def _body(request: Request, most: int) -> AsyncIterator[bytes]:
-    """The body, if it is no longer than it may be. Some of the rest is let pass, for a sender that is still at it does
-    not hear an answer."""
+def _broken(name: str) -> HTTPException:
+    return HTTPException(422, f"{name}: expected an image, got a broken one that cannot be decoded")
+
+
+async def _read_body(request: Request, max_bytes: int) -> AsyncIterator[bytes]:
+    """Yield the chunks of the body up to the limit; discard the rest up to :data:`DRAINED_BODIES` limits.
+
+    Raises:
+        HTTPException: 413, the body is larger.
+    """
     size = 0
-    async for part in request.stream():
-        size += len(part)
-        if size <= most:
-            yield part
-        elif size > DRAINED * most:
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size <= max_bytes:
+            yield chunk
+        elif size > DRAINED_BODIES * max_bytes:
             break
-    if size > most:
-        raise HTTPException(413, f"expected a body of at most {most} bytes, got more", {"Connection": "close"})
+    if size > max_bytes:
+        raise HTTPException(413, f"expected a body of at most {max_bytes} bytes, got more", {"Connection": "close"})
 
 
-async def _parts(request: Request, limits: UploadLimits) -> list[tuple[str, bytes]]:
-    parser = MultiPartParser(request.headers, _body(request, limits.body), max_files=limits.images, max_fields=0)  # type: ignore[arg-type]
-    parser.spool_max_size = limits.body + 1  # in memory alone: no face reaches the disk
+async def _read_form(request: Request, limits: UploadLimits) -> list[tuple[str, bytes]]:
+    """Return file name and content of each image of a form."""
+    body = _read_body(request, limits.body_bytes)
+    parser = MultiPartParser(request.headers, body, max_files=MAX_IMAGES, max_fields=0)  # type: ignore[arg-type]
+    parser.spool_max_size = limits.body_bytes + 1  # keep files in memory: no image may reach the disk
     try:
         form = await parser.parse()
     except (MultiPartException, ValueError) as error:
-        said = getattr(error, "message", str(error))
-        raise HTTPException(400, f"expected {MULTIPART} with at most {limits.images} parts {FIELD}: {said}") from error
+        reason = getattr(error, "message", str(error))
+        message = f"expected {MULTIPART} with at most {MAX_IMAGES} fields {IMAGES_FIELD}: {reason}"
+        raise HTTPException(400, message) from error
     try:
-        parts = [part for name, part in form.multi_items() if name == FIELD and isinstance(part, UploadFile)]
-        if not parts or len(parts) != len(form.multi_items()):
-            raise HTTPException(422, f"expected one part {FIELD} or more, got {', '.join(form) or 'none'}")
-        return [(part.filename or f"image {number}", await part.read()) for number, part in enumerate(parts)]
+        files = [file for name, file in form.multi_items() if name == IMAGES_FIELD and isinstance(file, UploadFile)]
+        if not files or len(files) != len(form.multi_items()):
+            raise HTTPException(
+                422, f"expected only fields {IMAGES_FIELD}, at least one, got {', '.join(form) or 'none'}"
+            )
+        return [(file.filename or f"image {number}", await file.read()) for number, file in enumerate(files)]
     finally:
         await form.close()

@@ -12,10 +12,12 @@ import httpx
 import numpy as np
 import pytest
 from axe_core_python.base import AXE_SCRIPT
+from rcl_interfaces.srv import SetParameters
+from rclpy.parameter import Parameter
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
-from serve_process import answering
+from serve_process import answering, encoded
 from websockets.sync.client import connect
 
 DRIVER = shutil.which("chromedriver")
@@ -159,6 +161,43 @@ def test_a_picture_and_a_video_of_the_visitor_are_judged(page, browse, portrait,
     assert text(browser, "view-title") == "What the robot sees"
 
 
+def classify_dropped(url, image):
+    """Answer of the live page for a dropped picture."""
+    return httpx.post(f"{url}/v1/detect", content=encoded(image, ".jpg"), timeout=60).json()
+
+
+def until_settings(url, image, settings, seconds=40):
+    """Answer for a dropped picture once the page uses the given settings; until then also errors."""
+    deadline = time.monotonic() + seconds
+    while (answer := classify_dropped(url, image)).get("settings") != settings:
+        assert time.monotonic() < deadline, answer
+        time.sleep(0.3)
+    return answer
+
+
+def test_a_dropped_picture_is_classified_as_the_detector_classifies_camera_images(start, listener, portrait):
+    port = free_port()
+    start("web", port=port)
+    url = answering(f"http://127.0.0.1:{port}")
+    alone = classify_dropped(url, portrait)
+    assert alone["settings"] == "default settings: no node /detector found"
+    assert alone["results"][0]["people"][0]["label"] == "happy"
+
+    detector = start("detector", hands=False, model="emotion_resnet18", label_map="{joyful: [happy]}")
+    beside = until_settings(url, portrait, "parameters of /detector")
+    assert re.match(r"emotion_resnet18@", beside["model"])
+    assert beside["results"][0]["people"][0]["label"] == "joyful"
+
+    renamed = Parameter("label_map", value="{delighted: [happy]}").to_parameter_msg()
+    request = SetParameters.Request(parameters=[renamed])
+    assert listener.call(SetParameters, "detector/set_parameters", request).results[0].successful
+    changed = classify_dropped(url, portrait)
+    assert changed["results"][0]["people"][0]["label"] == "delighted"
+
+    detector.terminate()
+    until_settings(url, portrait, "default settings: no node /detector found")
+
+
 def test_a_watcher_who_does_not_ask_gets_nothing_and_costs_nothing(page, listener):
     with connect(page.replace("http", "ws") + "/live") as slow, connect(page.replace("http", "ws") + "/live") as fast:
         assert "colors" in slow.recv(5)
@@ -199,12 +238,16 @@ def test_a_page_that_others_reach_needs_a_token(start, tmp_path):
         connect(url.replace("http", "ws") + "/live", additional_headers={"Origin": "http://evil.example"}).close()
 
 
-def test_page_loads_nothing_from_elsewhere():
-    from emotion_ros.serving.live_page import ASSETS, _asset
-
-    for name in ("index.html", *ASSETS):
-        content = _asset(name).decode().replace("http://www.w3.org/2000/svg", "")
-        assert not re.search(r"https?://|//cdn|@import", content), name
+def test_the_page_loads_only_files_of_its_own_server(start):
+    port = free_port()
+    start("web", port=port)
+    url = answering(f"http://127.0.0.1:{port}")
+    page = httpx.get(url).text
+    assets = re.findall(r'(?:src|href)="([^"]+)"', page)
+    assert {"page/app.js", "page/style.css", "page/icon.svg"} == set(assets)
+    for content in (page, *(httpx.get(f"{url}/{asset}").raise_for_status().text for asset in assets)):
+        outside = content.replace("http://www.w3.org/2000/svg", "")
+        assert not re.search(r"https?://|//cdn|@import", outside)
 
 
 @pytest.mark.parametrize("ask", ["from emotion_ros.nodes.web_node import main", "from emotion_ros.cli import main"])

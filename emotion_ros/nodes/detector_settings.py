@@ -1,0 +1,65 @@
+"""Pipeline settings of a detector node, read through its parameter services."""
+
+from __future__ import annotations
+
+import threading
+
+from rcl_interfaces.srv import GetParameters
+from rclpy.node import Node
+from rclpy.parameter import parameter_value_to_python
+
+from emotion_ros.config import PipelineConfig
+from emotion_ros.config.options import build, options
+from emotion_ros.errors import ConfigError
+
+SERVICE_TIMEOUT_S = 5.0
+"""Maximum seconds for an answer; a detector does not answer while it loads its models."""
+
+PARAMETERS = [option.name for option in options(PipelineConfig) if not option.temporal]
+"""Parameters that affect single pictures."""
+
+
+class DetectorSettings:
+    """Reads the settings of the node ``detector`` in the namespace of another node.
+
+    Args:
+        node: gets the service client. Another thread must spin it.
+    """
+
+    def __init__(self, node: Node) -> None:
+        self._client = node.create_client(GetParameters, "detector/get_parameters")
+        self._detector = node.resolve_service_name("detector/get_parameters").rpartition("/")[0]
+        self._found = False
+
+    @property
+    def source(self) -> str:
+        """Where the settings that were read last come from."""
+        if self._found:
+            return f"parameters of {self._detector}"
+        return f"default settings: no node {self._detector} found"
+
+    def read(self) -> PipelineConfig:
+        """Return the detector's settings, or the default settings if no detector runs.
+
+        Blocks for at most :data:`SERVICE_TIMEOUT_S`; must not be called by the thread that spins the node.
+
+        Raises:
+            ConfigError: the detector does not answer, or lacks a parameter.
+        """
+        self._found = self._client.service_is_ready()
+        return build(PipelineConfig, self._request()) if self._found else PipelineConfig()
+
+    def _request(self) -> dict[str, object]:
+        answered = threading.Event()
+        future = self._client.call_async(GetParameters.Request(names=PARAMETERS))
+        future.add_done_callback(lambda _: answered.set())
+        if not answered.wait(SERVICE_TIMEOUT_S):
+            self._client.remove_pending_request(future)
+            raise ConfigError(
+                f"{self._detector}: expected its parameters within {SERVICE_TIMEOUT_S:g} s, got no answer; try again "
+                "once it has loaded its models"
+            )
+        values = [parameter_value_to_python(value) for value in future.result().values]
+        if len(values) != len(PARAMETERS):
+            raise ConfigError(f"{self._detector}: expected the parameters of this version; restart the detector")
+        return dict(zip(PARAMETERS, values, strict=True))
