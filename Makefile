@@ -9,6 +9,11 @@ VENV := .venv
 BIN := $(CURDIR)/$(VENV)/bin
 SOURCES := $(shell find emotion_ros msg srv launch config models interfaces cmake scripts -type f -not -name '*.pyc') CMakeLists.txt package.xml
 
+# Tests that start no nodes and take seconds. The ignored ones start processes, or process hundreds of photos.
+UNIT_TESTS := test/perception test/inference test/io test/training/test_data.py \
+  --ignore test/inference/test_engines.py --ignore test/io/test_bags.py \
+  --deselect test/perception/test_detection.py::test_every_face_and_every_hand_of_real_pictures_is_found
+
 # Variables of a sourced ROS installation, which would mix with the ROS of the virtual environment.
 ROS_FREE := env -u AMENT_PREFIX_PATH -u CMAKE_PREFIX_PATH -u COLCON_PREFIX_PATH -u PYTHONPATH -u LD_LIBRARY_PATH -u ROS_DISTRO
 PIP := $(ROS_FREE) $(BIN)/python -m pip --quiet --disable-pip-version-check install
