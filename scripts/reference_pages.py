@@ -67,7 +67,7 @@ def command_line():
     """Return the page of all commands with their options, by group."""
     (commands,) = (action for action in build_parser()._actions if isinstance(action, argparse._SubParsersAction))
     parts = [
-        "# Command line\n\n`emotion-ros COMMAND [OPTIONS]`. Exit status: 0 success, 1 failure, 2 wrong usage, 130 Ctrl-C."
+        "# Command line\n\n`emotion-ros COMMAND [OPTIONS]`. Exit status: 0 success, 1 failure, 2 wrong use, 130 Ctrl-C."
     ]
     for name, parser in commands.choices.items():
         parts.append(f"## {name}\n\n{_cell(parser.description).capitalize()}.")
