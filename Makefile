@@ -1,4 +1,4 @@
-# make help lists what there is. Everything is set up inside this folder; nothing outside it is touched.
+# `make help` lists the commands. Everything is installed inside this folder.
 
 PYTHON ?= $(shell for v in 3.12 3.11 3.10; do python$$v -c '' 2>/dev/null && echo python$$v && break; done)
 SOURCE ?= sample
@@ -9,22 +9,27 @@ VENV := .venv
 BIN := $(CURDIR)/$(VENV)/bin
 SOURCES := $(shell find emotion_ros msg srv launch config models interfaces cmake scripts -type f -not -name '*.pyc') CMakeLists.txt package.xml
 
-# A sourced ROS would mix with the one in the virtual environment.
+# Tests that start no nodes and take seconds. The ignored ones start processes, or process hundreds of photos.
+UNIT_TESTS := test/perception test/inference test/io test/training/test_data.py \
+  --ignore test/inference/test_engines.py --ignore test/io/test_bags.py \
+  --deselect test/perception/test_detection.py::test_every_face_and_every_hand_of_real_pictures_is_found
+
+# Variables of a sourced ROS installation, which would mix with the ROS of the virtual environment.
 ROS_FREE := env -u AMENT_PREFIX_PATH -u CMAKE_PREFIX_PATH -u COLCON_PREFIX_PATH -u PYTHONPATH -u LD_LIBRARY_PATH -u ROS_DISTRO
 PIP := $(ROS_FREE) $(BIN)/python -m pip --quiet --disable-pip-version-check install
 PEER_PIP := $(ROS_FREE) $(PEERS)/bin/python -m pip --quiet --disable-pip-version-check install
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint bench bench-serve compare docs soak lock clean check
+.PHONY: help setup run check test lint bench bench-serve compare docs soak lock clean prerequisites
 
-help: ## this list
+help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' $(MAKEFILE_LIST)
 
-check:
-	@sh scripts/check "$(PYTHON)"
+prerequisites:
+	@sh scripts/prerequisites "$(PYTHON)"
 
-$(VENV)/run.done: requirements/run.txt scripts/check
-	@$(MAKE) --no-print-directory check
+$(VENV)/run.done: requirements/run.txt
+	@$(MAKE) --no-print-directory prerequisites
 	@echo "Setting up in $(CURDIR)/$(VENV) (a few minutes, once) ..."
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(PIP) --no-deps -r requirements/run.txt
@@ -32,15 +37,15 @@ $(VENV)/run.done: requirements/run.txt scripts/check
 	@touch $@
 
 $(VENV)/test.done: $(VENV)/run.done requirements/test.txt requirements/tinyml.txt requirements/torch.txt
-	@echo "Adding what tests and training need ..."
+	@echo "Installing the requirements of tests and training ..."
 	@$(PIP) --no-deps -r requirements/test.txt -r requirements/tinyml.txt
 	@$(PIP) -r requirements/torch.txt -c requirements/test.txt
 	@touch $@
 
-# CMake refuses to export a package whose source folder holds what it builds against: it is built from links beside .venv.
+# CMake refuses to export a package whose source folder contains its dependencies (.venv), so it is built from links.
 install/built: $(VENV)/run.done $(SOURCES)
 	@echo "Building messages and installing the package into install/ ..."
-	@rm -rf install/lib/python3.*/site-packages/emotion_ros  # modules that are gone must not stay importable
+	@rm -rf install/lib/python3.*/site-packages/emotion_ros  # deleted modules must not stay importable
 	@mkdir -p build/src/emotion_ros && ln -sfn $(addprefix $(CURDIR)/,CMakeLists.txt package.xml LICENSE cmake config emotion_ros launch models msg srv scripts) build/src/emotion_ros/
 	@AMENT_PREFIX_PATH=$(CURDIR)/$(VENV) CMAKE_PREFIX_PATH=$(CURDIR)/$(VENV) LD_LIBRARY_PATH=$(CURDIR)/$(VENV)/lib PYTHONPATH= \
 	  PATH=$(BIN):$$PATH colcon --log-base build/log build --merge-install --base-paths build/src/emotion_ros interfaces/hri_msgs interfaces/vision_msgs \
@@ -48,30 +53,34 @@ install/built: $(VENV)/run.done $(SOURCES)
 	  >build/colcon.log 2>&1 || { cat build/colcon.log; exit 1; }
 	@touch $@
 
-setup: install/built ## set up and build, run nothing
+setup: install/built ## install and build only
 
-run: install/built ## bring up the ROS graph on the sample, or on SOURCE=/dev/video0, clip.mp4, folder/
+run: install/built ## start the ROS nodes on the sample [SOURCE=/dev/video0, clip.mp4 or folder/]
 	@$(BIN)/emotion-ros run --source $(SOURCE) --out $(OUT)
+
+check: install/built $(VENV)/test.done ## run the unit tests, lint and types
+	@scripts/in-workspace python -m pytest $(UNIT_TESTS)
+	@$(MAKE) --no-print-directory lint
 
 test: install/built $(VENV)/test.done ## run all tests
 	@scripts/in-workspace python -m pytest test $(TESTS)
 
-lint: install/built $(VENV)/test.done ## ruff, mypy, and which room may import which
+lint: install/built $(VENV)/test.done ## run ruff, mypy and import-linter
 	@$(BIN)/ruff check emotion_ros test launch examples scripts setup.py
 	@$(BIN)/ruff format --check emotion_ros test launch examples scripts setup.py
 	@scripts/in-workspace python -m mypy
 	@scripts/in-workspace lint-imports
 
-bench: install/built ## measure, print and save the figures to out/bench.json
+bench: install/built ## measure speed and memory, write out/bench.json
 	@$(BIN)/emotion-ros benchmark --source $(SOURCE) --out $(OUT)/bench.json
 
-bench-serve: install/built $(VENV)/test.done ## measure the HTTP service beside a plain loop, and its memory
+bench-serve: install/built $(VENV)/test.done ## measure throughput and memory of the HTTP service
 	@mkdir -p $(OUT)
 	@scripts/in-workspace python scripts/bench_serve.py $(OUT)/bench-serve.json
 
-# TensorFlow, which fer needs, shares no environment with us; fer 22.4.0 is the last that brings MTCNN without PyTorch.
+# fer needs TensorFlow, which conflicts with our requirements. fer 22.4.0 is the last version with MTCNN without PyTorch.
 $(PEERS)/done: requirements/peers.txt
-	@echo "Setting up what is compared in $(CURDIR)/$(PEERS) (TensorFlow, a few minutes, once) ..."
+	@echo "Installing the compared packages in $(CURDIR)/$(PEERS) (TensorFlow, a few minutes, once) ..."
 	@$(PYTHON) -m venv $(PEERS)
 	@$(PEER_PIP) -r requirements/peers.txt
 	@$(PEER_PIP) --no-deps fer==25.10.3
@@ -79,20 +88,20 @@ $(PEERS)/done: requirements/peers.txt
 	@touch $@
 
 compare: MINUTES = 10
-compare: install/built $(VENV)/test.done $(PEERS)/done ## measure this package beside others [CLIP=clip.mp4] [DATA=fer2013] [MINUTES=10]
+compare: install/built $(VENV)/test.done $(PEERS)/done ## compare with other packages [CLIP=clip.mp4] [DATA=fer2013] [MINUTES=10]
 	@mkdir -p $(OUT)
 	@scripts/in-workspace python scripts/compare $(PEERS) $(OUT)/compare.json --minutes $(MINUTES) $(if $(CLIP),--clip $(CLIP)) $(if $(DATA),--data $(DATA))
 
 docs: install/built $(VENV)/test.done ## build the documentation into out/site
 	@NO_MKDOCS_2_WARNING=1 scripts/in-workspace python -m mkdocs build --strict --quiet --site-dir $(abspath $(OUT))/site && echo "written: $(OUT)/site/index.html"
 
-soak: install/built ## see whether the detector leaks, for MINUTES (30)
+soak: install/built ## test the detector for leaks [MINUTES=30]
 	@scripts/in-workspace python scripts/soak.py $(MINUTES)
 
-lock: ## choose versions anew: requirements/*.in to requirements/*.txt
+lock: ## resolve versions: requirements/*.in to requirements/*.txt
 	@$(PIP) uv
 	@for n in run test; do $(BIN)/uv pip compile -q --universal --python-version 3.10 --no-header --no-annotate \
 	  --overrides requirements/overrides.txt requirements/$$n.in -o requirements/$$n.txt; done
 
-clean: ## remove all that was set up, built and written
+clean: ## remove everything that was installed, built or written
 	rm -rf $(VENV) build install log $(OUT)

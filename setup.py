@@ -1,4 +1,4 @@
-"""The parts that need no ROS, for a workstation: command line, perception, training. Robots use colcon."""
+"""Installs the parts that need no ROS: command line, perception, training. Robots use colcon."""
 
 from glob import glob
 
@@ -7,7 +7,7 @@ from setuptools import find_packages, setup
 setup(
     name="emotion_ros",
     version="0.1.0",
-    description="Lets a social robot perceive how the people in front of it feel",
+    description="Detects people in camera images and classifies their facial expressions, for ROS 2 robots",
     license="Apache-2.0",
     python_requires=">=3.10",
     packages=find_packages(include=["emotion_ros", "emotion_ros.*"]),

@@ -1,5 +1,5 @@
 #!/bin/bash
-# Run a command with ROS and the package sourced.
+# Source ROS and the package, then run a command.
 set -e
 . "/opt/ros/$ROS_DISTRO/setup.bash"
 . /workspace/install/setup.bash

@@ -30,7 +30,7 @@ def loop(picture):
     pipeline = Pipeline(PipelineConfig())
     count, begin = 0, time.perf_counter()
     while time.perf_counter() - begin < SECONDS:
-        pipeline.forget()
+        pipeline.reset()
         pipeline.perceive(cv2.imdecode(np.frombuffer(picture, np.uint8), cv2.IMREAD_COLOR), 0.0)
         count += 1
     rate = count / (time.perf_counter() - begin)

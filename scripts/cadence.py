@@ -78,7 +78,7 @@ def search(folder):
         tally = Counter()
         for image in images:
             for robot in robots:
-                robot.forget()
+                robot.reset()
             for stamp, view in pan(image, speed):
                 always, paused = (robot.perceive(view, stamp) for robot in robots)
                 tally.update(compared(always, paused))

@@ -1,7 +1,4 @@
-"""Pages of the documentation that are made from the code: interfaces, topics, parameters, commands, model cards.
-
-MkDocs calls it (see mkdocs.yml).
-"""
+"""MkDocs hook that generates the reference pages from the code: messages, parameters, commands, HTTP, model cards."""
 
 import argparse
 import re
@@ -11,19 +8,23 @@ from mkdocs.structure.files import File
 
 from emotion_ros.cli import build_parser
 from emotion_ros.config import NODES, CaptureConfig, ServeConfig
-from emotion_ros.config.options import options
+from emotion_ros.config.options import as_yaml, options
 
 ROOT = Path(__file__).resolve().parents[1]
 
+TYPE_NAMES = {bool: "bool", int: "int", float: "float", str: "string", tuple: "string[]"}
+"""Type of an option to its name in ROS parameters."""
+
 
 def on_files(files, config):
-    """Add the pages to those of docs/."""
+    """Add the generated pages to those of docs/."""
     pages = {
         "reference/messages.md": messages(),
-        "reference/topics.md": topics(),
         "reference/parameters.md": parameters(),
         "reference/command_line.md": command_line(),
         "reference/http.md": http(),
+        "changelog.md": (ROOT / "CHANGELOG.md").read_text(),
+        "contributing.md": (ROOT / "CONTRIBUTING.md").read_text(),
         **{f"models/{card.name}": card.read_text() for card in sorted((ROOT / "models").glob("*.md"))},
     }
     for path, text in pages.items():
@@ -32,14 +33,17 @@ def on_files(files, config):
 
 
 def on_page_markdown(markdown, page, **_):
-    """What lies beside docs/ in the repository lies in it here, or is named only."""
-    here = "../" * page.file.src_uri.count("/")
-    markdown = re.sub(r"\]\(\.\./models/", f"]({here}models/", markdown)
+    """Rewrite links to files outside docs/: to the generated page if there is one, otherwise to the name only."""
+    to_root = "../" * page.file.src_uri.count("/")
+    if page.file.src_uri in ("changelog.md", "contributing.md"):
+        markdown = re.sub(r"\]\((?:docs/)?([\w/]+\.md)", r"](\1", markdown)
+    markdown = re.sub(r"\]\(\.\./models/", f"]({to_root}models/", markdown)
+    markdown = re.sub(r"\]\(\.\./CONTRIBUTING\.md", f"]({to_root}contributing.md", markdown)
     return re.sub(r"\[([^\]]*)\]\(\.\./(?:config|examples|msg)/[^)]*\)", r"`\1`", markdown)
 
 
 def messages():
-    """The interfaces, whose comments say of each field what it means."""
+    """Return the page of messages and services: their files, whose comments describe each field."""
     parts = [
         f"## {path.stem}\n\n```text\n{path.read_text().rstrip()}\n```"
         for folder in ("msg", "srv")
@@ -48,65 +52,87 @@ def messages():
     return "# Messages and services\n\n" + "\n\n".join(parts) + "\n"
 
 
-def topics():
-    """That section of the README, which the tests compare with what the nodes do."""
-    found = re.search(r"\n## Topics\n(.*?)\n## ", (ROOT / "README.md").read_text(), re.S)
-    text = re.sub(r"\]\(docs/", "](../", found[1])
-    text = re.sub(r"\[([^\]]*)\]\((?:msg|examples)[^)]*\)", r"`\1`", text)
-    return f"# Topics and services\n{text}\n"
-
-
 def parameters():
-    """Every parameter of every node."""
-    nodes = {**NODES, "capture": (CaptureConfig,)}
-    return "# Parameters\n\n" + "\n\n".join(
-        f"## {node}\n\n" + _table([each for config in configs for each in options(config)], live=True)
-        for node, configs in nodes.items()
+    """Return the page of all parameters of all nodes, by group."""
+    intro = (
+        "# Parameters\n\nLive parameters may change while the node is active; "
+        "[configuration](../configuration.md#when-a-change-takes-effect) explains the others."
     )
+    nodes = {**NODES, "capture": (CaptureConfig,)}
+    parts = [f"## {node}\n\n{_groups(configs, live=True)}" for node, configs in nodes.items()]
+    return "\n\n".join([intro, *parts]) + "\n"
 
 
 def command_line():
-    """Every command with its options."""
-    (commands,) = (each for each in build_parser()._actions if isinstance(each, argparse._SubParsersAction))
-    parts = ["# Command line\n\n`emotion-ros COMMAND …`; wrong use ends with 2, a failure with 1, Ctrl-C with 130.\n"]
+    """Return the page of all commands with their options, by group."""
+    (commands,) = (action for action in build_parser()._actions if isinstance(action, argparse._SubParsersAction))
+    parts = [
+        "# Command line\n\n`emotion-ros COMMAND [OPTIONS]`. Exit status: 0 success, 1 failure, 2 wrong use, 130 Ctrl-C."
+    ]
     for name, parser in commands.choices.items():
-        parts.append(f"## {name}\n\n{_cell(parser.description)}.\n\n| | |\n| --- | --- |")
-        for action in parser._actions:
-            names = ", ".join(f"`{each}`" for each in action.option_strings) or f"`{action.metavar or action.dest}`"
-            parts[-1] += f"\n| {names} | {_cell((action.help or '').replace('%%', '%'))} |"
+        parts.append(f"## {name}\n\n{_cell(parser.description).capitalize()}.")
+        groups = [group for group in parser._action_groups if group._group_actions]
+        parts += [_command_group(group) for group in groups]
     return "\n\n".join(parts) + "\n"
 
 
 def http():
-    """What the service's own description says."""
+    """Return the page of the HTTP API, from its OpenAPI description."""
     from emotion_ros.serving.app import create_app
-    from emotion_ros.serving.batching import Engine
     from emotion_ros.serving.metrics import Metrics
 
-    config = ServeConfig()
-    engine = Engine(lambda: None, config.batch, 0.0, config.queue)
-    schema = create_app(engine, config, "", Metrics()).openapi()
+    schema = create_app(None, ServeConfig(), "", Metrics()).openapi()
     parts = [
-        "# HTTP\n\nThe live description is at `/openapi.json`; [serving](../serving.md) explains limits and tokens."
+        "# HTTP\n\nThe service publishes its OpenAPI description at `/openapi.json`. "
+        "[Serving](../serving.md) explains limits and tokens."
     ]
     for path, methods in schema["paths"].items():
-        for method, about in methods.items():
-            rows = [f"| {code} | {_cell(one['description'])} |" for code, one in about["responses"].items()]
-            answers = "| status | |\n| --- | --- |\n" + "\n".join(rows)
-            parts.append(f"## {method.upper()} {path}\n\n{about['description']}\n\n{answers}")
-    parts.append("## Options of `emotion-ros serve`\n\n" + _table(options(ServeConfig)))
+        for method, operation in methods.items():
+            responses = operation["responses"].items()
+            rows = [f"| {status} | {_cell(response['description'])} |" for status, response in responses]
+            table = "\n".join(["| status | meaning |", "| --- | --- |", *rows])
+            parts.append(f"## {method.upper()} {path}\n\n{operation['description']}\n\n{table}")
+    parts.append("## Options of `emotion-ros serve`\n\n" + _groups((ServeConfig,)))
     return "\n\n".join(parts) + "\n"
 
 
-def _table(entries, live=False):
-    rows = ["| name | default | meaning |", "| --- | --- | --- |"]
-    for each in entries:
-        limits = f"; {each.minimum:g} to {each.maximum:g}" if each.minimum is not None else ""
-        limits += f"; one of {', '.join(each.choices)}" if each.choices else ""
-        about = _cell(each.description + limits) + (" (live)" if live and each.live else "")
-        default = ", ".join(each.default) if isinstance(each.default, tuple) else each.default
-        rows.append(f"| `{each.name}` | {f'`{default}`' if str(default) else ''} | {about} |")
+def _groups(configs, live=False):
+    """Return a table per group of options, in the order of the configs."""
+    known = [option for config in configs for option in options(config)]
+    names = dict.fromkeys(option.group for option in known)
+    parts = []
+    for name in names:
+        heading = f"### {name.capitalize()}\n\n" if name else ""
+        parts.append(heading + _table([option for option in known if option.group == name], live))
+    return "\n\n".join(parts)
+
+
+def _table(entries, live):
+    columns = ["name", "type", "default", "range", *(["live"] if live else []), "meaning"]
+    rows = [_row(columns), _row(["---"] * len(columns))]
+    for option in entries:
+        cells = [f"`{option.name}`", TYPE_NAMES[option.type], f"`{as_yaml(option.default)}`", _range(option)]
+        rows.append(_row([*cells, *(["yes" if option.live else ""] if live else []), _cell(option.description)]))
     return "\n".join(rows)
+
+
+def _range(option):
+    """Return the allowed values of an option."""
+    if option.choices:
+        return ", ".join(f"`{choice}`" for choice in option.choices)
+    return "" if option.minimum is None else f"{option.minimum:g} to {option.maximum:g}"
+
+
+def _command_group(group):
+    rows = [_row([group.title, "meaning"]), _row(["---", "---"])]
+    for action in group._group_actions:
+        names = ", ".join(f"`{name}`" for name in action.option_strings) or f"`{action.metavar or action.dest}`"
+        rows.append(_row([names, _cell((action.help or "").replace("%%", "%"))]))
+    return "\n".join(rows)
+
+
+def _row(cells):
+    return f"| {' | '.join(cells)} |"
 
 
 def _cell(text):

@@ -149,10 +149,10 @@ def classification(_):
                 begin = time.perf_counter()
                 bare.run(["output_0"], {"input_0": pixels})
                 theirs.append(1000 * (time.perf_counter() - begin))
-            pipeline.config = PipelineConfig(hands=False)
+            pipeline.configure(PipelineConfig(hands=False))
             for number in range(ROUNDS, 2 * ROUNDS):
                 cadence.append(pipeline.perceive(image, number / 30).timings["classify"])
-            pipeline.config = everything
+            pipeline.configure(everything)
             medians = [float(np.median(each)) for each in (ours, theirs)]
             figures[f"{model}, {count} faces"] = {
                 "found": len(seen.people), "ours ms": medians[0], "bare ms": medians[1],

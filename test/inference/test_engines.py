@@ -110,12 +110,12 @@ def test_a_pipeline_runs_while_engines_are_built_and_keeps_its_people(gpu, portr
     machine = gpu()
     pipeline = Pipeline(PipelineConfig(hands=False, provider="tensorrt"))
     (before,) = pipeline.perceive(portrait, 0.0).people
-    assert set(pipeline.engines) == {"classifier", "faces"}
+    assert set(pipeline.models.engine_status) == {"classifier", "faces"}
     machine.may_build.set()
     deadline = time.monotonic() + 20
-    while pipeline.engines and time.monotonic() < deadline:
+    while pipeline.models.engine_status and time.monotonic() < deadline:
         time.sleep(0.02)
-    assert pipeline.engines == {}
+    assert pipeline.models.engine_status == {}
     (after,) = pipeline.perceive(portrait, 0.1).people
     assert (after.id, after.label) == (before.id, "happy")
     pipeline.close()

@@ -257,14 +257,15 @@ def test_photos_that_are_not_there(tmp_path):
 def test_face_detector_is_changed_while_the_pipeline_runs(model, portrait):
     pipeline = Pipeline(PipelineConfig(hands=False, face_detector="mediapipe"))
     (before,) = pipeline.perceive(portrait, 0.0).people
-    classifier = pipeline.classifier
-    pipeline.reload(PipelineConfig(hands=False, face_detector="mediapipe_full"), {"face_detector"})
+    emotion = pipeline.models.emotion
+    config = PipelineConfig(hands=False, face_detector="mediapipe_full")
+    pipeline.configure(config, load_models(config, pipeline.models, {"face_detector"}))
     (after,) = pipeline.perceive(portrait, 0.1).people
-    assert pipeline.classifier is classifier
+    assert pipeline.models.emotion is emotion
     assert after.face.box != before.face.box
     assert after.id == before.id
     with pytest.raises(ModelError):
-        pipeline.reload(PipelineConfig(hands=False, face_detector="emotion_faces", face_model=str(default_model())))
+        load_models(replace(config, face_detector="emotion_faces", face_model=str(default_model())), pipeline.models)
     assert pipeline.perceive(portrait, 0.2).people[0].face.box == after.face.box
     pipeline.close()
 
