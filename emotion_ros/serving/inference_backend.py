@@ -112,11 +112,11 @@ class InferenceBackend(Protocol):
 
 def pipeline_info(pipeline: Pipeline) -> BackendInfo:
     """Return the description of a pipeline."""
-    classifier = pipeline.classifier
+    classifier = pipeline.models.emotion.classifier
     return BackendInfo(
         model=classifier.name,
         provider=classifier.provider,
-        labels=pipeline.labels,
+        labels=pipeline.models.emotion.labels,
         region=classifier.contract.region,
         face_detector=pipeline.config.face_detector,
     )
@@ -128,12 +128,12 @@ def perceive_images(pipeline: Pipeline, images: Sequence[Image]) -> list[Percept
     try:
         return pipeline.perceive_all(frames)
     finally:
-        pipeline.forget()  # the next request's images are of other people
+        pipeline.reset()  # the next request's images are of other people
 
 
 def classify_crops(pipeline: Pipeline, crops: Sequence[Image]) -> list[CropResult]:
     """Classify crops in one run of the classifier."""
-    return [_crop_result(pipeline.labels, row.tolist()) for row in pipeline.classify(crops)]
+    return [_crop_result(pipeline.models.emotion.labels, row.tolist()) for row in pipeline.classify(crops)]
 
 
 def _crop_result(labels: Sequence[str], probabilities: Sequence[float]) -> CropResult:

@@ -11,6 +11,7 @@ from std_msgs.msg import Header
 from emotion_ros.cli.benchmark_networks import OPERATIONS, WEIGHTS
 from emotion_ros.cli.benchmark_pipeline import crowd_image
 from emotion_ros.config import PipelineConfig
+from emotion_ros.inference.catalog import default_face_model, find_model
 from emotion_ros.inference.timing import median_ms
 from emotion_ros.io.drawing import draw
 from emotion_ros.nodes.heap import keep_freed_memory
@@ -54,6 +55,13 @@ def copies():
     return 2 * len(here) / median_ms(lambda: np.copyto(here, there)) / 1e6
 
 
+def network(path):
+    """One thread of ONNX Runtime, as the package uses it."""
+    settings = ort.SessionOptions()
+    settings.intra_op_num_threads = 1
+    return ort.InferenceSession(str(path), settings, providers=["CPUExecutionProvider"])
+
+
 def measure():
     """Peaks, and per stage operations, bytes, the floor they imply and what was measured, in milliseconds."""
     keep_freed_memory()
@@ -63,19 +71,21 @@ def measure():
     quick = Pipeline(PipelineConfig(model="emotion_resnet18_int8", hands=False))
     (person,) = pipeline.perceive(image, 0.0).people
     perception, message, face = pipeline.perceive(image, 0.1), to_message(image, Header()), person.face
-    about, tracker = pipeline.classifier.contract, Tracker()
+    about, tracker = pipeline.models.emotion.classifier.contract, Tracker()
     crop = region_crop(image, "face", face, (), about.margin, about.shift)
-    faces = pipeline._loaded.faces
-    blob = faces._to_input(image).copy()
+    faces = pipeline.models.faces
+    blob = np.ascontiguousarray(image.transpose(2, 0, 1)[None], np.float32)
     pixels = to_input([crop], about.size, about.color, about.mean, about.std)
-    bare = {name: each.classifier._session.session._running for name, each in (("f", pipeline), ("i", quick))}
-    hands = HAND_DETECTORS["mediapipe"](0.3, 4)
+    bare = {name: network(find_model(name)) for name in ("emotion_resnet18", "emotion_resnet18_int8")}
+    bare["emotion_faces"] = network(default_face_model())
+    hands = HAND_DETECTORS["mediapipe"](4)
     ticks = iter(range(10**9))
     rows = [
         ("message to image (a view)", 0, 0, 0, lambda: to_bgr(message)),
-        ("image to the detector's input", 0, image.nbytes + blob.nbytes, 0, lambda: faces._to_input(image)),
+        ("image to the detector's input", 0, image.nbytes + blob.nbytes, 0,
+         lambda: np.ascontiguousarray(image.transpose(2, 0, 1)[None], np.float32)),
         ("faces: the network alone", FACE_OPERATIONS, blob.nbytes + FACE_WEIGHTS, float32,
-         lambda: faces._session._running.run(["cells"], {"pixels": blob})),
+         lambda: bare["emotion_faces"].run(["cells"], {"pixels": blob})),
         ("faces: all of it", FACE_OPERATIONS, blob.nbytes + FACE_WEIGHTS, float32,
          lambda: faces.detect(image, 0.5, 24)),
         ("faces: around the one that was there", None, None, 0, lambda: faces.detect(image, 0.5, 24, [face.box])),
@@ -84,15 +94,15 @@ def measure():
         ("crop to the classifier's input", 0, crop.nbytes + pixels.nbytes, 0,
          lambda: to_input([crop], about.size, about.color, about.mean, about.std)),
         ("classifier alone, float32", OPERATIONS, 2 * WEIGHTS, float32,
-         lambda: bare["f"].run(["output_0"], {"input_0": pixels})),
+         lambda: bare["emotion_resnet18"].run(["output_0"], {"input_0": pixels})),
         ("classifier alone, int8", OPERATIONS, WEIGHTS / 2, int8,
-         lambda: bare["i"].run(["output_0"], {"input_0": pixels})),
+         lambda: bare["emotion_resnet18_int8"].run(["output_0"], {"input_0": pixels})),
         ("hands (MediaPipe), none in view", None, None, 0, lambda: hands.detect(image)),
         ("who is who (norfair)", None, None, 0, lambda: tracker.update([face.box], next(ticks) / 30)),
         ("quality of a face", 0, crop.nbytes, 0, lambda: quality(image, face)),
         ("EmotionArray", None, None, 0, lambda: to_emotion_array(perception, Header())),
         ("drawing, only while somebody looks", 0, 2 * image.nbytes, 0, lambda: draw(image, perception)),
-        ("JPEG, only while somebody looks", None, None, 0, lambda: to_jpeg(image, Header(), 80)),
+        ("JPEG, only while somebody looks", None, None, 0, lambda: to_jpeg(image, Header())),
     ]  # fmt: skip
     stages = {}
     for name, operations, moved, rate, call in rows:

@@ -3,6 +3,7 @@
 import csv
 import json
 import zipfile
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -14,6 +15,7 @@ from emotion_ros.errors import DatasetError, ModelError
 from emotion_ros.inference.catalog import default_model
 from emotion_ros.perception.detection import FACE_DETECTORS, FaceSettings
 from emotion_ros.perception.detection.cells import VALUES_PER_CELL, cell_centres, decode_cells
+from emotion_ros.perception.loaded_models import load_models
 from emotion_ros.perception.pipeline import Pipeline
 from emotion_ros.training.detector.detector_evaluation import average_precision, matches, measure, yolo
 from emotion_ros.training.detector.photos import COLUMNS, Backgrounds, Photo, read_backgrounds, read_photos

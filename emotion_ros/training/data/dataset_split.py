@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from PIL import Image as PillowImage
 
 from emotion_ros.errors import ConfigError, DatasetError, OutputError
-from emotion_ros.io.dataset_writer import CAPTURES
+from emotion_ros.io.dataset_writer import CAPTURES_CSV
 from emotion_ros.training.data.readers import check_spelling, picture_folders
 
 SPLITS = ("train", "val", "test")
@@ -126,7 +126,7 @@ def _hashes(source: Path, files: Sequence[str]) -> NDArray[np.bool_]:
 
 def _bursts(source: Path) -> dict[str, str]:
     """Burst of each picture that was captured with ours."""
-    path = source / CAPTURES
+    path = source / CAPTURES_CSV
     if not path.is_file():
         return {}
     with path.open(newline="") as file:
