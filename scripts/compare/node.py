@@ -12,8 +12,8 @@ import rclpy
 from emotion_ros.msg import EmotionArray
 from rclpy.executors import SingleThreadedExecutor
 
-from emotion_ros.nodes.graph import Process, end, environment
-from emotion_ros.nodes.image_source_node import WAIT_FOR_SUBSCRIBER
+from emotion_ros.nodes.graph import Process, environment, stop
+from emotion_ros.nodes.image_source_node import SUBSCRIBER_TIMEOUT_S
 
 DOMAIN = "96"
 SETTLE, SECONDS = 4.0, 10.0
@@ -85,7 +85,7 @@ class Robot:
 
     def close(self):
         """End all."""
-        end([self.detector, *self.sources])
+        stop([self.detector, *self.sources])
         self.node.destroy_node()
         rclpy.shutdown()
 
@@ -113,7 +113,7 @@ def measure():
                     figures[name] = {"first message s": robot.first_message()}
                 else:
                     figures[name] = {}
-                robot.spin(SETTLE + (2 if how.get("heard", True) else WAIT_FOR_SUBSCRIBER))
+                robot.spin(SETTLE + (2 if how.get("heard", True) else SUBSCRIBER_TIMEOUT_S))
                 cores, rates = robot.cpu()
                 figures[name] |= {"share of a core": cores, "messages/s": rates, "MB": robot.memory()}
             finally:
