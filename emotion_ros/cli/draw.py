@@ -8,14 +8,16 @@ from pathlib import Path
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
-    parser.add_argument("data", type=Path, metavar="DATA")
+    parser.add_argument("data", type=Path, metavar="DATA", help="data set with splits, or FER2013's CSV")
     parser.add_argument("--out", type=Path, required=True, help="a new folder; gets a folder per class")
     parser.add_argument(
         "--split", default="train", choices=("train", "val", "test"), help="source split (default: train)"
     )
-    parser.add_argument("--classes", required=True, help="such as happiness=happy,sadness=sad,peace=neutral")
-    parser.add_argument("--count", type=int, default=90, help="pictures of all classes together (default: 90)")
-    parser.add_argument("--seed", type=int, default=1, help="the same seed draws the same pictures")
+    parser.add_argument(
+        "--classes", required=True, help="new=old names, such as happiness=happy,sadness=sad,peace=neutral"
+    )
+    parser.add_argument("--count", type=int, default=90, help="number of pictures of all classes (default: 90)")
+    parser.add_argument("--seed", type=int, default=1, help="seed of the choice; the same seed draws the same pictures")
 
 
 def run(parsed: argparse.Namespace) -> int:

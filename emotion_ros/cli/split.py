@@ -14,9 +14,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("source", type=Path, help="a folder of pictures per class")
     parser.add_argument("--out", type=Path, help="folder of the split (default: SOURCE-split)")
     parser.add_argument("--ratios", default="80/10/10", help="percent, or numbers of pictures, of train/val/test")
-    parser.add_argument("--seed", type=int, default=1, help="the same seed gives the same split")
+    parser.add_argument("--seed", type=int, default=1, help="seed of the split; the same seed gives the same split")
     parser.add_argument(
-        "--naive", action="store_true", help="ignore that pictures look alike: shows how much that flatters a model"
+        "--naive", action="store_true", help="ignore bursts and similar pictures: measures how they flatter a model"
     )
 
 
@@ -25,14 +25,14 @@ def run(parsed: argparse.Namespace) -> int:
     from emotion_ros.training.data.dataset_split import split
 
     out = parsed.out or parsed.source.with_name(f"{parsed.source.name}-split")
-    done = split(parsed.source, out, parsed.ratios, parsed.seed, parsed.naive)
-    for name, counts in done.counts.items():
+    result = split(parsed.source, out, parsed.ratios, parsed.seed, parsed.naive)
+    for name, counts in result.counts.items():
         classes = ", ".join(f"{label} {count}" for label, count in sorted(counts.items()))
         print(f"{name:6} {counts.total():6}  {classes}")
-    print(f"{done.together} pictures stay together with others of their burst or that look nearly the same")
-    for one, other in done.doubtful[:MAX_PRINTED_PAIRS]:
-        print(f"look nearly the same, but have two labels: {one} and {other}")
-    if len(done.doubtful) > MAX_PRINTED_PAIRS:
-        print(f"and {len(done.doubtful) - MAX_PRINTED_PAIRS} more such pairs")
+    print(f"{result.together} pictures stay together with others of their burst or that look nearly the same")
+    for first, second in result.doubtful[:MAX_PRINTED_PAIRS]:
+        print(f"look nearly the same, but have two labels: {first} and {second}")
+    if len(result.doubtful) > MAX_PRINTED_PAIRS:
+        print(f"and {len(result.doubtful) - MAX_PRINTED_PAIRS} more such pairs")
     print(f"written: {out}")
     return 0

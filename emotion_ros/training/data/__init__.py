@@ -1,1 +1,1 @@
-"""Labelled pictures: reading, splitting, cropping, corrupting."""
+"""Labelled pictures: readers, splits, crops, votes and corruptions."""

@@ -1,7 +1,7 @@
-"""What poor cameras, poor light and distance do to a picture of a face, as strongly as one likes.
+"""Corruptions of face pictures by poor cameras, poor light and distance, at any strength.
 
-The kinds follow Hendrycks and Dietterich, "Benchmarking Neural Network Robustness to Common Corruptions", 2019; how
-strong the strongest is was chosen on pictures of 48 pixels: a person still tells most faces.
+The kinds follow Hendrycks and Dietterich, "Benchmarking Neural Network Robustness to Common Corruptions", 2019. The
+highest strength of each was chosen by eye on pictures of 48 pixels: a person still recognises most expressions.
 """
 
 from __future__ import annotations
@@ -18,33 +18,39 @@ from torch import Tensor
 LEVELS = (1 / 3, 2 / 3, 1.0)
 """Strengths at which models are compared."""
 
-SIDE = 48
-"""Pixels of the pictures for which the lengths below hold; on larger ones they grow along."""
+REFERENCE_SIZE_PX = 48
+"""Size of the pictures in which the lengths below are pixels. They grow in proportion to the size of a picture."""
 
-REACH = 15
-"""Side of the filters in pixels of such a picture, odd."""
+FILTER_SIZE_PX = 15
+"""Width and height of the filters for pictures of that size, odd."""
+
+SENSOR_NOISE = 4.0
+"""Standard deviation of the noise of a dark picture, grey levels of 255."""
 
 
 def corrupt(pixels: Tensor, kind: str, strength: Tensor) -> Tensor:
-    """Pictures (n × channels × size × size, float, 0…255) spoilt in one way, each as strongly as told (n, 0…1).
+    """Return corrupted copies of pictures.
 
     Args:
-        pixels: stay as they are.
+        pixels: n × channels × size × size, float, 0…255; not changed.
         kind: one of :data:`KINDS`.
-        strength: 0 is next to nothing.
+        strength: n, 0…1, one per picture. 0 changes a picture least, not always not at all.
+
+    Returns:
+        Shape, type and range of ``pixels``.
     """
     return KINDS[kind](pixels, strength.to(pixels)).clamp(0, 255)
 
 
 def _out_of_focus(pixels: Tensor, strength: Tensor) -> Tensor:
-    """Gaussian, standard deviation 0.3 to 2.5 pixels."""
+    """Apply a Gaussian filter with a standard deviation of 0.3 to 2.5 pixels."""
     x, y = _offsets(pixels)
     spread = (0.3 + 2.2 * strength).view(-1, 1, 1)
     return _filtered(pixels, torch.exp(-(x * x + y * y) / (2 * spread * spread)))
 
 
 def _in_motion(pixels: Tensor, strength: Tensor) -> Tensor:
-    """A line of 1 to 12 pixels in any direction."""
+    """Average over a line of 1 to 12 pixels in a random direction."""
     x, y = _offsets(pixels)
     angle = torch.rand_like(strength).view(-1, 1, 1) * math.pi
     along, across = x * angle.cos() + y * angle.sin(), y * angle.cos() - x * angle.sin()
@@ -53,47 +59,47 @@ def _in_motion(pixels: Tensor, strength: Tensor) -> Tensor:
 
 
 def _dark(pixels: Tensor, strength: Tensor) -> Tensor:
-    """Light falls to a tenth, and the sensor's noise, 4 of 255, does not."""
+    """Multiply by 1 to 0.1, then add the noise of a sensor, which does not fall with the light."""
     light = (1 - 0.9 * strength).view(-1, 1, 1, 1)
-    return (pixels * light + 4 * torch.randn_like(pixels)).round()
+    return (pixels * light + SENSOR_NOISE * torch.randn_like(pixels)).round()
 
 
 def _noisy(pixels: Tensor, strength: Tensor) -> Tensor:
-    """Gaussian noise, standard deviation 0 to 45 of 255."""
+    """Add Gaussian noise with a standard deviation of 0 to 45 grey levels of 255."""
     return pixels + 45 * strength.view(-1, 1, 1, 1) * torch.randn_like(pixels)
 
 
 def _far_away(pixels: Tensor, strength: Tensor) -> Tensor:
-    """A face of 40 to 10 pixels, enlarged."""
-    side = pixels.shape[-1]
-    sides = ((40 - 30 * strength) * side / SIDE).round().int()
-    small = pixels.clone()
-    for each in set(sides.tolist()):
-        chosen = sides == each
-        few = F.interpolate(pixels[chosen], (each, each), mode="bilinear", antialias=True)
-        small[chosen] = F.interpolate(few, (side, side), mode="bilinear").to(small)
-    return small
+    """Shrink to 40 to 10 pixels and enlarge again."""
+    size = pixels.shape[-1]
+    small_sizes = ((40 - 30 * strength) * size / REFERENCE_SIZE_PX).round().int()
+    result = pixels.clone()
+    for small_size in set(small_sizes.tolist()):
+        chosen = small_sizes == small_size
+        small = F.interpolate(pixels[chosen], (small_size, small_size), mode="bilinear", antialias=True)
+        result[chosen] = F.interpolate(small, (size, size), mode="bilinear").to(result)
+    return result
 
 
 def _tilted(pixels: Tensor, strength: Tensor) -> Tensor:
-    """Turned by up to 45 degrees to either side."""
+    """Rotate by 0 to 45 degrees to a random side."""
     sign = torch.where(torch.rand_like(strength) < 0.5, -1.0, 1.0)
     angle = sign * strength * math.pi / 4
-    cos, sin, none = angle.cos(), angle.sin(), torch.zeros_like(angle)
-    rows = torch.stack([torch.stack([cos, -sin, none], 1), torch.stack([sin, cos, none], 1)], 1)
-    grid = F.affine_grid(rows, list(pixels.shape), align_corners=False)
+    cos, sin, zero = angle.cos(), angle.sin(), torch.zeros_like(angle)
+    rotation = torch.stack([torch.stack([cos, -sin, zero], 1), torch.stack([sin, cos, zero], 1)], 1)
+    grid = F.affine_grid(rotation, list(pixels.shape), align_corners=False)
     return F.grid_sample(pixels, grid, padding_mode="border", align_corners=False)
 
 
 def _compressed(pixels: Tensor, strength: Tensor) -> Tensor:
-    """Through a JPEG encoder at a quality of 80 to 5."""
-    changed = pixels.clone()
+    """Encode and decode as JPEG with a quality of 80 to 5."""
+    result = pixels.clone()
     for index, quality in enumerate((80 - 75 * strength).round().int().tolist()):
         image = np.ascontiguousarray(pixels[index].round().byte().cpu().numpy().transpose(1, 2, 0))
         jpeg = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
         decoded = cv2.imdecode(jpeg, cv2.IMREAD_UNCHANGED).reshape(image.shape)
-        changed[index] = torch.from_numpy(decoded.transpose(2, 0, 1).copy()).to(pixels)
-    return changed
+        result[index] = torch.from_numpy(decoded.transpose(2, 0, 1).copy()).to(pixels)
+    return result
 
 
 KINDS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
@@ -105,19 +111,19 @@ KINDS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "compressed": _compressed,
     "tilted": _tilted,
 }
-"""What can be wrong with a picture."""
+"""Name of each corruption to its function of pixels and strengths."""
 
 
 def _offsets(pixels: Tensor) -> tuple[Tensor, Tensor]:
-    """Where each weight of a filter lies, in pixels of a picture of :data:`SIDE`: x (1 × 1 × k), y (1 × k × 1)."""
-    scale = pixels.shape[-1] / SIDE
-    half = round(REACH // 2 * scale)
+    """Return x (1 × 1 × k) and y (1 × k × 1) of each weight of a filter from its middle, in reference pixels."""
+    scale = pixels.shape[-1] / REFERENCE_SIZE_PX
+    half = round(FILTER_SIZE_PX // 2 * scale)
     line = torch.arange(-half, half + 1, device=pixels.device, dtype=pixels.dtype) / scale
     return line.view(1, 1, -1), line.view(1, -1, 1)
 
 
 def _filtered(pixels: Tensor, kernels: Tensor) -> Tensor:
-    """Each picture under a filter of its own, n × k × k, which is brought to a sum of 1."""
+    """Return each picture filtered with its own kernel, n × k × k, which is scaled to a sum of 1."""
     count, channels, height, width = pixels.shape
     half = kernels.shape[-1] // 2
     kernels = kernels / kernels.sum((1, 2), keepdim=True)

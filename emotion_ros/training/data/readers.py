@@ -1,12 +1,13 @@
-"""The ways in which labelled pictures come: folders, zip files, and the CSV of FER2013.
+"""Readers of labelled pictures: folders, zip files, and the CSV of FER2013.
 
-Each reader gives a split's pictures as (``class/file``, picture) sorted by name; what cannot be read is an error that
-names it.
+Every reader yields the pictures of one split as (``class/file``, picture), sorted by class and file. Pictures that
+cannot be read are an error that names them.
 """
 
 from __future__ import annotations
 
 import csv
+import sys
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -15,52 +16,129 @@ import cv2
 import numpy as np
 
 from emotion_ros.errors import DatasetError
+from emotion_ros.io.dataset_writer import is_picture
+from emotion_ros.io.frames import PICTURES
 from emotion_ros.types import Image
 
-IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".webp")
-
-SPLITS: Mapping[str, tuple[str, ...]] = {
+SPLIT_ALIASES: Mapping[str, tuple[str, ...]] = {
     "train": ("train", "Training"),
     "val": ("val", "valid", "validation", "PublicTest"),
     "test": ("test", "PrivateTest"),
 }
-"""Our name of a split, and what it is called in data sets, FER2013's among them."""
+"""Split to its names in data sets. The last name is that of FER2013."""
 
-HELD_OUT = 10
-"""Where there is no val split, each picture of train whose number is a multiple of this stands in for it."""
+HELD_OUT_EVERY = 10
+"""In data without a val split one of this many pictures of train is held out and used as val."""
 
-FER2013 = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
-"""Classes of the CSV in the order of its numbers (Goodfellow et al., 2013)."""
+FER2013_LABELS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
+"""Classes in the order of the CSV's numbers (Goodfellow et al., "Challenges in Representation Learning", 2013)."""
+
+FER2013_SIZE_PX = 48
+"""Width and height of FER2013's pictures."""
+
+MAX_LISTED_NAMES = 10
+"""Names that a message lists; the others are counted."""
 
 
 def pictures(data: Path, split: str) -> Iterator[tuple[str, Image]]:
-    """The pictures of a split, BGR.
+    """Yield the name (``class/file``) and pixels (BGR, uint8, h × w × 3) of each picture of a split.
+
+    Data without a val split: every :data:`HELD_OUT_EVERY`-th picture of train is yielded as val and not as train. The
+    choice is made among all pictures of train, so it does not depend on what a caller does with them.
 
     Args:
         data: a folder or zip file with ``train``, ``val`` and ``test``, each a folder (or zip) of a folder per class;
-            or FER2013's CSV, or a folder that holds nothing but it.
+            or FER2013's CSV, or a folder with that CSV.
         split: ``train``, ``val`` or ``test``.
 
     Raises:
-        DatasetError: there is no such split, or pictures cannot be read.
+        DatasetError: there is no such split, or pictures cannot be read. The latter is raised after the last picture.
     """
-    broken = []
+    unreadable = []
     for name, content in _contents(data, split):
         image = _decode(content)
         if image is None:
-            broken.append(name)
+            unreadable.append(name)
         else:
             yield name, image
-    if broken:
+    if unreadable:
+        count = len(unreadable)
         raise DatasetError(
-            f"{data}, {split}: {len(broken)} pictures cannot be read; replace or remove them: {summarize(broken)}"
+            f"{data}, {split}: {count} pictures cannot be read; replace or remove them: {summarize(unreadable)}"
         )
 
 
+def label_of(name: str) -> str:
+    """Return the class of a picture's name, ``class/file``."""
+    return name.split("/")[0]
+
+
+def has(data: Path, split: str) -> bool:
+    """Return True if the data have the split themselves, False if it is missing or held out of train."""
+    return fer2013_csv(data) is not None or _entries(data, split) is not None
+
+
+def stored_split(data: Path, split: str) -> str:
+    """Return the split in which the pictures of a split are stored: ``train`` for a val split held out of it."""
+    return "train" if split == "val" and not has(data, "val") else split
+
+
 def summarize(names: Iterable[str]) -> str:
-    """The first ten names, and how many more there are."""
+    """Return the first :data:`MAX_LISTED_NAMES` names, separated by commas, and the number of the others."""
     listed = list(names)
-    return ", ".join(listed[:10]) + (f" and {len(listed) - 10} more" if len(listed) > 10 else "")
+    others = len(listed) - MAX_LISTED_NAMES
+    return ", ".join(listed[:MAX_LISTED_NAMES]) + (f" and {others} more" if others > 0 else "")
+
+
+def picture_folders(folder: Path) -> dict[str, list[Path]]:
+    """Return the paths of the pictures of each class, both sorted by name. Hidden files are left out.
+
+    Raises:
+        DatasetError: the folder is missing or has no class, or a class has no picture.
+    """
+    if not folder.is_dir():
+        raise DatasetError(f"{folder}: expected a folder with one folder of pictures per class, found none")
+    classes = {
+        path.name: sorted(filter(is_picture, path.iterdir()))
+        for path in sorted(folder.iterdir())
+        if path.is_dir() and not path.name.startswith(".")
+    }
+    empty = [name for name, paths in classes.items() if not paths]
+    if empty:
+        raise DatasetError(f"{folder}: expected pictures ({', '.join(PICTURES)}) of each class, none in {empty[0]}/")
+    if not classes:
+        raise DatasetError(f"{folder}: expected one folder of pictures per class, found no folder")
+    return classes
+
+
+def check_spelling(data: Path, labels: Iterable[str]) -> None:
+    """Check that no two labels differ only in case, spaces, dashes or underscores.
+
+    Raises:
+        DatasetError: two labels do.
+    """
+    spellings: dict[str, str] = {}
+    for label in labels:
+        plain = label.casefold().translate(str.maketrans("", "", "-_ "))
+        other = spellings.setdefault(plain, label)
+        if other != label:
+            raise DatasetError(f"{data}: one class is spelled in two ways, {other!r} and {label!r}; rename one")
+
+
+def fer2013_csv(data: Path) -> Path | None:
+    """Return the path of FER2013's CSV if ``data`` is that file or a folder that contains it, else None."""
+    for path in (data, data / "fer2013.csv", data / "icml_face_data.csv"):
+        if path.suffix == ".csv" and path.is_file():
+            return path
+    return None
+
+
+def read_file(path: Path) -> bytes:
+    """Return the content of a file; nothing for a folder, a dangling link, a pipe, or a file that cannot be read."""
+    try:
+        return path.read_bytes() if path.is_file() else b""
+    except OSError:
+        return b""
 
 
 def _decode(content: bytes | Image) -> Image | None:
@@ -73,77 +151,67 @@ def _contents(data: Path, split: str) -> Iterator[tuple[str, bytes | Image]]:
     table = fer2013_csv(data)
     if table:
         return _from_csv(table, split)
-    find = _in_zip if data.is_file() else _in_folder
-    found = find(data, split)
-    if found is not None:
-        return found
-    train = find(data, "train")
-    if split != "val" or train is None:
+    entries = _entries(data, stored_split(data, split))
+    if entries is None:
         raise DatasetError(
             f"{data}: expected a folder {split}/ or a file {split}.zip, found neither; emotion-ros split makes them"
         )
-    print(f"{data}: no val split; every {HELD_OUT}th picture of train stands in for it and is not trained on")
-    return (each for number, each in enumerate(train) if number % HELD_OUT == 0)
+    if split == "test" or has(data, "val"):
+        return entries
+    if split == "val":
+        message = f"no val split; every {HELD_OUT_EVERY}th picture of train is used as val and not trained on"
+        print(f"{data}: {message}", file=sys.stderr)
+    return (entry for number, entry in enumerate(entries) if (number % HELD_OUT_EVERY == 0) == (split == "val"))
 
 
-def has(data: Path, split: str) -> bool:
-    """Whether the data have a split of their own."""
-    if fer2013_csv(data):
-        return True
-    return (_in_zip(data, split) if data.is_file() else _in_folder(data, split)) is not None
+def _entries(data: Path, split: str) -> Iterator[tuple[str, bytes]] | None:
+    """Return the names and contents of a split that is stored as such; None if there is none."""
+    return _entries_of_zip(data, split) if data.is_file() else _entries_of_folder(data, split)
 
 
-def _in_folder(data: Path, split: str) -> Iterator[tuple[str, bytes]] | None:
-    for alias in SPLITS[split]:
+def _entries_of_folder(data: Path, split: str) -> Iterator[tuple[str, bytes]] | None:
+    for alias in SPLIT_ALIASES[split]:
         if (data / alias).is_dir():
-            return _folder(data / alias)
+            return _from_folder(data / alias)
         if (data / f"{alias}.zip").is_file():
-            return _zipped(data / f"{alias}.zip", None)
+            return _from_zip(data / f"{alias}.zip", None)
     return None
 
 
-def _in_zip(data: Path, split: str) -> Iterator[tuple[str, bytes]] | None:
-    with _open(data) as archive:
+def _entries_of_zip(data: Path, split: str) -> Iterator[tuple[str, bytes]] | None:
+    with _open_zip(data) as archive:
         folders = {name.split("/")[-3] for name in archive.namelist() if name.count("/") >= 2}
-    return next((_zipped(data, alias) for alias in SPLITS[split] if alias in folders), None)
+    return next((_from_zip(data, alias) for alias in SPLIT_ALIASES[split] if alias in folders), None)
 
 
-def _folder(folder: Path) -> Iterator[tuple[str, bytes]]:
+def _from_folder(folder: Path) -> Iterator[tuple[str, bytes]]:
     for label, paths in picture_folders(folder).items():
         for path in paths:
-            yield f"{label}/{path.name}", path.read_bytes()
+            yield f"{label}/{path.name}", read_file(path)
 
 
-def _zipped(path: Path, split: str | None) -> Iterator[tuple[str, bytes]]:
-    """Pictures in ``class/``, or in ``split/class/`` where a split is named, however deep those lie."""
-    with _open(path) as archive:
+def _from_zip(path: Path, split: str | None) -> Iterator[tuple[str, bytes]]:
+    """Yield the pictures in ``class/``, or in ``split/class/`` if a split is given, at any depth."""
+    with _open_zip(path) as archive:
         for entry in sorted(archive.namelist()):
             parts = entry.split("/")
-            fits = len(parts) >= 2 if split is None else len(parts) >= 3 and parts[-3] == split
-            if fits and entry.lower().endswith(IMAGE_SUFFIXES) and not parts[0].startswith("__MACOSX"):
+            in_split = len(parts) >= 2 if split is None else len(parts) >= 3 and parts[-3] == split
+            if in_split and is_picture(Path(entry)) and parts[0] != "__MACOSX":
                 try:
                     yield "/".join(parts[-2:]), archive.read(entry)
                 except (zipfile.BadZipFile, RuntimeError, OSError) as error:
                     raise DatasetError(f"{path}: {entry} cannot be read: {error}") from error
 
 
-def _open(path: Path) -> zipfile.ZipFile:
+def _open_zip(path: Path) -> zipfile.ZipFile:
     try:
         return zipfile.ZipFile(path)
     except (zipfile.BadZipFile, OSError) as error:
         raise DatasetError(f"{path}: expected a zip file: {error}") from error
 
 
-def fer2013_csv(data: Path) -> Path | None:
-    """The CSV of FER2013, where ``data`` is it or holds it."""
-    for path in (data, data / "fer2013.csv", data / "icml_face_data.csv"):
-        if path.suffix == ".csv" and path.is_file():
-            return path
-    return None
-
-
 def _from_csv(path: Path, split: str) -> Iterator[tuple[str, Image]]:
-    """Rows of FER2013: emotion (0…6), pixels (48 × 48 numbers), Usage; named as FER+ names them."""
+    """Yield the rows of FER2013 (emotion 0…6, 48 × 48 pixels, Usage), named ``class/fer0000000.png`` as in FER+."""
     with path.open(newline="") as file:
         reader = csv.DictReader(file, skipinitialspace=True)
         missing = {"emotion", "pixels", "Usage"} - {(name or "").strip() for name in reader.fieldnames or ()}
@@ -151,49 +219,16 @@ def _from_csv(path: Path, split: str) -> Iterator[tuple[str, Image]]:
             raise DatasetError(f"{path}: expected the columns emotion, pixels and Usage, {', '.join(missing)} missing")
         for number, row in enumerate(reader):
             values = {name.strip(): value for name, value in row.items() if name and value is not None}
-            if values.get("Usage", "").strip() not in SPLITS[split]:
+            if values.get("Usage", "").strip() not in SPLIT_ALIASES[split]:
                 continue
             try:
-                grey = np.array(values["pixels"].split(), np.uint8).reshape(48, 48)
-                label = FER2013[int(values["emotion"])]
+                label, image = _fer2013_picture(values)
             except (KeyError, ValueError, IndexError, OverflowError) as error:
-                raise DatasetError(
-                    f"{path}: row {number + 2} is no picture of 48 × 48 with a class: {error}"
-                ) from error
-            yield f"{label}/fer{number:07}.png", cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR)  # type: ignore[misc]
+                message = f"row {number + 2} is no picture of 48 × 48 with a class"
+                raise DatasetError(f"{path}: {message}: {error}") from error
+            yield f"{label}/fer{number:07}.png", image
 
 
-def picture_folders(folder: Path) -> dict[str, list[Path]]:
-    """The pictures of each class, sorted.
-
-    Raises:
-        DatasetError: the folder is missing or has no class, or a class has no picture.
-    """
-    if not folder.is_dir():
-        raise DatasetError(f"{folder}: expected a folder with one folder of pictures per class, found none")
-    classes = {
-        path.name: sorted(each for each in path.iterdir() if each.suffix.lower() in IMAGE_SUFFIXES)
-        for path in sorted(folder.iterdir())
-        if path.is_dir() and not path.name.startswith(".")
-    }
-    empty = [name for name, paths in classes.items() if not paths]
-    if empty:
-        raise DatasetError(
-            f"{folder}: expected pictures ({', '.join(IMAGE_SUFFIXES)}) of each class, none in {empty[0]}/"
-        )
-    if not classes:
-        raise DatasetError(f"{folder}: expected one folder of pictures per class, found no folder")
-    return classes
-
-
-def check_spelling(data: Path, labels: Iterable[str]) -> None:
-    """See that no class is there twice under two spellings.
-
-    Raises:
-        DatasetError: two labels differ only in case, spaces, dashes or underscores.
-    """
-    plain: dict[str, str] = {}
-    for label in labels:
-        other = plain.setdefault("".join(label.casefold().replace("-", "_").replace(" ", "_").split("_")), label)
-        if other != label:
-            raise DatasetError(f"{data}: one class is spelled in two ways, {other!r} and {label!r}; rename one")
+def _fer2013_picture(row: Mapping[str, str]) -> tuple[str, Image]:
+    grey = np.array(row["pixels"].split(), np.uint8).reshape(FER2013_SIZE_PX, FER2013_SIZE_PX)
+    return FER2013_LABELS[int(row["emotion"])], cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR)  # type: ignore[return-value]

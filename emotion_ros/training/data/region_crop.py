@@ -1,4 +1,4 @@
-"""What of a picture a network sees: cropped by the code that crops at run time."""
+"""Crops the region of a picture that a network sees, with the code that crops at run time."""
 
 from __future__ import annotations
 
@@ -13,19 +13,21 @@ from emotion_ros.perception.emotion.preprocess import region_crop
 from emotion_ros.perception.loaded_models import create_face_detector
 from emotion_ros.types import Image
 
-CROPPED = 128
-"""Pixels of the longer side up to which a picture is taken for a crop already, as FER2013's 48 × 48 are; a face in so
-small a camera image would be too small to tell anything."""
+MAX_CROPPED_SIDE_PX = 128
+"""Longer side up to which a picture counts as cropped already, as FER2013's 48 × 48 are. A face in a camera image of
+that size is smaller than the smallest that is classified at good quality."""
+
+MAX_HANDS = 2
+"""Hands that are searched for in a picture: those of one person."""
 
 
 @dataclass(frozen=True)
 class View:
-    """What a network sees.
+    """The part of a picture that a network sees.
 
     ``size``, ``color``, ``region``, ``margin`` and ``shift`` as in
-    :class:`emotion_ros.perception.emotion.metadata.ModelMetadata`. ``crop``: ``yes``, find the region in each
-    picture; ``no``,
-    the pictures show it already; ``auto``, pictures up to :data:`CROPPED` pixels do.
+    :class:`emotion_ros.perception.emotion.metadata.ModelMetadata`. ``crop``: ``yes``, find the region in each picture;
+    ``no``, the pictures show the region alone; ``auto``, pictures of up to :data:`MAX_CROPPED_SIDE_PX` pixels do.
     """
 
     size: int
@@ -37,7 +39,10 @@ class View:
 
 
 class RegionCrop:
-    """Cuts the view's region out of pictures; of several people it takes the one with the largest face."""
+    """Crops the view's region out of pictures; of several people that of the largest face. A context manager.
+
+    Detectors are loaded at the first picture that needs them, and closed at the end of the context.
+    """
 
     def __init__(self, view: View) -> None:
         self._view = view
@@ -48,7 +53,7 @@ class RegionCrop:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         for name in ("_faces", "_hands"):
-            if name in vars(self):
+            if name in vars(self):  # cached_property stores here what was loaded
                 vars(self)[name].close()
 
     @cached_property
@@ -57,19 +62,19 @@ class RegionCrop:
 
     @cached_property
     def _hands(self) -> HandDetector:
-        return HAND_DETECTORS["mediapipe"](2)
+        return HAND_DETECTORS["mediapipe"](MAX_HANDS)
 
     def __call__(self, image: Image) -> Image | None:
-        """The region of a picture (BGR, h × w × 3); None where nobody is found."""
+        """Return the region of a picture (both BGR, uint8, h × w × 3); None if no face is found."""
         view = self._view
-        whole = view.crop == "no" or (view.crop == "auto" and max(image.shape[:2]) <= CROPPED)
-        if whole or view.region == "frame":
+        is_cropped = view.crop == "no" or (view.crop == "auto" and max(image.shape[:2]) <= MAX_CROPPED_SIDE_PX)
+        if is_cropped or view.region == "frame":
             return image
         faces = self._faces.detect(image, self._config.min_face_confidence, self._config.min_face_size)
         if not faces:
             return None
         hands = self._hands.detect(image) if view.region == "face_hands" else ()
         faces = [faces[index] for index in filter_false_faces(faces, hands)]
-        owned, _ = associate_hands(faces, hands)
-        largest = max(range(len(faces)), key=lambda index: faces[index].box.width * faces[index].box.height)
-        return region_crop(image, view.region, faces[largest], owned[largest], view.margin, view.shift)
+        hands_of_faces, _ = associate_hands(faces, hands)
+        largest = max(range(len(faces)), key=lambda index: faces[index].box.area)
+        return region_crop(image, view.region, faces[largest], hands_of_faces[largest], view.margin, view.shift)
