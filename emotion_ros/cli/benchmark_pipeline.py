@@ -1,9 +1,10 @@
-"""What the pipeline costs on this machine, without ROS."""
+"""Time of the pipeline and its stages on this machine, without ROS."""
 
 from __future__ import annotations
 
 import statistics
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 
 import cv2
@@ -21,52 +22,67 @@ from emotion_ros.perception.gestures import HandObservation, recognize_gesture
 from emotion_ros.perception.pipeline import Pipeline
 from emotion_ros.perception.quality import quality
 from emotion_ros.perception.state import Frame
-from emotion_ros.types import Box, Face, Hand, Image
+from emotion_ros.types import Box, Face, Hand, Image, Perception
 
 CROWDS = {1: (1, 1), 2: (2, 1), 4: (2, 2), 8: (4, 2)}
-"""Number of faces to columns and rows that they stand in."""
+"""Number of faces to the columns and rows of their grid."""
 
 
 def stages(source: str) -> dict[str, float]:
-    """Median milliseconds per stage on the first frames of a source at 640×480, and frames per second of it all.
+    """Measure the first frames of a source at 640×480.
+
+    Returns:
+        Median milliseconds per stage (``…_ms``), ``frames_per_second`` of the whole pipeline, and the mean number of
+        faces and hands per frame.
 
     Raises:
         SourceError: the source has no picture.
     """
     images = _images(source)
     pipeline = Pipeline(PipelineConfig())
-    seen = [pipeline.perceive(image, float(number)) for number, image in enumerate(images)]
+    results = [pipeline.perceive(image, float(number)) for number, image in enumerate(images)]
     start = time.perf_counter()
-    seen += [pipeline.perceive(image, float(number)) for number, image in enumerate(images)]
+    results += [pipeline.perceive(image, float(number)) for number, image in enumerate(images)]
     seconds = time.perf_counter() - start
-    figures = {f"{each}_ms": statistics.median(one.timings[each] for one in seen) for each in seen[0].timings}
-    figures["draw_ms"] = median_ms(lambda: draw(images[0], seen[0]))
-    figures["frames_per_second"] = len(images) / seconds
-    figures["faces_per_frame"] = statistics.mean(len(one.people) for one in seen)
-    figures["hands_per_frame"] = statistics.mean(
-        len(one.hands) + sum(len(person.hands) for person in one.people) for one in seen
-    )
     pipeline.close()
-    return figures
+    return {
+        **{f"{stage}_ms": _median_timing(results, stage) for stage in results[0].timings},
+        "draw_ms": median_ms(lambda: draw(images[0], results[0])),
+        "frames_per_second": len(images) / seconds,
+        "faces_per_frame": statistics.mean(len(result.people) for result in results),
+        "hands_per_frame": statistics.mean(_hand_count(result) for result in results),
+    }
+
+
+def _median_timing(results: Sequence[Perception], stage: str) -> float:
+    return statistics.median(result.timings[stage] for result in results)
+
+
+def _hand_count(result: Perception) -> int:
+    return len(result.hands) + sum(len(person.hands) for person in result.people)
 
 
 def crowd(count: int) -> dict[str, float]:
-    """What ``count`` faces in a 640×480 image cost: milliseconds of the classifier, of what makes people of them
-    (tracking, quality, gestures, smoothing) and of the whole pipeline; and how many were found."""
+    """Measure an image of ``count`` faces (of :data:`CROWDS`) at 640×480.
+
+    Returns:
+        ``found`` faces, and milliseconds of the classifier, of people (tracking, quality, gestures, filter) and of the
+        whole pipeline.
+    """
     image = crowd_image(count)
     pipeline = Pipeline(PipelineConfig())
-    seen = [pipeline.perceive(image, float(number)) for number in range(TIMED_CALLS)]
+    results = [pipeline.perceive(image, float(number)) for number in range(TIMED_CALLS)]
     pipeline.close()
     return {
-        "found": len(seen[0].people),
-        "classify_ms": statistics.median(one.timings["classify"] for one in seen),
-        "people_ms": statistics.median(one.timings["people"] for one in seen),
-        "pipeline_ms": statistics.median(one.timings["total"] for one in seen),
+        "found": len(results[0].people),
+        "classify_ms": _median_timing(results, "classify"),
+        "people_ms": _median_timing(results, "people"),
+        "pipeline_ms": _median_timing(results, "total"),
     }
 
 
 def crowd_image(count: int) -> Image:
-    """The sample's face so many times (of :data:`CROWDS`) in 640×480."""
+    """Return 640×480 pixels with the sample's face ``count`` times (of :data:`CROWDS`)."""
     columns, rows = CROWDS[count]
     head = cv2.resize(_images("sample")[0][56:338, 267:455], (160, 240))
     image = np.full((480, 640, 3), 60, np.uint8)
@@ -77,29 +93,33 @@ def crowd_image(count: int) -> Image:
 
 
 def cameras(count: int) -> dict[str, float]:
-    """Milliseconds for an image of each of ``count`` cameras that share a pipeline, and images per second of all."""
+    """Measure ``count`` cameras that share a pipeline.
+
+    Returns:
+        Median milliseconds for one image of each (``round_ms``), and images per second of all.
+    """
     images = _images("sample")
     pipeline = Pipeline(PipelineConfig())
-    spans = []
+    times = []
     for number, image in enumerate(images):
-        shots = [Frame(image, number / 30, f"camera{index}") for index in range(count)]
-        spans.append(pipeline.perceive_all(shots)[0].timings["total"])
+        round_frames = [Frame(image, number / 30, f"camera{index}") for index in range(count)]
+        times.append(pipeline.perceive_all(round_frames)[0].timings["total"])
     pipeline.close()
-    median = statistics.median(spans)
+    median = statistics.median(times)
     return {"round_ms": median, "images_per_second": 1000 * count / median}
 
 
 def gestures() -> dict[str, float]:
-    """Milliseconds to tell the gesture of a hand, to fuse it with a face, and to judge the quality of a face."""
+    """Measure one gesture recognition, one fusion of a gesture with a face, and one face quality, in milliseconds."""
     image = _images("sample")[0]
-    known = read_gestures(default_gestures())
+    rules = read_gestures(default_gestures())
     hand = Hand("left", Box(0, 0, 90, 90), 0.9, np.random.default_rng(0).random((21, 2), np.float32) * 90)
     face = Face(Box(250, 90, 120, 120), 0.9, np.array([(280, 130), (330, 130), (305, 160), (305, 180)], np.float32))
-    told = replace(hand, gesture="thumb_up", gesture_confidence=1.0)
+    thumb_up = replace(hand, gesture="thumb_up", gesture_confidence=1.0)
     probabilities = np.full(7, 1 / 7, np.float32)
     return {
-        "gesture_ms": median_ms(lambda: recognize_gesture(HandObservation(hand.landmarks), known)),
-        "fusion_ms": median_ms(lambda: with_gestures(probabilities, [told], {"thumb_up": 3}, 1.0)),
+        "gesture_ms": median_ms(lambda: recognize_gesture(HandObservation(hand.landmarks), rules)),
+        "fusion_ms": median_ms(lambda: with_gestures(probabilities, [thumb_up], {"thumb_up": 3}, 1.0)),
         "quality_ms": median_ms(lambda: quality(image, face)),
     }
 

@@ -34,11 +34,9 @@ def result_lines(frame: SourceFrame, perception: Perception, form: str) -> str:
         return json.dumps({**origin, **perception_record(perception)}) + "\n"
     if form == "csv":
         return "".join(
-            csv_line([*origin.values(), each.id, each.label, f"{each.confidence:.4f}", *each.face.box.rounded()])
-            for each in perception.people
+            csv_line([*origin.values(), one.id, one.label, f"{one.confidence:.4f}", *one.face.box.rounded()])
+            for one in perception.people
         )
-    where = f"{frame.source} {frame.number}"
-    people = [
-        f"{each.id} {each.label} {each.confidence:.2f} at {each.face.box.rounded()}" for each in perception.people
-    ]
-    return "".join(f"{where}: {text}\n" for text in people or ["nobody"])
+    prefix = f"{frame.source} {frame.number}"
+    people = [f"{one.id} {one.label} {one.confidence:.2f} at {one.face.box.rounded()}" for one in perception.people]
+    return "".join(f"{prefix}: {text}\n" for text in people or ["nobody"])

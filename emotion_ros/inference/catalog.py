@@ -151,7 +151,7 @@ def fetch(entry: Entry, folder: Path) -> Path:
 
 
 def _download(url: str, partial: Path) -> None:
-    """Append to a file what an earlier download left out."""
+    """Append the missing rest to a file."""
     size = partial.stat().st_size if partial.is_file() else 0
     request = urllib.request.Request(url, headers={"Range": f"bytes={size}-"} if size else {})
     try:
@@ -185,7 +185,7 @@ def verify(entry: Entry) -> tuple[bool, str]:
         return True, f"{entry.name}: not downloaded"
     digest = _sha256(_installed(entry.file))
     if digest == entry.sha256:
-        return True, f"{entry.name}: {path} is what the catalog says"
+        return True, f"{entry.name}: {path} matches the catalog"
     remedy = f"download it again: emotion-ros models fetch {entry.name}" if entry.url else "build the package again"
     return False, f"{entry.name}: {path} is broken or changed, expected sha256 {entry.sha256}, got {digest}; {remedy}"
 

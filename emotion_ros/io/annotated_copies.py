@@ -1,4 +1,4 @@
-"""Annotated copies of sources: where each is written, and the writing."""
+"""Plan and write the annotated copies of sources."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def _inputs(source: str) -> list[str]:
     if source == "sample" or is_camera(source) or is_bag(path) or not path.is_dir():
         return [source]
     try:
-        return [str(each) for each in picture_files(path)]
+        return [str(picture) for picture in picture_files(path)]
     except SourceError:  # reported when it is read
         return []
 

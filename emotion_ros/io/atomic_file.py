@@ -1,4 +1,4 @@
-"""Files that are either written whole or left as they were."""
+"""Replace files atomically."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from pathlib import Path
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yield a path in the same folder; what the block writes there replaces ``path`` at its end.
+    """Yield the path of a partial file, which replaces ``path`` when the block ends.
 
-    If the block raises, ``path`` stays as it was and the partial file is removed. The partial file keeps the suffix of
-    ``path``, by which OpenCV and others choose a format.
+    If the block raises, ``path`` is unchanged and the partial file is removed. The partial file is in the same folder
+    and has the same suffix, from which OpenCV and others derive the format.
 
     Raises:
-        OSError: the file cannot be replaced; and whatever the block raises.
+        OSError: the file cannot be replaced. Errors of the block are passed on.
     """
     partial = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
     try:

@@ -96,7 +96,7 @@ class BagWithEmotions:
         copies = {connection.id: _add_copy(writer, connection, reader.typestore) for connection in reader.connections}
         outputs = {
             topic: writer.add_connection(f"/{prefix.lstrip('/')}emotions", EMOTIONS_TYPE, typestore=store)
-            for topic, prefix in output_prefixes(sorted({_raw_topic(each.topic) for each in images})).items()
+            for topic, prefix in output_prefixes(sorted({_raw_topic(image.topic) for image in images})).items()
         }
         for connection, time, data in reader.messages():
             writer.write(copies[connection.id], time, data)
@@ -156,7 +156,7 @@ def _image_connections(reader: AnyReader, path: Path) -> list[Connection]:
     types = (IMAGE_TYPE, COMPRESSED_IMAGE_TYPE)
     images = [connection for connection in reader.connections if connection.msgtype in types and connection.msgcount]
     raw = {connection.topic for connection in images if connection.msgtype == IMAGE_TYPE}
-    chosen = [each for each in images if each.topic in raw or _raw_topic(each.topic) not in raw]
+    chosen = [image for image in images if image.topic in raw or _raw_topic(image.topic) not in raw]
     if not chosen:
         topics = ", ".join(sorted({connection.topic for connection in reader.connections})) or "nothing"
         raise SourceError(f"{path}: expected images ({' or '.join(types)}), it holds {topics}")

@@ -1,4 +1,4 @@
-"""Draw what was perceived onto an image."""
+"""Draw people and hands onto an image."""
 
 from __future__ import annotations
 
@@ -16,24 +16,26 @@ COLORS = {
     "sad": (220, 140, 60),
     "surprise": (60, 160, 250),
 }
-"""BGR per label; others are drawn in :data:`OTHER`."""
+"""BGR per label; other labels are drawn in :data:`OTHER`."""
 
 OTHER = (160, 200, 120)
-HAND = (120, 220, 120)
+HAND_COLOR = (120, 220, 120)
 DARK, LIGHT = (25, 25, 25), (250, 250, 250)
+REFERENCE_HEIGHT_PX = 480
+"""Shorter side of an image on which lines and text have their nominal size."""
 FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 FINGERS = [(0, 1, 2, 3, 4), (0, 5, 6, 7, 8), (9, 10, 11, 12), (13, 14, 15, 16), (0, 17, 18, 19, 20), (5, 9, 13, 17)]
-"""Landmarks that are joined by lines."""
+"""Chains of hand landmarks that are joined by lines."""
 
 
 def draw(image: Image, perception: Perception) -> Image:
-    """A copy of the image with boxes, labels, bars of probabilities and the landmarks of hands.
+    """Return a copy of an image (BGR, h × w × 3) with face boxes, labels, probability bars and hand landmarks.
 
-    Sizes follow the image's shorter side, so that 320 pixels and 4K are read alike.
+    Lines and text scale with the image's shorter side.
     """
     canvas = image.copy()
-    unit = max(min(image.shape[:2]) / 480, 0.4)
+    unit = max(min(image.shape[:2]) / REFERENCE_HEIGHT_PX, 0.4)
     for hand in (*perception.hands, *(hand for person in perception.people for hand in person.hands)):
         _draw_hand(canvas, hand, unit)
     for person in perception.people:
@@ -42,7 +44,7 @@ def draw(image: Image, perception: Perception) -> Image:
 
 
 def letterbox(image: Image, size: tuple[int, int]) -> Image:
-    """The whole image as large as it fits into ``size`` (width, height), black around it."""
+    """Return the image scaled to fit into ``size`` (width, height), centred on black."""
     width, height = size
     if image.shape[:2] == (height, width):
         return image
@@ -61,7 +63,7 @@ def _width(unit: float, pixels: float) -> int:
 def _draw_hand(canvas: Image, hand: Hand, unit: float) -> None:
     points = np.round(hand.landmarks).astype(np.int32)
     for finger in FINGERS:
-        cv2.polylines(canvas, [points[list(finger)]], False, HAND, _width(unit, 2), cv2.LINE_AA)
+        cv2.polylines(canvas, [points[list(finger)]], False, HAND_COLOR, _width(unit, 2), cv2.LINE_AA)
     for x, y in points.tolist():
         cv2.circle(canvas, (x, y), _width(unit, 3), LIGHT, -1, cv2.LINE_AA)
 
@@ -75,7 +77,7 @@ def _draw_person(canvas: Image, person: Emotion, labels: tuple[str, ...], unit: 
 
 
 def _draw_title(canvas: Image, text: str, corner: tuple[int, int], color: tuple[int, int, int], unit: float) -> None:
-    """A filled label above the box, or inside it where there is no room above; never outside the image."""
+    """Draw a filled label above the box, or inside it if there is no room above; never outside the image."""
     scale, thick, pad = 0.6 * unit, _width(unit, 1.5), _width(unit, 4)
     (width, height), base = cv2.getTextSize(text, FONT, scale, thick)
     full = height + base + 2 * pad
@@ -86,11 +88,11 @@ def _draw_title(canvas: Image, text: str, corner: tuple[int, int], color: tuple[
 
 
 def _draw_bars(canvas: Image, person: Emotion, labels: tuple[str, ...], unit: float) -> None:
-    """One bar per label on a dark panel right of the face, or left of it where there is no room."""
+    """Draw a bar per label on a dark panel right of the face, or left of it if there is no room."""
     scale, pad = 0.42 * unit, _width(unit, 4)
     sizes = [cv2.getTextSize(label, FONT, scale, 1)[0] for label in labels]
-    row, names, bar = max(size[1] for size in sizes) + pad, max(size[0] for size in sizes) + pad, _width(unit, 60)
-    width, height = names + bar + 2 * pad, row * len(labels) + pad
+    row, label_width, bar = max(size[1] for size in sizes) + pad, max(size[0] for size in sizes) + pad, _width(unit, 60)
+    width, height = label_width + bar + 2 * pad, row * len(labels) + pad
     x, y, face_width, _ = person.face.box.rounded()
     left = x + face_width + pad
     if left + width > canvas.shape[1]:
@@ -101,5 +103,8 @@ def _draw_bars(canvas: Image, person: Emotion, labels: tuple[str, ...], unit: fl
     for index, label in enumerate(labels):
         bottom = top + (index + 1) * row
         cv2.putText(canvas, label, (left + pad, bottom), FONT, scale, LIGHT, _width(unit, 1), cv2.LINE_AA)
-        start, end = left + names + pad, left + names + pad + round(bar * float(person.probabilities[index]))
+        start, end = (
+            left + label_width + pad,
+            left + label_width + pad + round(bar * float(person.probabilities[index])),
+        )
         cv2.rectangle(canvas, (start, bottom - row + pad), (end, bottom), COLORS.get(label, OTHER), -1)

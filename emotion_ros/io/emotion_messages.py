@@ -1,4 +1,4 @@
-"""What was perceived as messages of this package, and messages as plain values, whatever library has their types."""
+"""Convert results to messages of this package and back, for any library that provides the message types."""
 
 from __future__ import annotations
 
@@ -15,7 +15,14 @@ from emotion_ros.types import Box, Emotion, Face, Hand, Perception
 
 @dataclass(frozen=True)
 class MessageTypes:
-    """The types of a library's messages; ``floats`` makes what it holds a float32[] in."""
+    """Message types of a library such as rclpy or rosbags.
+
+    Attributes:
+        emotion_array, emotion, hand: of this package.
+        region: sensor_msgs/RegionOfInterest.
+        point: geometry_msgs/Point.
+        floats: converts an array to what the library takes for ``float32[]``.
+    """
 
     emotion_array: Any
     emotion: Any
@@ -25,67 +32,67 @@ class MessageTypes:
     floats: Callable[[NDArray[np.float32]], Any]
 
 
-def emotion_array(perception: Perception, header: Any, kinds: MessageTypes) -> Any:
-    """Everything in one message; the header is the image's."""
-    return kinds.emotion_array(
+def emotion_array(perception: Perception, header: Any, types: MessageTypes) -> Any:
+    """Return the message of an image; ``header`` is the image's."""
+    return types.emotion_array(
         header=header,
         model=perception.model,
         labels=list(perception.labels),
         width=perception.width,
         height=perception.height,
-        emotions=[_emotion(person, kinds) for person in perception.people],
-        hands=[_hand(hand, kinds) for hand in perception.hands],
+        emotions=[_emotion(person, types) for person in perception.people],
+        hands=[_hand(hand, types) for hand in perception.hands],
     )
 
 
-def _emotion(person: Emotion, kinds: MessageTypes) -> Any:
+def _emotion(person: Emotion, types: MessageTypes) -> Any:
     x, y, z = person.position or (float("nan"),) * 3
-    return kinds.emotion(
+    return types.emotion(
         id=person.id,
         label=person.label,
         confidence=person.confidence,
-        probabilities=kinds.floats(person.probabilities.astype(np.float32)),
+        probabilities=types.floats(person.probabilities.astype(np.float32)),
         valence=person.valence,
         arousal=person.arousal,
-        face=_region(person.face.box, kinds),
+        face=_region(person.face.box, types),
         face_confidence=person.face.confidence,
         quality=person.quality,
-        position=kinds.point(x=x, y=y, z=z),
-        hands=[_hand(hand, kinds) for hand in person.hands],
+        position=types.point(x=x, y=y, z=z),
+        hands=[_hand(hand, types) for hand in person.hands],
     )
 
 
-def _hand(hand: Hand, kinds: MessageTypes) -> Any:
-    return kinds.hand(
+def _hand(hand: Hand, types: MessageTypes) -> Any:
+    return types.hand(
         side=hand.side,
         gesture=hand.gesture,
         gesture_confidence=hand.gesture_confidence,
-        box=_region(hand.box, kinds),
+        box=_region(hand.box, types),
         confidence=min(hand.confidence, 1.0),
         landmarks_x=np.ascontiguousarray(hand.landmarks[:, 0], np.float32),
         landmarks_y=np.ascontiguousarray(hand.landmarks[:, 1], np.float32),
     )
 
 
-def _region(box: Box, kinds: MessageTypes) -> Any:
+def _region(box: Box, types: MessageTypes) -> Any:
     x, y, width, height = box.rounded()
-    return kinds.region(x_offset=x, y_offset=y, width=width, height=height, do_rectify=False)
+    return types.region(x_offset=x, y_offset=y, width=width, height=height, do_rectify=False)
 
 
 def seconds(header: Any) -> float:
-    """The stamp of a message."""
+    """Return the stamp of a message in seconds."""
     return float(header.stamp.sec + header.stamp.nanosec * 1e-9)
 
 
 def to_perception(message: Any) -> Perception:
-    """Values of an EmotionArray message of any library. Messages carry no face landmarks: there are none."""
+    """Return the values of an EmotionArray message; its faces have no landmarks, which the message does not carry."""
     return Perception(
         width=message.width,
         height=message.height,
         model=message.model,
         labels=tuple(message.labels),
-        people=tuple(_to_person(each) for each in message.emotions),
-        hands=tuple(_to_hand(each) for each in message.hands),
+        people=tuple(_to_person(person) for person in message.emotions),
+        hands=tuple(_to_hand(hand) for hand in message.hands),
     )
 
 
@@ -99,7 +106,7 @@ def _to_person(message: Any) -> Emotion:
         valence=message.valence,
         arousal=message.arousal,
         face=Face(_to_box(message.face), message.face_confidence, np.zeros((0, 2), np.float32)),
-        hands=tuple(_to_hand(each) for each in message.hands),
+        hands=tuple(_to_hand(hand) for hand in message.hands),
         quality=message.quality,
         position=None if math.isnan(z) else (x, y, z),
     )

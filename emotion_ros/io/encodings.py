@@ -1,4 +1,4 @@
-"""Pixels of sensor_msgs/Image and CompressedImage as BGR, whatever library holds the messages."""
+"""Convert sensor_msgs/Image and CompressedImage of any library to BGR pixels."""
 
 from __future__ import annotations
 
@@ -32,25 +32,27 @@ ENCODINGS: dict[str, tuple[int, type[Any], int | None]] = {
 }
 """Encoding (sensor_msgs/image_encodings.hpp) to values per pixel, their type, and OpenCV's conversion to BGR.
 
-OpenCV names a Bayer pattern by its second row, so that ROS's RGGB is its BG.
+OpenCV names a Bayer pattern by its second row: ROS's RGGB is OpenCV's BG.
 """
 
 BRIDGED = tuple(name for name in ENCODINGS if name not in ("8UC1", "8UC3", "uyvy", "yuyv"))
-"""What cv_bridge turns into bgr8; the others have no colour for it, or are not known to every version."""
+"""Encodings that every version of cv_bridge converts to bgr8."""
 
 NV12 = "nv12"
-"""Planes: height rows of brightness, then height / 2 rows of interleaved colour."""
+"""Two planes: height rows of luma, then height / 2 rows of interleaved chroma."""
 
 
 def to_bgr(message: Any, bridge: Callable[[Any], Image] | None = None) -> Image:
-    """The pixels of a message, height × width × 3, uint8; a view of its data where that is BGR already.
+    """Return the pixels of a message, BGR, height × width × 3, uint8; a view of its data if that is BGR already.
 
-    ``bridge``, cv_bridge where it is installed, converts the encodings :data:`BRIDGED` once size and step are right.
+    65535 in 16-bit grey becomes 255, as in cv_bridge.
 
-    65535 of 16-bit grey becomes 255, as in cv_bridge.
+    Args:
+        message: a sensor_msgs/Image.
+        bridge: cv_bridge's conversion, if installed; used for :data:`BRIDGED` after size and step are checked.
 
     Raises:
-        ImageError: the encoding is unknown, or size, step and data do not fit each other.
+        ImageError: the encoding is unknown, or size, step and data are inconsistent.
     """
     height, width, encoding = message.height, message.width, message.encoding
     if height == 0 or width == 0:
@@ -61,15 +63,15 @@ def to_bgr(message: Any, bridge: Callable[[Any], Image] | None = None) -> Image:
         return _converted(np.ascontiguousarray(planes), cv2.COLOR_YUV2BGR_NV12, message)
     if encoding not in ENCODINGS:
         raise ImageError(f"image: encoding {encoding!r} is not known; expected one of {', '.join([*ENCODINGS, NV12])}")
-    values, kind, conversion = ENCODINGS[encoding]
-    size = np.dtype(kind).itemsize
-    rows = _rows(data, height, width * values * size, message)
-    if bridge is not None and encoding in BRIDGED and message.step % (values * size) == 0:
+    channels, dtype, conversion = ENCODINGS[encoding]
+    size = np.dtype(dtype).itemsize
+    rows = _rows(data, height, width * channels * size, message)
+    if bridge is not None and encoding in BRIDGED and message.step % (channels * size) == 0:
         return bridge(message)
-    if kind is np.uint16:
+    if dtype is np.uint16:
         words = np.ascontiguousarray(rows).view(">u2" if message.is_bigendian else "<u2")
         rows = cv2.convertScaleAbs(words.astype(np.uint16, copy=False), alpha=255 / 65535)  # type: ignore[assignment]
-    pixels = np.ascontiguousarray(rows).reshape(height, width, values) if values > 1 else np.ascontiguousarray(rows)
+    pixels = np.ascontiguousarray(rows).reshape(height, width, channels) if channels > 1 else np.ascontiguousarray(rows)
     return pixels if conversion is None else _converted(pixels, conversion, message)
 
 
@@ -82,7 +84,7 @@ def _converted(pixels: NDArray[np.uint8], conversion: int, message: Any) -> Imag
 
 
 def _rows(data: NDArray[np.uint8], height: int, row: int, message: Any) -> NDArray[np.uint8]:
-    """height × row bytes, padding at the end of each row cut away."""
+    """Return height × row bytes, without the padding at the end of each row."""
     if message.step < row:
         raise ImageError(
             f"image: expected a step of at least {row} bytes for {message.width} pixels of {message.encoding}, "
@@ -95,10 +97,10 @@ def _rows(data: NDArray[np.uint8], height: int, row: int, message: Any) -> NDArr
 
 
 def decode(message: Any) -> Image:
-    """The pixels of a compressed message (JPEG, PNG, …), height × width × 3, uint8.
+    """Return the pixels of a sensor_msgs/CompressedImage (JPEG, PNG, …), BGR, height × width × 3, uint8.
 
     Raises:
-        ImageError: the data is no such picture, or ends too early.
+        ImageError: the data cannot be decoded, or is a JPEG that ends too early.
     """
     data = np.frombuffer(message.data, np.uint8)
     if data[:2].tobytes() == b"\xff\xd8" and b"\xff\xd9" not in data[-64:].tobytes():

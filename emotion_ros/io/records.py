@@ -1,4 +1,4 @@
-"""Results as plain values: what JSON output, recordings, the HTTP API and the live page show."""
+"""Results as plain values, for JSON output, recordings, the HTTP API and the live page."""
 
 from __future__ import annotations
 
@@ -11,7 +11,11 @@ from emotion_ros.types import Emotion, Hand, Perception
 
 
 def perception_record(perception: Perception) -> dict[str, Any]:
-    """Width, height, people and hands of an image as values that JSON can hold."""
+    """Return width, height, people and hands of an image as JSON values.
+
+    Boxes are ``[x, y, width, height]`` in whole pixels, landmarks ``[x, y]`` in pixels, positions ``[x, y, z]`` in
+    metres. Valence and arousal are None if the labels have no coordinates.
+    """
     return {
         "width": perception.width,
         "height": perception.height,
@@ -32,7 +36,7 @@ def _person_record(person: Emotion, labels: tuple[str, ...]) -> dict[str, Any]:
         "face": list(person.face.box.rounded()),
         "face_confidence": round(person.face.confidence, 4),
         "quality": round(person.quality, 4),
-        "position": None if person.position is None else [round(each, 3) for each in person.position],
+        "position": None if person.position is None else [round(value, 3) for value in person.position],
         "hands": [_hand_record(hand) for hand in person.hands],
     }
 
@@ -49,5 +53,5 @@ def _hand_record(hand: Hand) -> dict[str, Any]:
 
 
 def _finite(value: float) -> float | None:
-    """The value to four places; None for NaN, which JSON does not have."""
+    """Return the value, rounded to four places; None for NaN, which JSON does not have."""
     return None if math.isnan(value) else round(value, 4)

@@ -1,4 +1,4 @@
-"""``emotion-ros report``: what a recorded session shows, person by person."""
+"""Summarize a recorded session: a table and a timeline of people."""
 
 from __future__ import annotations
 
@@ -16,19 +16,26 @@ from emotion_ros.errors import OutputError, SourceError
 from emotion_ros.io.drawing import COLORS, OTHER
 from emotion_ros.io.frames import is_bag
 
-UNKNOWN = (140, 140, 140)
-"""BGR of times at which a person's emotion is unknown."""
+UNKNOWN_COLOR = (140, 140, 140)
+"""BGR of the label unknown."""
 
-SHORT = 1.0
-"""Seconds: who was seen for less is in the table, not in the picture."""
+MIN_SHOWN_S = 1.0
+"""Visible time below which a person is in the table only, not in the timeline."""
 
-LONGEST_GAP = 1.0
-"""Seconds without a person after which the person counts as away."""
+MAX_GAP_S = 1.0
+"""Time without a person above which the person counts as absent."""
 
 
 @dataclass
 class PersonTimeline:
-    """When a person was seen, and with what: one entry each per image, times in seconds since the session began."""
+    """The images in which a person is visible.
+
+    Attributes:
+        id: of the person.
+        times: seconds since the start of the session, ascending.
+        labels: emotion in each image.
+        valences: in −1…1; shorter than ``times`` if some are unknown.
+    """
 
     id: str
     times: list[float] = field(default_factory=list)
@@ -37,17 +44,18 @@ class PersonTimeline:
 
     @property
     def steps(self) -> list[float]:
-        """Seconds that each image stands for: until the next, or none where the person was away in between."""
+        """Seconds that each image stands for: until the next one; the median before an absence and at the end."""
         gaps = np.diff(self.times)
-        usual = float(np.median(gaps[gaps <= LONGEST_GAP])) if (gaps <= LONGEST_GAP).any() else 0.0
-        return [gap if gap <= LONGEST_GAP else usual for gap in gaps.tolist()] + [usual]
+        present = gaps[gaps <= MAX_GAP_S]
+        median = float(np.median(present)) if len(present) else 0.0
+        return [gap if gap <= MAX_GAP_S else median for gap in gaps.tolist()] + [median]
 
     def seconds(self) -> Counter[str]:
-        """Seconds per label."""
-        total: Counter[str] = Counter()
+        """Return the seconds per label."""
+        totals: Counter[str] = Counter()
         for label, step in zip(self.labels, self.steps, strict=True):
-            total[label] += step  # type: ignore[assignment]
-        return total
+            totals[label] += step  # type: ignore[assignment]
+        return totals
 
 
 def report(source: Path, out: Path) -> list[PersonTimeline]:
@@ -58,12 +66,12 @@ def report(source: Path, out: Path) -> list[PersonTimeline]:
         out: folder for both files.
 
     Raises:
-        SourceError: the source cannot be read, or nobody is in it.
+        SourceError: the source cannot be read, or has no people.
         OutputError: the folder cannot be written, or Matplotlib is not installed.
     """
     people = _people(_lines(source))
     if not people:
-        raise SourceError(f"{source}: nobody is in it")
+        raise SourceError(f"{source}: expected people, there is nobody in it")
     try:
         out.mkdir(parents=True, exist_ok=True)
         _write_table(people, out / "people.csv")
@@ -74,19 +82,19 @@ def report(source: Path, out: Path) -> list[PersonTimeline]:
 
 
 def table(people: Sequence[PersonTimeline]) -> list[dict[str, object]]:
-    """A row per person: id, first and last second, seconds in view, share of each emotion in them, mean valence."""
+    """Return a row per person: id, first and last second, visible seconds, share of each emotion, mean valence."""
     labels = sorted({label for person in people for label in person.labels})
     rows: list[dict[str, object]] = []
     for person in people:
-        spent = person.seconds()
-        total = sum(spent.values()) or 1.0
+        seconds = person.seconds()
+        total = sum(seconds.values()) or 1.0
         rows.append(
             {
                 "id": person.id,
                 "from s": round(person.times[0], 2),
                 "to s": round(person.times[-1], 2),
                 "seen s": round(sum(person.steps), 2),
-                **{label: round(spent[label] / total, 3) for label in labels},
+                **{label: round(seconds[label] / total, 3) for label in labels},
                 "valence": round(float(np.mean(person.valences)), 3) if person.valences else "",
             }
         )
@@ -95,7 +103,7 @@ def table(people: Sequence[PersonTimeline]) -> list[dict[str, object]]:
 
 def _lines(source: Path) -> Iterator[dict[str, Any]]:
     if is_bag(source):
-        from emotion_ros.io.bags import perceptions
+        from emotion_ros.io.bags import perceptions  # needs the optional rosbags
 
         yield from perceptions(source)
         return
@@ -110,24 +118,27 @@ def _lines(source: Path) -> Iterator[dict[str, Any]]:
 def _line(source: Path, number: int, text: str) -> dict[str, Any]:
     try:
         line = json.loads(text)
-        return {"time": float(line["time"]), "people": [{**each, "id": str(each["id"])} for each in line["people"]]}
+        return {
+            "time": float(line["time"]),
+            "people": [{**person, "id": str(person["id"])} for person in line["people"]],
+        }
     except (ValueError, KeyError, TypeError) as error:
         raise SourceError(
-            f"{source}, line {number}: expected what the recorder or detect --json writes (time, people): {error!r}"
+            f"{source}, line {number}: expected time and people, as of the recorder or detect --json: {error!r}"
         ) from error
 
 
 def _people(lines: Iterable[dict[str, Any]]) -> list[PersonTimeline]:
     people: dict[str, PersonTimeline] = {}
-    begin: float | None = None
+    start: float | None = None
     for line in lines:
-        begin = line["time"] if begin is None else begin
-        for each in line["people"]:
-            person = people.setdefault(each["id"], PersonTimeline(each["id"]))
-            person.times.append(line["time"] - begin)
-            person.labels.append(each["label"])
-            if each.get("valence") is not None:
-                person.valences.append(each["valence"])
+        start = line["time"] if start is None else start
+        for record in line["people"]:
+            person = people.setdefault(record["id"], PersonTimeline(record["id"]))
+            person.times.append(line["time"] - start)
+            person.labels.append(record["label"])
+            if record.get("valence") is not None:
+                person.valences.append(record["valence"])
     return list(people.values())
 
 
@@ -145,7 +156,7 @@ def _draw_timeline(people: Sequence[PersonTimeline], path: Path) -> None:
         from matplotlib.patches import Patch
     except ImportError as error:
         raise OutputError("the timeline needs Matplotlib: pip install matplotlib") from error
-    shown = [person for person in people if sum(person.steps) >= SHORT] or list(people)
+    shown = [person for person in people if sum(person.steps) >= MIN_SHOWN_S] or list(people)
     figure = Figure(figsize=(10, 1.2 + 0.45 * len(shown)), layout="constrained")
     axes = figure.add_subplot()
     for row, person in enumerate(shown):
@@ -154,11 +165,11 @@ def _draw_timeline(people: Sequence[PersonTimeline], path: Path) -> None:
     axes.set(yticks=range(len(shown)), yticklabels=[person.id for person in shown], xlabel="seconds", ylabel="person")
     axes.invert_yaxis()
     labels = sorted({label for person in shown for label in person.labels})
-    keys = [Patch(color=_color(label), label=label) for label in labels]
-    figure.legend(handles=keys, loc="outside upper center", ncols=len(labels), frameon=False)
+    patches = [Patch(color=_color(label), label=label) for label in labels]
+    figure.legend(handles=patches, loc="outside upper center", ncols=len(labels), frameon=False)
     figure.savefig(path, dpi=120)
 
 
 def _color(label: str) -> tuple[float, float, float]:
-    blue, green, red = UNKNOWN if label == "unknown" else COLORS.get(label, OTHER)
+    blue, green, red = UNKNOWN_COLOR if label == "unknown" else COLORS.get(label, OTHER)
     return red / 255, green / 255, blue / 255

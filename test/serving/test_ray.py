@@ -4,6 +4,7 @@ import concurrent.futures
 import json
 import os
 import re
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -12,6 +13,8 @@ import cv2
 import numpy as np
 import pytest
 from serve_process import encoded, serving
+
+from emotion_ros.inference.catalog import find_model
 
 pytest.importorskip("ray", reason="ray is missing: pip install 'ray[serve,data]'")
 
@@ -98,6 +101,46 @@ def test_folders_and_videos_give_the_same_as_without_ray_and_are_not_perceived_t
     started = time.monotonic()
     assert command_line(*command, "--engine", "ray", "--out", out).stdout == again.stdout
     assert time.monotonic() - started < 30
+
+
+@pytest.mark.timeout(300)
+def test_kept_results_are_not_used_for_another_model_at_the_same_path(command_line, portrait, tmp_path):
+    photo, model, out = tmp_path / "photo.png", tmp_path / "model.onnx", tmp_path / "out"
+    cv2.imwrite(str(photo), portrait)
+    command = ["detect", photo, "--json", "--no-hands", "--model", model]
+    for name in ("emotion_resnet18", "emotion_resnet18_int8"):
+        shutil.copy(find_model(name), model)
+        expected = command_line(*command)
+        result = command_line(*command, "--engine", "ray", "--out", out, timeout=200)
+        assert result.returncode == 0, result.stderr
+        assert without_ids(result.stdout) == without_ids(expected.stdout)
+    assert len(list(out.glob("*.json"))) == 2
+
+
+@pytest.mark.timeout(300)
+def test_odd_entries_of_a_folder_do_not_end_the_others(command_line, portrait, tmp_path):
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    cv2.imwrite(str(folder / "z.png"), portrait)
+    (folder / "folder.jpg").mkdir()
+    (folder / "dangling.jpg").symlink_to(folder / "none.jpg")
+    os.mkfifo(folder / "pipe.jpg")
+    command = [
+        "detect",
+        tmp_path / "none",
+        folder,
+        "--json",
+        "--no-hands",
+        "--engine",
+        "ray",
+        "--out",
+        tmp_path / "out",
+    ]
+    result = command_line(*command, timeout=200)
+    assert result.returncode == 1
+    assert [line["source"] for line in without_ids(result.stdout)] == [str(folder / "z.png")]
+    assert "4 could not be read" in result.stderr
+    assert "Traceback" not in result.stderr
 
 
 def test_wrong_use_of_ray_is_one_line(command_line, tmp_path):
