@@ -109,7 +109,7 @@ class LivePage(Node):
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
         for status in message.status:
             if DETECTOR_STATUS in status.name:
-                self._state.update(diagnostics={item.key: item.value for item in status.values}, health=status.message)
+                self._state.update(diagnostics={item.key: item.value for item in status.values}, status=status.message)
 
     def _start_capture(self, label: str, count: int) -> tuple[bool, str]:
         """Ask the capture node for pictures. Called by a thread of the web server; the executor's gets the answer."""

@@ -82,8 +82,8 @@ def test_two_browsers_see_the_person_and_the_detector_draws_only_for_them(page, 
         wait(browser, lambda browser: text(browser, "summary") == "happy")
         seen = wait(browser, frames)
         wait(browser, lambda browser, seen=seen: frames(browser) > seen + 5)
-        wait(browser, lambda browser: "emotion_resnet18" in text(browser, "figures"))
-        wait(browser, lambda browser: "latency p95" in text(browser, "figures"))
+        wait(browser, lambda browser: "emotion_resnet18" in text(browser, "diagnostics"))
+        wait(browser, lambda browser: "latency p95 (ms)" in text(browser, "diagnostics"))
         assert re.search(r"happy\n100 %", text(browser, "people"))
         width = browser.execute_script("return [document.documentElement.scrollWidth, window.innerWidth]")
         assert width[0] <= width[1]  # nothing is cut off on a phone
@@ -100,7 +100,7 @@ def test_two_browsers_see_the_person_and_the_detector_draws_only_for_them(page, 
 def test_page_is_accessible(page, browse, arguments):
     browser = browse(page, *arguments)
     wait(browser, lambda browser: text(browser, "summary") == "happy")
-    wait(browser, lambda browser: text(browser, "figures"))
+    wait(browser, lambda browser: text(browser, "diagnostics"))
     dark = browser.execute_script("return matchMedia('(prefers-color-scheme: dark)').matches")
     assert dark == bool(arguments)
     browser.execute_script(AXE_SCRIPT)
@@ -141,8 +141,7 @@ def test_pictures_are_stored_only_when_the_button_is_pressed(page, browse, tmp_p
 
 
 @needs_browser
-def test_a_picture_and_a_video_of_the_visitor_are_judged(page, browse, portrait, tmp_path):
-    """Also without a camera."""
+def test_a_picture_and_a_video_of_the_visitor_are_classified(page, browse, portrait, tmp_path):
     picture, video = tmp_path / "mine.png", tmp_path / "mine.webm"
     cv2.imwrite(str(picture), portrait)
     writer = cv2.VideoWriter(str(video), cv2.VideoWriter_fourcc(*"VP80"), 10, (640, 480))
@@ -153,12 +152,13 @@ def test_a_picture_and_a_video_of_the_visitor_are_judged(page, browse, portrait,
     wait(browser, lambda browser: text(browser, "status") == "connected")
     for path in (picture, video):
         browser.find_element(By.ID, "file").send_keys(str(path))
-        wait(browser, lambda browser, path=path: text(browser, "view-title") == f"What is in {path.name}")
+        wait(browser, lambda browser, path=path: text(browser, "view-title") == path.name)
         before = frames(browser)
         wait(browser, lambda browser, before=before: frames(browser) > before)
         wait(browser, lambda browser: text(browser, "summary") == "happy")
+        assert "parameters of /detector" in text(browser, "classified-by")
         browser.find_element(By.ID, "back").click()
-    assert text(browser, "view-title") == "What the robot sees"
+    assert text(browser, "view-title") == "Camera"
 
 
 def classify_dropped(url, image):

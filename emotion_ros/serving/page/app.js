@@ -1,24 +1,28 @@
-// The live page. The server sends one picture for each "next" that it is sent: a slow browser asks less often.
+// Live page. The server sends an update for each "next" message, so that a slow browser receives fewer pictures.
 
-const MINUTES = 5;
-const RETRY = 1000; // milliseconds after which a lost connection is tried again
-const SHOWN = { // names of diagnostics and what they are called here
-  "input rate Hz": "images in, Hz", "output rate Hz": "images judged, Hz", "latency p50 ms": "latency p50, ms",
-  "latency p95 ms": "latency p95, ms", "dropped": "images dropped", "provider": "provider",
-};
+const TIMELINE_MINUTES = 5;
+const RECONNECT_DELAY_MS = 1000;
+const JPEG_QUALITY = 0.9; // of uploaded video frames
+const DIAGNOSTICS = [ // keys of the detector's diagnostics, in the order shown
+  "provider", "input rate (Hz)", "output rate (Hz)", "latency p50 (ms)", "latency p95 (ms)", "skipped", "dropped",
+];
 
-const find = (id) => document.getElementById(id);
-const picture = find("picture"), timeline = find("timeline");
-let colors = {}, trying = null, lastSummary = "", lastSecond = 0;
-const history = []; // one entry a second: {second, shares}, the mean probability of each label
+const byId = (id) => document.getElementById(id);
+const picture = byId("picture"), timeline = byId("timeline");
+const timelineEntries = []; // one per second: {second, shares}, the mean probability of each label
+let colors = {};
+let upload = null; // identifies the picture or video of the visitor that is shown; null: the camera is shown
+let lastSummary = "", lastSecond = 0;
 
 const color = (label) => colors[label] ?? colors[""] ?? "#888";
 
 function element(name, text, properties = {}) {
-  const made = document.createElement(name);
-  if (text !== undefined) made.textContent = text;
-  return Object.assign(made, properties);
+  const created = document.createElement(name);
+  if (text !== undefined) created.textContent = text;
+  return Object.assign(created, properties);
 }
+
+// Camera view
 
 async function drawPicture(blob) {
   const bitmap = await createImageBitmap(blob);
@@ -30,22 +34,25 @@ async function drawPicture(blob) {
   picture.dataset.frames = Number(picture.dataset.frames ?? 0) + 1;
 }
 
-function outline(people) {
-  const context = picture.getContext("2d"), unit = Math.max(Math.min(picture.width, picture.height) / 480, 0.4);
+function drawBoxes(people) {
+  const context = picture.getContext("2d");
+  const unit = Math.max(Math.min(picture.width, picture.height) / 480, 0.4); // scales line width and text
   context.lineWidth = 2 * unit;
   context.font = `${16 * unit}px sans-serif`;
   for (const { face: [x, y, width, height], label, confidence } of people) {
     const text = `${label} ${confidence.toFixed(2)}`;
     context.strokeStyle = context.fillStyle = color(label);
     context.strokeRect(x, y, width, height);
-    const top = y >= 22 * unit ? y - 22 * unit : y;
+    const top = y >= 22 * unit ? y - 22 * unit : y; // above the box, or inside it at the top edge of the picture
     context.fillRect(x, top, context.measureText(text).width + 8 * unit, 22 * unit);
     context.fillStyle = "#191919";
     context.fillText(text, x + 4 * unit, top + 16 * unit);
   }
 }
 
-function person({ id, label, confidence, probabilities, hands }) {
+// People
+
+function personItem({ id, label, confidence, probabilities, hands }) {
   const item = element("li");
   const gestures = hands.map((hand) => hand.gesture).filter(Boolean).join(", ");
   item.append(element("h3", `${id}: ${label} ${confidence.toFixed(2)}${gestures ? `, ${gestures}` : ""}`));
@@ -60,30 +67,32 @@ function person({ id, label, confidence, probabilities, hands }) {
 }
 
 function showPeople(people) {
-  find("people").replaceChildren(...people.map(person));
-  const summary = people.length ? people.map((one) => one.label).join(", ") : "nobody";
-  if (summary !== lastSummary) find("summary").textContent = lastSummary = summary; // read aloud: only what is new
-  picture.ariaLabel = people.length ? `${people.length} in view: ${summary}` : "nobody in view";
+  byId("people").replaceChildren(...people.map(personItem));
+  const summary = people.length ? people.map(({ label }) => label).join(", ") : "no people";
+  if (summary !== lastSummary) byId("summary").textContent = lastSummary = summary; // a screen reader announces changes
+  picture.ariaLabel = people.length ? `${people.length} in view: ${summary}` : "no people in view";
 }
 
-function remember(people) {
+// Timeline
+
+function addToTimeline(people) {
   const second = Math.floor(Date.now() / 1000);
   if (second === lastSecond) return;
   lastSecond = second;
   const shares = {};
-  for (const one of people) {
-    for (const [name, value] of Object.entries(one.probabilities)) shares[name] = (shares[name] ?? 0) + value / people.length;
+  for (const { probabilities } of people) {
+    for (const [name, value] of Object.entries(probabilities)) shares[name] = (shares[name] ?? 0) + value / people.length;
   }
-  history.push({ second, shares });
-  while (history[0].second < second - 60 * MINUTES) history.shift();
+  timelineEntries.push({ second, shares });
+  while (timelineEntries[0].second < second - 60 * TIMELINE_MINUTES) timelineEntries.shift();
   drawTimeline(second);
 }
 
 function drawTimeline(now) {
-  const context = timeline.getContext("2d"), { width, height } = timeline, step = width / (60 * MINUTES);
+  const context = timeline.getContext("2d"), { width, height } = timeline, step = width / (60 * TIMELINE_MINUTES);
   context.clearRect(0, 0, width, height);
   const sums = {};
-  for (const { second, shares } of history) {
+  for (const { second, shares } of timelineEntries) {
     let bottom = height;
     for (const [name, value] of Object.entries(shares)) {
       context.fillStyle = color(name);
@@ -92,133 +101,146 @@ function drawTimeline(now) {
       sums[name] = (sums[name] ?? 0) + value;
     }
   }
-  const ordered = Object.entries(sums).sort((one, other) => other[1] - one[1]);
-  const total = ordered.reduce((sum, [, value]) => sum + value, 0);
-  timeline.ariaLabel = ordered.length
-    ? `shares: ${ordered.map(([name, value]) => `${name} ${Math.round((100 * value) / total)} %`).join(", ")}` : "nobody yet";
-  find("legend").replaceChildren(...Object.keys(sums).map((name) => {
-    const item = element("li"), patch = element("i");
-    patch.style.setProperty("--color", color(name));
-    item.append(patch, name);
-    return item;
-  }));
+  timeline.ariaLabel = describeShares(sums);
+  byId("legend").replaceChildren(...Object.keys(sums).map(legendItem));
 }
 
-function showFigures(state) {
-  const rows = state.model ? [["model", state.model]] : [];
-  for (const [key, name] of Object.entries(SHOWN)) if (state.diagnostics?.[key]) rows.push([name, state.diagnostics[key]]);
-  if (state.health) rows.push(["detector", state.health]);
-  find("figures").replaceChildren(...rows.flatMap(([name, value]) => [element("dt", name), element("dd", value)]));
+function describeShares(sums) {
+  const sorted = Object.entries(sums).sort(([, first], [, second]) => second - first);
+  const total = sorted.reduce((sum, [, value]) => sum + value, 0);
+  const shares = sorted.map(([name, value]) => `${name} ${Math.round((100 * value) / total)} %`);
+  return shares.length ? `shares: ${shares.join(", ")}` : "no people yet";
+}
+
+function legendItem(name) {
+  const item = element("li"), patch = element("i");
+  patch.style.setProperty("--color", color(name));
+  item.append(patch, name);
+  return item;
+}
+
+// Diagnostics and labels
+
+function showDiagnostics({ model, diagnostics = {}, status }) {
+  const rows = [["model", model], ...DIAGNOSTICS.map((key) => [key, diagnostics[key]]), ["status", status]];
+  const terms = rows.filter(([, value]) => value).flatMap(([name, value]) => [element("dt", name), element("dd", value)]);
+  byId("diagnostics").replaceChildren(...terms);
 }
 
 function showLabels(labels) {
-  const list = find("labels");
-  if (list.childElementCount !== labels.length) list.replaceChildren(...labels.map((value) => element("option", undefined, { value })));
+  const list = byId("labels");
+  if (list.childElementCount === labels.length) return;
+  list.replaceChildren(...labels.map((value) => element("option", undefined, { value })));
 }
+
+// Connection
 
 function connect() {
   const socket = new WebSocket(new URL("live", location.href.replace(/^http/, "ws")));
   socket.binaryType = "blob";
-  let waits = false;
-  const next = () => { if (socket.readyState === WebSocket.OPEN) socket.send("next"); };
-  socket.onopen = () => { find("status").textContent = "connected"; };
+  const requestNext = () => { if (socket.readyState === WebSocket.OPEN) socket.send("next"); };
+  socket.onopen = () => { byId("status").textContent = "connected"; };
   socket.onclose = () => {
-    find("status").textContent = "connection lost, trying again …";
-    setTimeout(connect, RETRY);
+    byId("status").textContent = "connection lost; reconnecting …";
+    setTimeout(connect, RECONNECT_DELAY_MS);
   };
   socket.onmessage = async ({ data }) => {
     if (data instanceof Blob) {
-      if (!trying) await drawPicture(data).catch(() => {});
-      waits = false;
-      next();
+      if (!upload) await drawPicture(data).catch(() => {}); // a broken picture is skipped
+      requestNext();
       return;
     }
     const message = JSON.parse(data);
-    if (message.colors) {
-      colors = message.colors;
-      next();
-      return;
-    }
-    const { state } = message;
-    waits = message.picture;
-    showFigures(state);
-    find("capture").hidden = !state.capture;
-    showLabels(state.labels ?? []);
-    if (!trying && state.people) {
-      showPeople(state.people);
-      remember(state.people);
-    }
-    if (!waits) next();
+    if (message.colors) colors = message.colors;
+    else showState(message.state);
+    if (!message.picture) requestNext(); // otherwise the picture follows
   };
 }
 
-// Pictures and videos of the visitor: judged one after the other, as fast as the server answers.
+function showState(state) {
+  showDiagnostics(state);
+  showLabels(state.labels ?? []);
+  byId("capture").hidden = !state.capture;
+  if (upload || !state.people) return;
+  showPeople(state.people);
+  addToTimeline(state.people);
+}
 
-async function judge(blob, run) {
-  const answer = await fetch("v1/detect", { method: "POST", body: blob });
-  const said = await answer.json();
-  if (trying !== run) return false;
-  if (!answer.ok) {
-    find("status").textContent = said.detail;
-    return answer.status === 429;
+// Pictures and videos of the visitor. Video frames are sent one after the other, as fast as the server answers.
+
+async function classify(blob, current) {
+  const response = await fetch("v1/detect", { method: "POST", body: blob });
+  const answer = await response.json();
+  if (upload !== current) return false;
+  if (!response.ok) {
+    byId("status").textContent = answer.detail;
+    return response.status === 429; // go on with the next frame
   }
   await drawPicture(blob);
-  outline(said.results[0].people);
-  showPeople(said.results[0].people);
+  drawBoxes(answer.results[0].people);
+  showPeople(answer.results[0].people);
+  byId("classified-by").textContent = `Model ${answer.model}, ${answer.settings}`;
   return true;
 }
 
-async function playVideo(file, run) {
+async function classifyVideo(file, current) {
   const video = element("video", undefined, { src: URL.createObjectURL(file), muted: true, playsInline: true });
   const frame = document.createElement("canvas");
   try {
     await video.play();
-    while (trying === run && !video.ended) {
+    while (upload === current && !video.ended) {
       [frame.width, frame.height] = [video.videoWidth, video.videoHeight];
       frame.getContext("2d").drawImage(video, 0, 0);
-      const blob = await new Promise((done) => frame.toBlob(done, "image/jpeg", 0.9));
-      if (!await judge(blob, run)) break;
+      const blob = await new Promise((resolve) => frame.toBlob(resolve, "image/jpeg", JPEG_QUALITY));
+      if (!await classify(blob, current)) break;
     }
   } catch (error) {
-    find("status").textContent = `this browser cannot play ${file.name}: ${error.message}`;
+    byId("status").textContent = `cannot play ${file.name}: ${error.message}`;
   } finally {
     video.pause();
     URL.revokeObjectURL(video.src);
   }
 }
 
-async function tryFile(file) {
-  const run = trying = {};
-  find("back").hidden = false;
-  find("view-title").textContent = `What is in ${file.name}`;
-  find("status").textContent = "connected";
+function showView(title, isCamera) {
+  byId("view-title").textContent = title;
+  byId("back").hidden = byId("classified-by").hidden = isCamera;
+  byId("classified-by").textContent = "";
+}
+
+async function classifyFile(file) {
+  const current = upload = {};
+  showView(file.name, false);
+  byId("status").textContent = "connected";
   try {
-    await (file.type.startsWith("video/") ? playVideo(file, run) : judge(file, run));
+    await (file.type.startsWith("video/") ? classifyVideo(file, current) : classify(file, current));
   } catch (error) {
-    find("status").textContent = `${file.name}: ${error.message}`;
+    byId("status").textContent = `${file.name}: ${error.message}`;
   }
 }
 
-find("file").addEventListener("change", ({ target }) => { if (target.files[0]) tryFile(target.files[0]); target.value = ""; });
-find("back").addEventListener("click", () => {
-  trying = null;
-  find("back").hidden = true;
-  find("view-title").textContent = "What the robot sees";
+byId("file").addEventListener("change", ({ target }) => {
+  if (target.files[0]) classifyFile(target.files[0]);
+  target.value = "";
 });
-const view = find("view");
+byId("back").addEventListener("click", () => {
+  upload = null;
+  showView("Camera", true);
+});
+const view = byId("view");
 for (const name of ["dragover", "drop", "dragleave"]) {
   view.addEventListener(name, (event) => {
     event.preventDefault();
     view.classList.toggle("over", name === "dragover");
-    if (name === "drop" && event.dataTransfer.files[0]) tryFile(event.dataTransfer.files[0]);
+    if (name === "drop" && event.dataTransfer.files[0]) classifyFile(event.dataTransfer.files[0]);
   });
 }
 
-find("capture").addEventListener("submit", async (event) => {
+byId("capture").addEventListener("submit", async (event) => {
   event.preventDefault();
-  const body = JSON.stringify({ label: find("label").value, count: Number(find("count").value) });
-  const answer = await fetch("capture", { method: "POST", headers: { "Content-Type": "application/json" }, body });
-  find("captured").textContent = (await answer.json()).detail;
+  const body = JSON.stringify({ label: byId("label").value, count: Number(byId("count").value) });
+  const response = await fetch("capture", { method: "POST", headers: { "Content-Type": "application/json" }, body });
+  byId("captured").textContent = (await response.json()).detail;
 });
 
 connect();
