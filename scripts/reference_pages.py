@@ -70,7 +70,8 @@ def command_line():
         "# Command line\n\n`emotion-ros COMMAND [OPTIONS]`. Exit status: 0 success, 1 failure, 2 wrong use, 130 Ctrl-C."
     ]
     for name, parser in commands.choices.items():
-        parts.append(f"## {name}\n\n{_cell(parser.description).capitalize()}.")
+        description = _cell(parser.description)
+        parts.append(f"## {name}\n\n{description[0].upper()}{description[1:]}.")
         groups = [group for group in parser._action_groups if group._group_actions]
         parts += [_command_group(group) for group in groups]
     return "\n\n".join(parts) + "\n"
@@ -111,9 +112,15 @@ def _table(entries, live):
     columns = ["name", "type", "default", "range", *(["live"] if live else []), "meaning"]
     rows = [_row(columns), _row(["---"] * len(columns))]
     for option in entries:
-        cells = [f"`{option.name}`", TYPE_NAMES[option.type], f"`{as_yaml(option.default)}`", _range(option)]
+        cells = [f"`{option.name}`", TYPE_NAMES[option.type], _default(option), _range(option)]
         rows.append(_row([*cells, *(["yes" if option.live else ""] if live else []), _cell(option.description)]))
     return "\n".join(rows)
+
+
+def _default(option):
+    """Return the default of an option; quotes only around an empty text."""
+    is_text = isinstance(option.default, str) and option.default
+    return f"`{option.default if is_text else as_yaml(option.default)}`"
 
 
 def _range(option):
