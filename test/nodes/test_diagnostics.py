@@ -1,4 +1,4 @@
-"""What the detector's diagnostic status says for a history of arrivals, results and failures."""
+"""Level and figures of the detector's diagnostic status after arrivals, results and failures."""
 
 import numpy as np
 import pytest
@@ -6,6 +6,7 @@ from diagnostic_msgs.msg import DiagnosticStatus
 
 from emotion_ros.nodes import diagnostics
 from emotion_ros.nodes.diagnostics import FAILING_FROM, DiagnosticsCollector
+from emotion_ros.nodes.graph_benchmark import PIPELINE_FIGURES
 from emotion_ros.types import Box, Emotion, Face, Perception
 
 
@@ -52,14 +53,14 @@ def test_broken_camera_is_an_error_that_names_it_while_another_works(collector):
     assert "right" not in message
 
 
-def test_camera_is_well_again_after_one_good_frame(collector):
+def test_one_good_frame_ends_the_error_of_a_camera(collector):
     for _ in range(2 * FAILING_FROM):
         collector.record_failure("left/image_raw", "bad")
     collector.record_result("left/image_raw", perception(), 0.02)
     assert collector.level(0.0) == (DiagnosticStatus.OK, "running")
 
 
-def test_a_few_failures_are_no_error(collector):
+def test_fewer_failures_are_no_error(collector):
     for _ in range(FAILING_FROM - 1):
         collector.record_failure("image_raw", "bad")
     assert collector.level(0.0)[0] == DiagnosticStatus.OK
@@ -125,7 +126,12 @@ def test_figures_have_their_units_in_the_keys(collector, clock):
     }
 
 
-def test_start_counts_anew(collector):
+def test_benchmark_reads_keys_that_exist(collector):
+    collector.record_result("image_raw", perception(), 0.02)
+    assert set(PIPELINE_FIGURES.values()) <= set(values(collector))
+
+
+def test_start_resets_everything(collector):
     collector.expect_images("image_raw")
     collector.record_result("image_raw", perception(1), 0.02)
     collector.record_failure("image_raw", "bad")

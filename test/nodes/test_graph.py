@@ -1,4 +1,4 @@
-"""The whole graph as `make run` brings it up: image source, detector and recorder in three processes."""
+"""The whole graph as `make run` starts it: image source, detector and recorder in three processes."""
 
 import json
 import os
@@ -81,7 +81,7 @@ def test_interrupted_graph_ends_within_two_seconds_with_finished_files(tmp_path,
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="/dev/full is not here")
-def test_full_disk_is_said_once_and_at_the_end(tmp_path, command_line):
+def test_full_disk_is_reported_once_and_at_the_end(tmp_path, command_line):
     (tmp_path / "emotions.jsonl").symlink_to("/dev/full")
     result = command_line("run", "--source", "sample", "--out", tmp_path, "--no-hands")
     assert result.returncode == 1
@@ -118,7 +118,7 @@ def test_file_that_is_no_video(tmp_path, command_line):
     assert "expected a video or a picture" in result.stderr
 
 
-def test_image_source_says_size_and_stamp_in_both_topics(listener, start, tmp_path, portrait):
+def test_image_source_publishes_size_and_stamp_in_both_topics(listener, start, tmp_path, portrait):
     cv2.imwrite(str(tmp_path / "a.png"), cv2.resize(portrait, (320, 200)))
     images, infos = listener.hear(Image, "image_raw"), listener.hear(CameraInfo, "camera_info")
     source = start("image_source", source=str(tmp_path), frame_id="head", loop=True, rate=20.0)
@@ -157,7 +157,7 @@ def test_index_finds_everything_that_is_installed():
         assert (share / name).is_file()
 
 
-def test_launch_file_brings_up_the_same_nodes():
+def test_launch_file_starts_the_same_nodes():
     pytest.importorskip("launch_ros", reason="the real launch_ros is not installed")
     from launch.launch_description_sources import PythonLaunchDescriptionSource
 

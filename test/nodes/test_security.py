@@ -1,4 +1,4 @@
-"""The SROS2 policy against what the nodes really open: no less, so that they run; no more than they need."""
+"""The SROS2 policy allows the topics and services that the nodes open, and no others."""
 
 import fnmatch
 import xml.etree.ElementTree as ElementTree
@@ -8,12 +8,12 @@ import pytest
 from emotion_ros.msg import EmotionArray
 
 POLICY = Path(__file__).resolve().parents[2] / "config" / "security.policy.xml"
-SOMETIMES = {"/clock", "/parameter_events", "/image_raw/compressed"}
+OPTIONAL = {"/clock", "/parameter_events", "/image_raw/compressed"}
 """Allowed, opened only with use_sim_time, image_transport: compressed, or by other versions of rclpy."""
 
 
 def allowed(node):
-    """Rule (as in ``topics publish``) to the full names that the policy allows a node."""
+    """Return rule (for example ``topics publish``) to the full names that the policy allows a node."""
     rules = {}
     for profile in ElementTree.parse(POLICY).iter("profile"):
         if profile.get("node") == node:
@@ -29,7 +29,7 @@ def _full(name, node):
 
 
 def opened(node, name):
-    """The same, as the graph shows it."""
+    """Return the same for what a running node has opened."""
     return {
         "topics publish": {topic for topic, _ in node.get_publisher_names_and_types_by_node(name, "/")},
         "topics subscribe": {topic for topic, _ in node.get_subscriber_names_and_types_by_node(name, "/")},
@@ -44,9 +44,9 @@ def test_policy_allows_what_a_node_opens_and_no_more(listener, start, name):
     heard = listener.hear(EmotionArray, "emotions")
     assert listener.until(lambda: heard and heard[-1].emotions)
     listener.until(lambda: False, 1)
-    rules, really = allowed(name), opened(listener.node, name)
-    for rule, names in really.items():
+    rules, actual = allowed(name), opened(listener.node, name)
+    for rule, names in actual.items():
         unlisted = {each for each in names if not any(fnmatch.fnmatch(each, pattern) for pattern in rules[rule])}
         assert not unlisted, f"{name}: {rule} lacks {unlisted}"
-        needless = {each for each in rules[rule] if not fnmatch.filter(names, each)} - SOMETIMES
+        needless = {each for each in rules[rule] if not fnmatch.filter(names, each)} - OPTIONAL
         assert not {each for each in needless if "type_description" not in each}, f"{name}: {rule} needs no {needless}"
