@@ -186,8 +186,9 @@ def test_diagnostics_report_the_engine_build_while_the_node_runs(gpu, listener):
         detector.destroy_node()
 
 
+@pytest.mark.timeout(300)
 def test_benchmark_of_a_provider_is_a_table_with_what_devices_could_do(command_line, tmp_path):
-    result = command_line("benchmark", "--provider", "cpu", "--out", tmp_path / "gpu.json")
+    result = command_line("benchmark", "--provider", "cpu", "--out", tmp_path / "gpu.json", timeout=240)
     assert result.returncode == 0, result.stderr
     rows = [line.split(" | ") for line in result.stdout.splitlines() if line.startswith("| emotion_resnet18 ")]
     assert rows[0][1] == "cpu"
