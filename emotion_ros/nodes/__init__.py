@@ -1,1 +1,1 @@
-"""The ROS side: nodes, and conversions between messages and values. The only room that imports rclpy."""
+"""ROS nodes, and conversion between messages and values. The only room that imports rclpy."""

@@ -31,7 +31,7 @@ from emotion_ros.nodes.qos import PUBLISH, image_subscription
 from emotion_ros.types import Image
 
 DOMAIN_ID = 97
-"""ROS domain of the benchmark, so that it does not meet the robot's own graph."""
+"""ROS domain of the benchmark, separate from the robot's own graph."""
 
 DURATION_S = 10.0
 """Time over which messages are counted."""

@@ -111,7 +111,7 @@ class ImageSource(Node):
         self._infos.publish(CameraInfo(header=header, height=height, width=width))
 
     def _wait_for_subscriber(self) -> None:
-        """Delay a source with an end until its first frames reach somebody."""
+        """Delay a source with an end until a subscriber will receive its first frames."""
         if is_camera(self.config.source):
             return
         deadline = time.monotonic() + SUBSCRIBER_TIMEOUT_S
