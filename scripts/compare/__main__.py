@@ -165,8 +165,8 @@ def classification(_):
 def over_ros(asked):
     """The transport alone, the graph at 30 Hz, and for how long no image is lost."""
     return {
-        "raw image, 640×480": ros.transport((640, 480), cured=True),
-        "raw image, 1280×720": ros.transport((1280, 720), cured=True),
+        "raw image, 640×480": ros.transport((640, 480), use_profile=True),
+        "raw image, 1280×720": ros.transport((1280, 720), use_profile=True),
         "image to EmotionArray, 640×480": ros.graph("sample", 30.0),
         f"the same for {asked.minutes:g} minutes": ros.graph("sample", 30.0, 60 * asked.minutes),
     }

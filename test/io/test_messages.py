@@ -12,7 +12,6 @@ from emotion_ros.errors import ImageError
 from emotion_ros.io.encodings import BRIDGED, ENCODINGS, decode
 from emotion_ros.nodes import image_conversion as images
 from emotion_ros.nodes.image_conversion import to_bgr, to_message
-from emotion_ros.nodes.latest_frame_slot import LatestFrameSlot
 
 OFFICIAL = {
     "vision_msgs/BoundingBox2D": "RIHS01_008eacbb0cf8f26e83795547bed013eec3675485ef386ec056d80eaaf1c1ce2f",
@@ -166,14 +165,3 @@ def test_jpeg_is_decoded_and_a_truncated_one_refused(portrait):
         decode(CompressedImage(format="jpeg", data=array("B", jpeg[:5000])))
     with pytest.raises(ImageError, match="no picture"):
         decode(CompressedImage(format="jpeg", data=array("B", b"hello")))
-
-
-def test_newest_replaces_and_counts():
-    slot = LatestFrameSlot()
-    for item in (1, 2, 3):
-        slot.put("left", item)
-    slot.put("right", 7)
-    assert slot.take() == {"left": 3, "right": 7}
-    assert (slot.received, slot.dropped["left"], slot.dropped["right"]) == ({"left": 3, "right": 1}, 2, 0)
-    slot.close()
-    assert slot.take() is None
