@@ -1,5 +1,8 @@
-"""Bring up the capture node and, where a source is named, the image source beside it. Nothing is stored until
-``ros2 service call /capture/start emotion_ros/srv/StartCapture "{label: happy, count: 30}"``."""
+"""Start the capture node and, if a source is given, the image source.
+
+Nothing is stored until the service is called:
+``ros2 service call /capture/start emotion_ros/srv/StartCapture "{label: happy, count: 30}"``.
+"""
 
 from launch_ros.actions import Node
 
@@ -8,12 +11,12 @@ from emotion_ros.nodes.launch_description import describe
 ARGUMENTS = {
     "out": (None, "folder of the data set; gets a folder per label"),
     "image": ("image_raw", "topic of the images"),
-    "source": ("", "also play this: sample, camera index or device, video, picture or folder"),
+    "source": ("", "source to publish: sample, camera index or device, video, picture or folder; empty: none"),
     "every": ("0.3", "seconds between two pictures"),
-    "require": ("", "refuse pictures that are not: sharp,face,hand"),
+    "require": ("", "reject pictures that are not: sharp,face,hand"),
     "namespace": ("", "namespace of all nodes and topics"),
 }
-"""Name to default (None: must be given) and description."""
+"""Name of each argument to its default (None: required) and description."""
 
 
 def _nodes(value):
@@ -30,5 +33,5 @@ def _nodes(value):
 
 
 def generate_launch_description():
-    """What ``ros2 launch emotion_ros capture.launch.py`` brings up."""
+    """Return the launch description of ``ros2 launch emotion_ros capture.launch.py``."""
     return describe(ARGUMENTS, _nodes)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import cv2
 
 from emotion_ros.io.dataset_writer import CaptureRequest, DatasetWriter
-from emotion_ros.io.frames import is_camera
+from emotion_ros.io.frames import SourceFrame, is_camera
 from emotion_ros.io.sources import frames
 from emotion_ros.perception.requirements import create_check
 from emotion_ros.types import Image
@@ -45,16 +45,12 @@ def capture(request: CaptureRequest, source: str, require: Sequence[str] = ()) -
     writer = DatasetWriter(request)
     selector = _Window(writer) if is_camera(source) and _has_display() else _Timer(request.every)
     stored = 0
-    for frame in frames(source):
-        if frame.image is None or not selector.selects(frame.image, frame.time):
-            if selector.ended:
-                break
-            continue
-        reason = check(frame.image)
+    for frame, image in _selected(source, selector):
+        reason = check(image)
         if reason:
             print(f"rejected: {reason}", file=sys.stderr)
             continue
-        print(f"{writer.add(frame.image, frame.source)}  {writer.summary()}")
+        print(f"{writer.add(image, frame.source)}  {writer.summary()}")
         selector.mark_stored(frame.time)
         stored += 1
         if stored == request.count:
@@ -62,6 +58,17 @@ def capture(request: CaptureRequest, source: str, require: Sequence[str] = ()) -
     selector.close()
     print(f"{stored} pictures stored: {writer.summary()}")
     return stored
+
+
+def _selected(source: str, selector: _Timer | _Window) -> Iterator[tuple[SourceFrame, Image]]:
+    """Yield the frames that are selected, until the source or the selector ends. Unreadable frames are left out."""
+    for frame in frames(source):
+        if frame.image is None:
+            continue
+        if selector.selects(frame.image, frame.time):
+            yield frame, frame.image
+        if selector.ended:
+            return
 
 
 class _Timer:

@@ -1,1 +1,1 @@
-"""A face detector of our own: data, network, training, evaluation."""
+"""The face detector of this package: data, network, training, evaluation, export."""

@@ -1,10 +1,9 @@
-"""How many faces a detector finds, and how many that are none."""
+"""Recall, precision, landmark error and time of a face detector."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import cv2
@@ -12,84 +11,38 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emotion_ros.errors import DatasetError
+from emotion_ros.inference.timing import median_ms
 from emotion_ros.io.frames import PICTURES
 from emotion_ros.perception.detection import FaceDetector
-from emotion_ros.training.detector.photos import Backgrounds, Photo
-from emotion_ros.training.detector.scenes import scene
+from emotion_ros.training.detector.matching import CONFIDENCE_COLUMN, average_precision, match_faces
+from emotion_ros.training.detector.photos import STATE_COLUMN, Backgrounds, Photo, counted
+from emotion_ros.training.detector.scenes import compose_scene
 from emotion_ros.types import Face, Image
 
-HEIGHTS = (96, 48, 24, 16)
-"""Least heights of faces, pixels, that figures are given for."""
+MIN_HEIGHTS_PX = (96, 48, 24, 16)
+"""Recall and precision are given for faces of at least each of these heights."""
 
-LEAST_OVERLAP = 0.4
-"""Intersection over union from which a face counts as found: detectors differ in how much of a head they call face."""
+MIN_OVERLAP = 0.4
+"""Intersection over union from which a face counts as found. Detectors differ in how much of a head their box holds."""
 
-LOWEST = 0.02
+MIN_CONFIDENCE = 0.02
 """Confidence from which detections count for the average precision."""
 
-SEED = 7
-"""Of the scenes that detectors are compared on; training uses others."""
+SCENE_SEED = 7
+"""First part of the seed of each scene; training uses others."""
+
+WARM_UP_RUNS = 2
+"""Runs before those that are timed."""
 
 
 @dataclass(frozen=True)
-class Match:
-    """Of one image: the rows found that count, the surest first; whether each is a face; the place in the truth of the
-    face that it found, or −1; and how many true faces there are."""
+class LabelledImage:
+    """An image and its faces.
 
-    found: NDArray[np.float32]
-    right: NDArray[np.bool_]
-    which: NDArray[np.int64]
-    there: int
-
-
-def overlaps(found: NDArray[np.float32], truth: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Intersection over union of boxes (x, y, width, height, …), found × truth."""
-    low = np.maximum(found[:, None, :2], truth[None, :, :2])
-    high = np.minimum(found[:, None, :2] + found[:, None, 2:4], truth[None, :, :2] + truth[None, :, 2:4])
-    shared = np.clip(high - low, 0, None).prod(-1)
-    union = found[:, None, 2:4].prod(-1) + truth[None, :, 2:4].prod(-1) - shared
-    return shared / np.maximum(union, 1e-6)  # type: ignore[no-any-return]
-
-
-def matches(
-    found: NDArray[np.float32], truth: NDArray[np.float32], overlap: float, doubtful: NDArray[np.float32]
-) -> Match:
-    """Which of the faces found are there; each true face is found once.
-
-    Args:
-        found: n × 15: boxes first, the confidence last.
-        truth: faces that count, boxes first.
-        overlap: least intersection over union with a true face.
-        doubtful: faces that count neither as found nor as missed.
+    ``image``: BGR, uint8, h × w × 3. ``faces``: n × 15, float32, pixels: x, y, width and height of the box; x and y of
+    five landmarks (NaN if they are not labelled); state (see
+    :data:`emotion_ros.training.detector.photos.STATE_COLUMN`).
     """
-    found = found[np.argsort(-found[:, 14], kind="stable")]
-    shares, beside = overlaps(found, truth), overlaps(found, doubtful)
-    which, counts = [], []
-    taken: set[int] = set()
-    for row, others in zip(shares, beside, strict=True):
-        free = [index for index in np.argsort(-row).tolist() if index not in taken and row[index] >= overlap]
-        which.append(free[0] if free else -1)
-        taken.update(free[:1])
-        counts.append(bool(free) or not (others >= overlap / 2).any())
-    kept, places = np.array(counts, bool), np.array(which, int)
-    return Match(found[kept], places[kept] >= 0, places[kept], len(truth))
-
-
-def average_precision(tried: Sequence[Match]) -> float:
-    """Area under precision over recall, precision made monotonous as PASCAL VOC does since 2010."""
-    total = sum(match.there for match in tried)
-    scores = np.concatenate([match.found[:, 14] for match in tried] or [np.zeros(0, np.float32)])
-    if not total or not len(scores):
-        return 0.0
-    right = np.concatenate([match.right for match in tried])[np.argsort(-scores, kind="stable")]
-    precision = np.maximum.accumulate((np.cumsum(right) / np.arange(1, len(right) + 1))[::-1])[::-1]
-    return float((precision * right).sum() / total)
-
-
-@dataclass(frozen=True)
-class Picture:
-    """An image (BGR, uint8) and its faces, n × 15: box, landmarks (NaN where nobody gave them), and 1, or 0 for a face
-    that counts neither as found nor as missed."""
 
     image: Image
     faces: NDArray[np.float32]
@@ -97,12 +50,12 @@ class Picture:
 
 @dataclass(frozen=True)
 class Figures:
-    """What a detector does on some pictures.
+    """Figures of a detector on some images.
 
-    ``recall`` per least height of a face in pixels, 0…1 (NaN where there are none so high); ``faces`` how many there
-    are. ``precision`` per least height of what was found. ``false``: how many of the found are no faces.
-    ``average_precision`` over all confidences. ``landmark_error``: mean distance of eyes and nose from where they are,
-    as a share of the distance of the eyes.
+    ``recall``: by minimum height in pixels, share of the faces that are found (NaN if there are none). ``precision``:
+    by minimum height of a detection, share that is a face. ``faces``: number of faces by minimum height. ``false``:
+    number of detections that are no face. ``average_precision``: over all confidences. ``landmark_error``: mean
+    distance of eyes and nose tip from the labelled ones, in distances between the eyes.
     """
 
     recall: dict[int, float]
@@ -113,101 +66,119 @@ class Figures:
     landmark_error: float
 
 
-def measure(detector: FaceDetector, pictures: Iterable[Picture], confidence: float) -> Figures:
-    """Run a detector over pictures.
+@dataclass
+class _Tally:
+    """One value per labelled face, or per detection, of all images."""
+
+    face_heights: list[float] = field(default_factory=list)
+    face_found: list[bool] = field(default_factory=list)
+    detection_heights: list[float] = field(default_factory=list)
+    detection_is_face: list[bool] = field(default_factory=list)
+    landmark_errors: list[float] = field(default_factory=list)
+
+    def add(self, detections: NDArray[np.float32], faces: NDArray[np.float32]) -> None:
+        match, present = match_faces(detections, faces, MIN_OVERLAP), counted(faces)
+        self.face_heights += present[:, 3].tolist()
+        self.face_found += np.isin(np.arange(len(present)), match.face_index).tolist()
+        self.detection_heights += match.detections[:, 3].tolist()
+        self.detection_is_face += match.is_face.tolist()
+        found = match.face_index[match.is_face]
+        self.landmark_errors += _landmark_errors(match.detections[match.is_face], present[found])
+
+
+def measure(detector: FaceDetector, images: Iterable[LabelledImage], confidence: float) -> Figures:
+    """Run a detector on images and compare its detections with their faces.
 
     Args:
-        detector: any of this package.
-        pictures: images with their faces.
-        confidence: from which a detection counts, but for the average precision.
+        detector: any face detector of this package.
+        images: images with their faces.
+        confidence: confidence from which a detection counts, for all figures except the average precision.
     """
-    tried, there, seen, found, right, errors = [], [], [], [], [], []
-    for picture in pictures:
-        truth, doubtful = picture.faces[picture.faces[:, 14] == 1], picture.faces[picture.faces[:, 14] == 0]
-        rows = _rows(detector.detect(picture.image, LOWEST, 1))
-        tried.append(matches(rows, truth, LEAST_OVERLAP, doubtful))
-        sure = matches(rows[rows[:, 14] >= confidence], truth, LEAST_OVERLAP, doubtful)
-        there += truth[:, 3].tolist()
-        seen += [index in sure.which for index in range(len(truth))]
-        found += sure.found[:, 3].tolist()
-        right += sure.right.tolist()
-        errors += _errors(sure.found[sure.right], truth[sure.which[sure.right]])
-    heights, hits = np.array(there), np.array(seen, bool)
-    sizes, fine = np.array(found), np.array(right, bool)
+    tally, matches = _Tally(), []
+    for image in images:
+        detections = _to_rows(detector.detect(image.image, MIN_CONFIDENCE, 1))
+        matches.append(match_faces(detections, image.faces, MIN_OVERLAP))
+        tally.add(detections[detections[:, CONFIDENCE_COLUMN] >= confidence], image.faces)
+    face_heights, face_found = np.array(tally.face_heights), np.array(tally.face_found, bool)
+    detection_heights, is_face = np.array(tally.detection_heights), np.array(tally.detection_is_face, bool)
     return Figures(
-        {least: _share(hits[heights >= least]) for least in HEIGHTS},
-        {least: _share(fine[sizes >= least]) for least in HEIGHTS},
-        {least: int((heights >= least).sum()) for least in HEIGHTS},
-        int((~fine).sum()),
-        average_precision(tried),
-        float(np.mean(errors)) if errors else float("nan"),
+        {height: _share(face_found[face_heights >= height]) for height in MIN_HEIGHTS_PX},
+        {height: _share(is_face[detection_heights >= height]) for height in MIN_HEIGHTS_PX},
+        {height: int((face_heights >= height).sum()) for height in MIN_HEIGHTS_PX},
+        int((~is_face).sum()),
+        average_precision(matches),
+        float(np.mean(tally.landmark_errors)) if tally.landmark_errors else float("nan"),
     )
 
 
-def milliseconds(detector: FaceDetector, width: int, rounds: int = 20) -> float:
-    """Median time for an image of ``width`` × three quarters of it."""
+def milliseconds(detector: FaceDetector, width: int) -> float:
+    """Return the median time for an image of noise, ``width`` × 3/4 ``width`` pixels."""
     image = np.random.default_rng(0).integers(0, 256, (width * 3 // 4, width, 3), np.uint8)
-    times = []
-    for _ in range(rounds + 2):
-        begin = time.perf_counter()
+    for _ in range(WARM_UP_RUNS):
         detector.detect(image, 0.5, 1)
-        times.append(1000 * (time.perf_counter() - begin))
-    return float(np.median(times[2:]))
+    return median_ms(lambda: detector.detect(image, 0.5, 1))
 
 
-def scenes_of(photos: Sequence[Photo], backgrounds: Backgrounds, side: int, count: int) -> Iterator[Picture]:
-    """Scenes composed of photos, always the same."""
+def scenes_of(photos: Sequence[Photo], backgrounds: Backgrounds, side: int, count: int) -> Iterator[LabelledImage]:
+    """Yield ``count`` scenes of side × side pixels, always the same for the same photos and backgrounds."""
     for number in range(count):
-        yield Picture(*scene(photos, backgrounds, side, np.random.default_rng((SEED, number))))
+        yield LabelledImage(*compose_scene(photos, backgrounds, side, np.random.default_rng((SCENE_SEED, number))))
 
 
-def photos_of(photos: Sequence[Photo]) -> Iterator[Picture]:
-    """Photos as they are."""
+def photos_of(photos: Sequence[Photo]) -> Iterator[LabelledImage]:
+    """Yield photos as they are; all their faces count."""
     for photo in photos:
-        yield Picture(photo.image, np.c_[photo.faces, np.ones(len(photo.faces))].astype(np.float32))
+        yield LabelledImage(photo.image, np.c_[photo.faces, np.ones(len(photo.faces))].astype(np.float32))
 
 
-def yolo(folder: Path) -> Iterator[Picture]:
-    """Pictures with labels as YOLO has them: ``a/labels/b.txt`` for ``a/images/b.jpg``, or ``b.txt`` beside it; a line
-    per face: class, middle x and y, width and height as shares of the image.
+def read_yolo(folder: Path) -> Iterator[LabelledImage]:
+    """Yield images with labels in YOLO's format.
+
+    The labels of ``a/images/b.jpg`` are in ``a/labels/b.txt`` or ``a/images/b.txt``: a line per face with class, middle
+    x and y, width and height as shares of the image.
 
     Raises:
         DatasetError: there are no pictures, or one or its labels cannot be read.
     """
-    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in PICTURES)
+    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in PICTURES and path.is_file())
     if not paths:
         raise DatasetError(f"{folder}: expected pictures with labels of YOLO, found no picture")
     for path in paths:
         image = cv2.imread(str(path))
         parts = ["labels" if part == "images" else part for part in path.with_suffix(".txt").parts]
-        labels = next((each for each in (Path(*parts), path.with_suffix(".txt")) if each.is_file()), None)
+        labels = next((text for text in (Path(*parts), path.with_suffix(".txt")) if text.is_file()), None)
         if image is None or labels is None:
             raise DatasetError(f"{path}: expected a picture that can be read, and its labels in {Path(*parts)}")
-        try:
-            rows = [[float(value) for value in line.split()[1:5]] for line in labels.read_text().splitlines() if line]
-            boxes = np.array(rows, np.float32).reshape(-1, 4) * (np.array(image.shape)[[1, 0, 1, 0]])
-        except ValueError as error:
-            raise DatasetError(f"{labels}: expected lines of class, x, y, width, height: {error}") from error
-        faces = np.full((len(boxes), 15), np.nan, np.float32)
-        faces[:, :4] = np.c_[boxes[:, :2] - boxes[:, 2:] / 2, boxes[:, 2:]]
-        faces[:, 14] = 1
-        yield Picture(image, faces)  # type: ignore[arg-type]
+        yield LabelledImage(image, _yolo_faces(labels, image.shape[1], image.shape[0]))  # type: ignore[arg-type]
 
 
-def _rows(faces: Sequence[Face]) -> NDArray[np.float32]:
-    rows = np.full((len(faces), 15), np.nan, np.float32)
+def _yolo_faces(labels: Path, width: int, height: int) -> NDArray[np.float32]:
+    try:
+        rows = [[float(value) for value in line.split()[1:5]] for line in labels.read_text().splitlines() if line]
+        boxes = np.array(rows, np.float32).reshape(-1, 4) * np.array([width, height, width, height])
+    except ValueError as error:
+        raise DatasetError(f"{labels}: expected lines of class, x, y, width, height: {error}") from error
+    faces = np.full((len(boxes), STATE_COLUMN + 1), np.nan, np.float32)
+    faces[:, :4] = np.c_[boxes[:, :2] - boxes[:, 2:] / 2, boxes[:, 2:]]
+    faces[:, STATE_COLUMN] = 1
+    return faces
+
+
+def _to_rows(faces: Sequence[Face]) -> NDArray[np.float32]:
+    """Return n × 15: box, eyes and nose tip, NaN for the corners of the mouth, confidence."""
+    rows = np.full((len(faces), CONFIDENCE_COLUMN + 1), np.nan, np.float32)
     for row, face in zip(rows, faces, strict=True):
         row[:4] = face.box.x, face.box.y, face.box.width, face.box.height
         row[4:10] = face.landmarks[:3].ravel()
-        row[14] = face.confidence
+        row[CONFIDENCE_COLUMN] = face.confidence
     return rows
 
 
-def _errors(found: NDArray[np.float32], truth: NDArray[np.float32]) -> list[float]:
-    """Of eyes and nose of each face that was found, beside that face; none where the truth has no landmarks."""
-    points, wanted = found[:, 4:10].reshape(-1, 3, 2), truth[:, 4:10].reshape(-1, 3, 2)
-    eyes = np.hypot(*(wanted[:, 1] - wanted[:, 0]).T)
-    errors = np.hypot(*(points - wanted).transpose(2, 0, 1)).mean(1) / eyes
+def _landmark_errors(detections: NDArray[np.float32], faces: NDArray[np.float32]) -> list[float]:
+    """Return the error of eyes and nose tip of each detection; none for faces without landmarks."""
+    detected, labelled = detections[:, 4:10].reshape(-1, 3, 2), faces[:, 4:10].reshape(-1, 3, 2)
+    eye_distance = np.hypot(*(labelled[:, 1] - labelled[:, 0]).T)
+    errors = np.hypot(*(detected - labelled).transpose(2, 0, 1)).mean(1) / eye_distance
     return errors[np.isfinite(errors)].tolist()  # type: ignore[no-any-return]
 
 

@@ -1,4 +1,4 @@
-"""From a checkpoint of ``train-detector`` to the ONNX file that :class:`EmotionFaces` runs."""
+"""Exports a checkpoint of ``train-detector`` as the ONNX file that :class:`EmotionFaces` runs."""
 
 from __future__ import annotations
 
@@ -9,85 +9,112 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from emotion_ros.errors import DatasetError
 from emotion_ros.perception.detection.cells import STRIDES, decode_cells
-from emotion_ros.perception.detection.emotion_faces import DETECTOR_KIND, MIN_SCORE
-from emotion_ros.training.detector.detector_evaluation import LEAST_OVERLAP, Picture, matches, scenes_of
-from emotion_ros.training.detector.detector_training import VAL_SIDE, load_detector
+from emotion_ros.perception.detection.emotion_faces import DETECTOR_KIND
+from emotion_ros.training.detector.detector_evaluation import MIN_CONFIDENCE, MIN_OVERLAP, LabelledImage, scenes_of
+from emotion_ros.training.detector.detector_training import VAL_SIDE_PX, load_detector
+from emotion_ros.training.detector.matching import CONFIDENCE_COLUMN, match_faces
 from emotion_ros.training.detector.network import FaceNetwork
 from emotion_ros.training.detector.photos import read_backgrounds, read_photos
 from emotion_ros.training.export import onnx_file
 
-SCENES = 600
-"""How many scenes calibrate the scores."""
+CALIBRATION_SCENES = 600
+"""Number of scenes with which the scores are calibrated."""
 
-PRECISION = 0.98
-"""Share of faces among what is found in those scenes with a calibrated score of one half or more."""
+CALIBRATED_PRECISION = 0.98
+"""Share of faces among the detections in these scenes whose calibrated score is 0.5 or more."""
 
-SPREADS = np.geomspace(1, 8, 64)
-"""Factors of the scores' logits among which the one that fits best is taken."""
+LOGIT_SCALES = np.geomspace(1, 8, 64)
+"""Factors of the logits among which the one with the lowest cross-entropy is taken."""
 
 
 def export_detector(
-    checkpoint: Path, output: Path, about: Mapping[str, Any], calibrate_on: Path | None = None
+    checkpoint: Path, output: Path, metadata: Mapping[str, Any], calibrate_on: Path | None = None
 ) -> dict[str, Any]:
-    """Write a face detector as ONNX, for images of any size that is a multiple of 32, with its metadata inside.
+    """Write a face detector as ONNX with its metadata.
+
+    The input ``pixels`` is n × 3 × height × width, float32, BGR of 0…255, height and width multiples of 32. The output
+    ``cells`` is n × cells × 15; see :mod:`emotion_ros.perception.detection.cells`.
 
     Args:
         checkpoint: file written by ``train-detector``.
-        output: the ONNX file.
-        about: data and licence, for its metadata.
-        calibrate_on: photos as for training; scenes of those that were held out say which score is enough.
+        output: path of the ONNX file.
+        metadata: data and licence.
+        calibrate_on: photos as for training. Scenes of the held-out ones calibrate the scores. None: not calibrated.
 
     Returns:
-        The metadata.
+        The metadata of the file.
 
     Raises:
-        DatasetError: the photos cannot be read, or what is found in them is no face too often.
-        ModelError: the checkpoint cannot be read, or the file does not compute what it does.
+        DatasetError: the photos cannot be read, or no score reaches :data:`CALIBRATED_PRECISION`.
+        ModelError: the checkpoint cannot be read, or the file's outputs differ from the network's.
         OutputError: the file cannot be written.
     """
     model = load_detector(checkpoint)
     network = model.network.eval()
     if calibrate_on is not None:
-        photos, behind = read_photos(calibrate_on, only_held_out=True), read_backgrounds(model.config.backgrounds)
-        _calibrate(network, scenes_of(photos, behind, VAL_SIDE, SCENES))
+        photos, backgrounds = read_photos(calibrate_on, only_held_out=True), read_backgrounds(model.config.backgrounds)
+        calibrate(network, scenes_of(photos, backgrounds, VAL_SIDE_PX, CALIBRATION_SCENES))
     network.absorb_division()
-    contract = {"kind": DETECTOR_KIND, "color": "bgr", "strides": STRIDES, **about}
+    full_metadata = {"kind": DETECTOR_KIND, "color": "bgr", "strides": STRIDES, **metadata}
     example = torch.rand(2, 3, 96, 160, generator=torch.Generator().manual_seed(0)) * 255
     axes = {"pixels": {0: "batch", 2: "height", 3: "width"}, "cells": {0: "batch", 1: "cells"}}
-    onnx_file.write(network, example, "pixels", ["cells"], axes, json.dumps(contract), output)
-    return contract
+    onnx_file.write(network, example, "pixels", ["cells"], axes, json.dumps(full_metadata), output)
+    return full_metadata
 
 
-def _calibrate(network: FaceNetwork, pictures: Iterable[Picture]) -> None:
-    """Shift the scores so that :data:`PRECISION` of what is found with one half or more are faces, and spread them so
-    that they tell best what is one; training has scores say how well a box fits, which is seldom perfect."""
-    found: list[tuple[float, bool]] = []
-    for picture in pictures:
-        height, width = picture.image.shape[:2]
-        with torch.no_grad():
-            values = network(torch.from_numpy(picture.image.transpose(2, 0, 1)[None].copy()).float())[0].numpy()
-        truth, doubtful = (picture.faces[picture.faces[:, 14] == known] for known in (1, 0))
-        match = matches(decode_cells(values, height, width, MIN_SCORE), truth, LEAST_OVERLAP, doubtful)
-        found += zip(match.found[:, 14].tolist(), match.right.tolist(), strict=True)
-    scores, right = (np.array(each) for each in zip(*sorted(found, reverse=True), strict=True))
-    precise = np.nonzero(np.cumsum(right) / np.arange(1, len(right) + 1) >= PRECISION)[0]
+def calibrate(network: FaceNetwork, images: Iterable[LabelledImage]) -> None:
+    """Shift and scale the score logits of a network, in place.
+
+    The network is trained to score how well a box fits, which is seldom 1. The shift makes
+    :data:`CALIBRATED_PRECISION` of the detections with a score of 0.5 or more faces; the scale then minimises the
+    cross-entropy of the scores.
+
+    Args:
+        network: in evaluation mode.
+        images: height and width multiples of 32.
+
+    Raises:
+        DatasetError: no score reaches that precision.
+    """
+    scores, is_face = _scored_detections(network, images)
+    precise = np.nonzero(np.cumsum(is_face) / np.arange(1, len(is_face) + 1) >= CALIBRATED_PRECISION)[0]
     if not len(precise):
-        raise DatasetError(f"calibration: never are {PRECISION:.0%} of what is found faces; train longer")
+        raise DatasetError(
+            f"calibration: expected a score from which {CALIBRATED_PRECISION:.0%} of the detections are faces, found "
+            "none; train longer"
+        )
     logits = np.log(scores / (1 - scores))
     shift = float(logits[precise[-1]])
-    signs = np.where(right, 1, -1)
-    losses = [np.logaddexp(0, -signs * spread * (logits - shift)).mean() for spread in SPREADS]
-    spread = float(SPREADS[int(np.argmin(losses))])
+    signs = np.where(is_face, 1, -1)
+    losses = [np.logaddexp(0, -signs * scale * (logits - shift)).mean() for scale in LOGIT_SCALES]
+    scale = float(LOGIT_SCALES[int(np.argmin(losses))])
     for head in network.heads:
-        head[1].weight.data[0] *= spread  # type: ignore[index]
-        head[1].bias.data[0] = spread * (head[1].bias.data[0] - shift)  # type: ignore[index]
+        head[1].weight.data[0] *= scale  # type: ignore[index]
+        head[1].bias.data[0] = scale * (head[1].bias.data[0] - shift)  # type: ignore[index]
+
+
+def _scored_detections(
+    network: FaceNetwork, images: Iterable[LabelledImage]
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Return the score of each detection in the images, in descending order, and True for those that are faces."""
+    scored: list[tuple[float, bool]] = []
+    for image in images:
+        height, width = image.image.shape[:2]
+        pixels = torch.from_numpy(image.image.transpose(2, 0, 1)[None].copy()).float()
+        with torch.no_grad():
+            values = network(pixels)[0].numpy()
+        match = match_faces(decode_cells(values, height, width, MIN_CONFIDENCE), image.faces, MIN_OVERLAP)
+        scored += zip(match.detections[:, CONFIDENCE_COLUMN].tolist(), match.is_face.tolist(), strict=True)
+    scored.sort(reverse=True)
+    return np.array([score for score, _ in scored]), np.array([is_face for _, is_face in scored], bool)
 
 
 def is_detector(checkpoint: Path) -> bool:
-    """Whether a checkpoint is one of ``train-detector``; False for whatever cannot be read."""
+    """Return True if a file is a checkpoint of ``train-detector``, False for any other or unreadable file."""
     try:
         content = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)
         return "scenes" in content["hyper_parameters"]["config"]

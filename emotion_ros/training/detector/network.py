@@ -1,4 +1,4 @@
-"""The network that finds faces: one look at the image, an answer per cell of three grids."""
+"""The face network: predictions for the cells of three grids in one pass over the image."""
 
 from __future__ import annotations
 
@@ -8,8 +8,13 @@ from torch import Tensor, nn
 
 from emotion_ros.perception.detection.cells import VALUES_PER_CELL
 
+INITIAL_SCORE_LOGIT = -4.6
+"""Initial bias of the scores, log(0.01): one cell in a hundred predicts a face (Lin et al., "Focal Loss for Dense
+Object Detection", 2017)."""
+
 
 def _convolution(inputs: int, outputs: int, side: int, stride: int = 1, groups: int = 1) -> nn.Sequential:
+    """Return a convolution of side × side with batch normalisation and ReLU."""
     return nn.Sequential(
         nn.Conv2d(inputs, outputs, side, stride, side // 2, groups=groups, bias=False),
         nn.BatchNorm2d(outputs),
@@ -18,12 +23,14 @@ def _convolution(inputs: int, outputs: int, side: int, stride: int = 1, groups: 
 
 
 def _block(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
-    """A depth-wise and a point-wise convolution (Howard et al., "MobileNets", 2017)."""
+    """Return a depth-wise and a point-wise convolution (Howard et al., "MobileNets", 2017)."""
     return nn.Sequential(_convolution(inputs, inputs, 3, stride, inputs), _convolution(inputs, outputs, 1))
 
 
 class FaceNetwork(nn.Module):
-    """Depth-wise convolutions to strides of 8, 16 and 32, a feature pyramid (Lin et al., 2017), and a head per stride.
+    """Depth-wise convolutions to strides of 8, 16 and 32, a feature pyramid, and a head per stride.
+
+    The pyramid is that of Lin et al., "Feature Pyramid Networks for Object Detection", 2017.
 
     Args:
         width: channels at all strides from 8 on.
@@ -42,13 +49,17 @@ class FaceNetwork(nn.Module):
         )
         self.undivided = False
         for head in self.heads:
-            nn.init.constant_(head[1].bias[:1], -4.6)  # type: ignore[index]  # one cell in a hundred sees a face
+            nn.init.constant_(head[1].bias[:1], INITIAL_SCORE_LOGIT)  # type: ignore[index]
 
     def forward(self, pixels: Tensor) -> Tensor:
-        """Values of all cells, n × cells × 15, for BGR pixels of 0…255, n × 3 × height × width, multiples of 32.
+        """Return the values of all cells.
 
-        Cells go row by row through the grid of stride 8, then 16, then 32; their values are those that
-        :mod:`emotion_ros.perception.detection.cells` explains.
+        Args:
+            pixels: n × 3 × height × width, float32, BGR of 0…255; height and width are multiples of 32.
+
+        Returns:
+            n × cells × 15, float32. The cells are those of the grid of stride 8, row by row, then 16, then 32. Their
+            values are documented in :mod:`emotion_ros.perception.detection.cells`.
         """
         near = self.near(pixels if self.undivided else pixels / 255)
         middle = self.middle(near)
@@ -56,7 +67,7 @@ class FaceNetwork(nn.Module):
         middle = self.merge[0](middle + F.interpolate(far, scale_factor=2.0))
         near = self.merge[1](near + F.interpolate(middle, scale_factor=2.0))
         maps = [head(level) for head, level in zip(self.heads, (near, middle, far), strict=True)]
-        return torch.cat([each.flatten(2).transpose(1, 2) for each in maps], 1)
+        return torch.cat([values.flatten(2).transpose(1, 2) for values in maps], 1)
 
     def absorb_division(self) -> None:
         """Divide the first weights by 255 instead of each pixel, for good: the same values in a tenth less time."""
