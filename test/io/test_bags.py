@@ -1,4 +1,4 @@
-"""Bags that are written as ros2 bag does, read, given emotions and reported on."""
+"""Bags written like ros2 bag writes them: read, copied with emotions, and summarized."""
 
 import csv
 import json
@@ -61,7 +61,7 @@ def test_images_of_a_bag_come_in_order_with_their_stamps(record, portrait, topic
     assert np.abs(frames[3].image.astype(int) - portrait).mean() < 3
 
 
-def test_raw_images_are_taken_where_both_are_there(record, portrait):
+def test_raw_images_are_preferred_to_compressed_ones(record, portrait):
     frames = list(bag_frames(record({"/image_raw": RAW, "/image_raw/compressed": JPEG})))
     assert len(frames) == FRAMES
     assert np.array_equal(frames[0].image, portrait)
@@ -122,7 +122,7 @@ def test_bags_of_equal_names_and_one_that_is_broken_do_not_cost_the_others(recor
     assert len(list(perceptions(tmp_path / "out" / "b_session"))) == FRAMES
 
 
-def test_report_of_a_bag_tells_who_was_there_and_how(record, command_line, tmp_path):
+def test_report_of_a_bag_has_a_row_per_person(record, command_line, tmp_path):
     bag = record({"/image_raw": RAW}, frames=30)
     assert command_line("detect", bag, "--out", tmp_path / "out", "--no-hands").returncode == 0
     assert len(list(perceptions(tmp_path / "out" / "session"))) == 30
@@ -147,14 +147,14 @@ def test_report_reads_what_the_recorder_writes(tmp_path):
     assert row["seen s"] == pytest.approx(2.0)
 
 
-def test_time_in_which_a_person_was_away_does_not_count():
+def test_time_in_which_a_person_is_absent_does_not_count():
     person = PersonTimeline("abcde", [0.0, 0.1, 0.2, 30.0, 30.1], ["happy", "happy", "sad", "sad", "sad"])
     assert sum(person.steps) == pytest.approx(0.5)
     assert person.seconds()["sad"] == pytest.approx(0.3)
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "said"),
+    ("name", "content", "message"),
     [
         ("emotions.jsonl", "", "nobody"),
         ("emotions.jsonl", '{"time": 1}\n', "line 1"),
@@ -163,9 +163,9 @@ def test_time_in_which_a_person_was_away_does_not_count():
         ("broken.db3", "no bag", "bag"),
     ],
 )
-def test_report_of_what_is_none_says_so(tmp_path, name, content, said):
+def test_report_of_an_unusable_file_is_one_clear_line(tmp_path, name, content, message):
     (tmp_path / name).write_text(content)
-    with pytest.raises(SourceError, match=said):
+    with pytest.raises(SourceError, match=message):
         report(tmp_path / name, tmp_path / "out")
 
 

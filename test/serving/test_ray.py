@@ -121,7 +121,7 @@ def test_kept_results_are_not_used_for_another_model_at_the_same_path(command_li
 
 
 def test_wrong_use_of_ray_is_one_line(command_line, tmp_path):
-    for arguments, said in (
+    for arguments, message in (
         (["detect", "sample", "--engine", "ray"], "expected --out FOLDER"),
         (["detect", "sample", "--engine", "ray", "--out", tmp_path], "expected pictures, folders, videos or bags"),
         (["detect", tmp_path / "none", "--engine", "ray", "--out", tmp_path], "found nothing there"),
@@ -129,5 +129,5 @@ def test_wrong_use_of_ray_is_one_line(command_line, tmp_path):
     ):
         refused = command_line(*arguments)
         assert refused.returncode in (1, 2)
-        assert said in refused.stderr
+        assert message in refused.stderr
         assert "Traceback" not in refused.stderr
