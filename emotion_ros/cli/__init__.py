@@ -118,7 +118,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for name, (module, description) in COMMANDS.items():
-        sentence = f"{description[0].upper()}{description[1:]}."
+        sentence = description[0].upper() + description[1:]
         command = commands.add_parser(name, help=description, description=sentence, formatter_class=ShortUsage)
         module.add_arguments(command)
         command.set_defaults(command=module.run)

@@ -40,11 +40,13 @@ def plan_outputs(sources: Sequence[str], out: Path) -> dict[str, Path]:
     if out.suffix.lower() in (*PICTURES, VIDEO_SUFFIX) and not out.is_dir():
         _check_single_output(inputs, out, files)
         return {inputs[0]: out}
-    names = Counter(_default_name(name) for name in inputs)
+    counts = Counter(_default_name(name) for name in inputs)
     outputs: dict[str, Path] = {}
+    taken: set[str] = set()  # in lower case: some file systems do not distinguish case
     for name in inputs:
-        candidates = _candidates(name, out, names[_default_name(name)] > 1, files)
-        outputs[name] = next(path for path in candidates if path not in files and path not in outputs.values())
+        candidates = _candidates(name, out, counts[_default_name(name)] > 1, files)
+        outputs[name] = next(path for path in candidates if path not in files and path.name.lower() not in taken)
+        taken.add(outputs[name].name.lower())
     return outputs
 
 
@@ -93,7 +95,7 @@ def _suffix(name: str) -> str:
 
 
 def _default_name(name: str) -> str:
-    """Return the name of an output in lower case: some file systems do not distinguish case."""
+    """Return the name of an output if no other has it, in lower case."""
     return f"{Path(name).stem}{_suffix(name)}".lower()
 
 

@@ -25,7 +25,7 @@ try:
     from rosbags.typesys import Stores, get_types_from_msg, get_typestore
     from rosbags.typesys.store import Typestore
 except ModuleNotFoundError as error:
-    raise SourceError(f"bags: {error.name} is not installed: pip install rosbags") from error
+    raise SourceError("bags: rosbags is not installed: pip install rosbags") from error
 
 IMAGE_TYPE, COMPRESSED_IMAGE_TYPE = "sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage"
 EMOTIONS_TYPE = "emotion_ros/msg/EmotionArray"

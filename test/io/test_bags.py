@@ -1,7 +1,8 @@
-"""Bags that are written as ros2 bag does, read, given emotions and reported on."""
+"""Bags written like ros2 bag writes them: read, copied with emotions, and summarized."""
 
 import csv
 import json
+import shutil
 
 import cv2
 import numpy as np
@@ -60,7 +61,7 @@ def test_images_of_a_bag_come_in_order_with_their_stamps(record, portrait, topic
     assert np.abs(frames[3].image.astype(int) - portrait).mean() < 3
 
 
-def test_raw_images_are_taken_where_both_are_there(record, portrait):
+def test_raw_images_are_preferred_to_compressed_ones(record, portrait):
     frames = list(bag_frames(record({"/image_raw": RAW, "/image_raw/compressed": JPEG})))
     assert len(frames) == FRAMES
     assert np.array_equal(frames[0].image, portrait)
@@ -71,6 +72,10 @@ def test_raw_images_are_taken_where_both_are_there(record, portrait):
     [
         ({"/camera/image_raw": RAW}, {"/emotions"}),
         ({"/left/image_raw": RAW, "/right/image_raw/compressed": JPEG}, {"/left/emotions", "/right/emotions"}),
+        (
+            {"/left/image_raw": RAW, "/left/image_rect": RAW, "/image_raw": JPEG},
+            {"/left/image_raw/emotions", "/left/image_rect/emotions", "/image_raw/emotions"},
+        ),
     ],
 )
 def test_detect_writes_the_bag_with_emotions_added(record, command_line, tmp_path, topics, added):
@@ -96,9 +101,29 @@ def test_detect_writes_the_bag_with_emotions_added(record, command_line, tmp_pat
     assert "there already" in again.stderr
 
 
-def test_report_of_a_bag_tells_who_was_there_and_how(record, command_line, tmp_path):
+def test_bag_with_emotions_beside_its_bag_gets_another_name(record, command_line, tmp_path):
+    bag = record({"/image_raw": RAW})
+    before = [(path, path.read_bytes()) for path in bag.iterdir()]
+    assert command_line("detect", bag, "--out", tmp_path, "--no-hands").returncode == 0
+    assert len(list(perceptions(tmp_path / "session_annotated"))) == FRAMES
+    assert [(path, path.read_bytes()) for path in bag.iterdir()] == before
+
+
+def test_bags_of_equal_names_and_one_that_is_broken_do_not_cost_the_others(record, command_line, tmp_path):
+    bag = record({"/image_raw": RAW})
+    for name in ("a", "b"):
+        shutil.copytree(bag, tmp_path / name / "session")
+    (tmp_path / "broken.mcap").write_text("no bag")
+    sources = [tmp_path / "a" / "session", tmp_path / "broken.mcap", tmp_path / "b" / "session"]
+    result = command_line("detect", *sources, "--out", tmp_path / "out", "--no-hands")
+    assert result.returncode == 1
+    assert "1 could not be read" in result.stderr
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"a_session", "b_session"}
+    assert len(list(perceptions(tmp_path / "out" / "b_session"))) == FRAMES
+
+
+def test_report_of_a_bag_has_a_row_per_person(record, command_line, tmp_path):
     bag = record({"/image_raw": RAW}, frames=30)
-    assert command_line("detect", bag, "--out", tmp_path, "--no-hands").returncode == 1  # it would be the bag itself
     assert command_line("detect", bag, "--out", tmp_path / "out", "--no-hands").returncode == 0
     assert len(list(perceptions(tmp_path / "out" / "session"))) == 30
     result = command_line("report", tmp_path / "out" / "session", "--out", tmp_path / "report")
@@ -122,14 +147,14 @@ def test_report_reads_what_the_recorder_writes(tmp_path):
     assert row["seen s"] == pytest.approx(2.0)
 
 
-def test_time_in_which_a_person_was_away_does_not_count():
+def test_time_in_which_a_person_is_absent_does_not_count():
     person = PersonTimeline("abcde", [0.0, 0.1, 0.2, 30.0, 30.1], ["happy", "happy", "sad", "sad", "sad"])
     assert sum(person.steps) == pytest.approx(0.5)
     assert person.seconds()["sad"] == pytest.approx(0.3)
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "said"),
+    ("name", "content", "message"),
     [
         ("emotions.jsonl", "", "nobody"),
         ("emotions.jsonl", '{"time": 1}\n', "line 1"),
@@ -138,9 +163,9 @@ def test_time_in_which_a_person_was_away_does_not_count():
         ("broken.db3", "no bag", "bag"),
     ],
 )
-def test_report_of_what_is_none_says_so(tmp_path, name, content, said):
+def test_report_of_an_unusable_file_is_one_clear_line(tmp_path, name, content, message):
     (tmp_path / name).write_text(content)
-    with pytest.raises(SourceError, match=said):
+    with pytest.raises(SourceError, match=message):
         report(tmp_path / name, tmp_path / "out")
 
 

@@ -56,8 +56,8 @@ def test_lost_camera_is_opened_again_with_growing_pauses(camera, monkeypatch):
     pauses = []
     monkeypatch.setattr(sources.time, "sleep", pauses.append)
     camera.absent = (2, 3)
-    seen = list(islice(frames("0"), 6))
-    assert [frame.number for frame in seen] == [0, 1, 2, 3, 4, 5]
+    received = list(islice(frames("0"), 6))
+    assert [frame.number for frame in received] == [0, 1, 2, 3, 4, 5]
     assert camera.opened == 5
     assert pauses == [0.5, 1.0, 2.0, 0.5]
 
@@ -73,9 +73,9 @@ def test_video_ends_and_keeps_its_times(tmp_path):
     for value in (10, 120, 240):
         writer.write(np.full((48, 64, 3), value, np.uint8))
     writer.release()
-    seen = list(frames(str(tmp_path / "a.avi")))
-    assert [round(frame.time, 3) for frame in seen] == [0.0, 0.1, 0.2]
-    assert [round(float(frame.image.mean())) for frame in seen] == pytest.approx([10, 120, 240], abs=3)
+    received = list(frames(str(tmp_path / "a.avi")))
+    assert [round(frame.time, 3) for frame in received] == [0.0, 0.1, 0.2]
+    assert [round(float(frame.image.mean())) for frame in received] == pytest.approx([10, 120, 240], abs=3)
 
 
 @pytest.mark.parametrize("name", ["none.mp4", "none.jpg", "none/"])
