@@ -82,8 +82,8 @@ def test_two_browsers_show_the_person_and_the_detector_draws_only_while_they_do(
     first, second = browse(page), browse(page, "--window-size=390,844")
     for browser in (first, second):
         wait(browser, lambda browser: text(browser, "summary") == "happy")
-        seen = wait(browser, frames)
-        wait(browser, lambda browser, seen=seen: frames(browser) > seen + 5)
+        count = wait(browser, frames)
+        wait(browser, lambda browser, count=count: frames(browser) > count + 5)
         wait(browser, lambda browser: "emotion_resnet18" in text(browser, "diagnostics"))
         wait(browser, lambda browser: "latency p95 (ms)" in text(browser, "diagnostics"))
         assert re.search(r"happy\n100 %", text(browser, "people"))
@@ -106,9 +106,9 @@ def test_the_page_is_accessible(page, browse, arguments):
     dark = browser.execute_script("return matchMedia('(prefers-color-scheme: dark)').matches")
     assert dark == bool(arguments)
     browser.execute_script(AXE_SCRIPT)
-    found = browser.execute_async_script("axe.run().then(arguments[0])")
-    assert [(each["id"], each["nodes"][0]["html"]) for each in found["violations"]] == []
-    assert len(found["passes"]) > 10
+    report = browser.execute_async_script("axe.run().then(arguments[0])")
+    assert [(item["id"], item["nodes"][0]["html"]) for item in report["violations"]] == []
+    assert len(report["passes"]) > 10
 
 
 @needs_browser
