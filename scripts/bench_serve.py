@@ -1,13 +1,15 @@
-"""What the HTTP service does: requests per second and latency beside the same pipeline in a plain loop, and its memory.
+"""Measure the HTTP service: throughput and latency compared with a plain loop, and the growth of its memory.
 
-bench_serve.py [OUT.json] [REQUESTS for memory]
+bench_serve.py [OUT.json] [NUMBER of requests in the memory test]
 """
 
+import contextlib
 import json
 import re
 import sys
 import threading
 import time
+from dataclasses import dataclass, field
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "test"))
@@ -15,100 +17,132 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "test"))
 import cv2
 import httpx
 import numpy as np
-from serving import serving
+from serve_process import encoded, serving
 
 from emotion_ros.config import PipelineConfig
 from emotion_ros.io.sources import frames
 from emotion_ros.perception.pipeline import Pipeline
+from emotion_ros.serving.inference_backend import perceive_images
 
 CLIENTS = (1, 4, 16, 64)
-SECONDS = 8.0
+DURATION_S = 8.0
+WARM_UP_S = 2.0
+WARM_UP_REQUESTS = 2000
+MEMORY_STEPS = 10
 
 
-def loop(picture):
-    """Images per second of one process that decodes and perceives one after the other."""
+@dataclass
+class Load:
+    """Requests of several clients, each of which sends the next request when the last is answered.
+
+    Attributes:
+        latencies_s: seconds of each request with status 200.
+        refused: number of requests with another status.
+        duration_s: seconds from the first request to the last answer.
+    """
+
+    latencies_s: list[float] = field(default_factory=list)
+    refused: int = 0
+    duration_s: float = 0.0
+
+    @property
+    def rate(self) -> float:
+        return len(self.latencies_s) / self.duration_s
+
+    def percentile_ms(self, percent):
+        return 1000 * float(np.percentile(self.latencies_s, percent))
+
+
+def loop_rate(picture):
+    """Images per second of a process that decodes and perceives one image after the other."""
     pipeline = Pipeline(PipelineConfig())
     count, begin = 0, time.perf_counter()
-    while time.perf_counter() - begin < SECONDS:
-        pipeline.reset()
-        pipeline.perceive(cv2.imdecode(np.frombuffer(picture, np.uint8), cv2.IMREAD_COLOR), 0.0)
+    while time.perf_counter() - begin < DURATION_S:
+        perceive_images(pipeline, [cv2.imdecode(np.frombuffer(picture, np.uint8), cv2.IMREAD_COLOR)])
         count += 1
     rate = count / (time.perf_counter() - begin)
     pipeline.close()
     return rate
 
 
-def load(url, path, picture, clients, seconds=SECONDS, requests=None):
-    """Callers that ask again at once: seconds of each answered request, how many were refused, seconds of it all."""
-    times, refused, lock = [], [0], threading.Lock()
-    left = [requests]
-    until = time.perf_counter() + seconds
+def send(url, path, picture, clients, duration_s=None, requests=None):
+    """Send requests for a duration, or a number of them."""
+    load, lock = Load(), threading.Lock()
+    remaining = iter(range(requests)) if requests is not None else None
 
     def more():
-        if requests is None:
-            return time.perf_counter() < until
+        if remaining is None:
+            return time.perf_counter() < begin + duration_s
         with lock:
-            left[0] -= 1
-            return left[0] >= 0
+            return next(remaining, None) is not None
 
-    def call():
-        with httpx.Client(base_url=url, timeout=60) as client:
-            while more():
-                begin = time.perf_counter()
-                status = client.post(path, content=picture).status_code
-                with lock:
-                    if status == 200:
-                        times.append(time.perf_counter() - begin)
-                    else:
-                        refused[0] += 1
+    def run(client):
+        while more():
+            sent = time.perf_counter()
+            status = client.post(path, content=picture).status_code
+            with lock:
+                if status == 200:
+                    load.latencies_s.append(time.perf_counter() - sent)
+                else:
+                    load.refused += 1
 
-    begin = time.perf_counter()
-    callers = [threading.Thread(target=call) for _ in range(clients)]
-    for each in callers:
-        each.start()
-    for each in callers:
-        each.join()
-    return np.array(times), refused[0], time.perf_counter() - begin
+    with contextlib.ExitStack() as stack:
+        opened = [stack.enter_context(httpx.Client(base_url=url, timeout=60, verify=False)) for _ in range(clients)]
+        begin = time.perf_counter()  # after the clients are created, which takes time
+        threads = [threading.Thread(target=run, args=(client,)) for client in opened]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        load.duration_s = time.perf_counter() - begin
+    return load
 
 
-def resident(pid):
+def resident_mib(pid):
     return int(re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())[1]) / 1024
 
 
+def measure_rates(picture, reference_rate, options):
+    """Figures per number of clients."""
+    figures = {}
+    with serving(*options) as server:
+        send(server.url, "/v1/detect", picture, 4, WARM_UP_S)
+        for clients in CLIENTS:
+            load = send(server.url, "/v1/detect", picture, clients, DURATION_S)
+            figures[f"{clients} clients"] = {
+                "requests/s": load.rate,
+                "relative to the loop": load.rate / reference_rate,
+                **{f"p{percent} ms": load.percentile_ms(percent) for percent in (50, 95, 99)},
+                "refused": load.refused,
+            }
+    return figures
+
+
+def measure_memory(picture, requests):
+    """Resident memory, MiB, after a warm-up and after each tenth of the requests."""
+    with serving() as server:
+        send(server.url, "/v1/classify", picture, 8, requests=WARM_UP_REQUESTS)
+        steps = [resident_mib(server.process.pid)]
+        for _ in range(MEMORY_STEPS):
+            send(server.url, "/v1/classify", picture, 8, requests=requests // MEMORY_STEPS)
+            steps.append(resident_mib(server.process.pid))
+    return steps
+
+
 def main(out="", requests="100000"):
-    picture = cv2.imencode(".jpg", next(frames("sample")).image)[1].tobytes()
-    figures = {"loop": loop(picture)}
-    print(f"plain loop: {figures['loop']:.1f} images/s", flush=True)
-    for name, options in (("batched", ()), ("one by one", ("--batch", "1"))):
-        with serving(*options) as running:
-            url = running.url
-            load(url, "/v1/detect", picture, 4, 2.0)
-            for clients in CLIENTS:
-                times, refused, took = load(url, "/v1/detect", picture, clients)
-                p50, p95, p99 = (1000 * np.percentile(times, each) for each in (50, 95, 99))
-                rate = len(times) / took
-                figures[f"{name}, {clients} clients"] = {
-                    "requests/s": rate, "of the loop": rate / figures["loop"],
-                    "p50 ms": p50, "p95 ms": p95, "p99 ms": p99, "told to come back": refused,
-                }  # fmt: skip
-                print(f"{name}, {clients} clients: " + text(figures[f"{name}, {clients} clients"]), flush=True)
-    crop = cv2.imencode(".png", next(frames("sample")).image[100:230, 205:335])[1].tobytes()
-    with serving() as running:
-        url, pid = running.url, running.process.pid
-        load(url, "/v1/classify", crop, 8, requests=2000)
-        before, steps = resident(pid), []
-        for _ in range(10):
-            load(url, "/v1/classify", crop, 8, requests=int(requests) // 10)
-            steps.append(resident(pid))
-        figures["memory"] = {"after 2000 requests": before, "every tenth of the rest": steps}
-        print(f"memory: {before:.1f} MiB after 2000 requests, then with {int(requests) // 10} more each: "
-              + ", ".join(f"{each:.1f}" for each in steps))  # fmt: skip
+    image = next(frames("sample")).image
+    picture = encoded(image, ".jpg")
+    figures = {"plain loop, images/s": loop_rate(picture)}
+    print(f"plain loop: {figures['plain loop, images/s']:.1f} images/s", flush=True)
+    for name, options in (("batches", ()), ("single images", ("--max-batch-size", "1"))):
+        figures[name] = measure_rates(picture, figures["plain loop, images/s"], options)
+        for clients, row in figures[name].items():
+            print(f"{name}, {clients}: " + ", ".join(f"{key} {value:.2f}" for key, value in row.items()), flush=True)
+    figures["memory, MiB"] = measure_memory(encoded(image[100:230, 205:335]), int(requests))
+    print(f"memory after {WARM_UP_REQUESTS} requests, then after each {int(requests) // MEMORY_STEPS} more, MiB: "
+          + ", ".join(f"{step:.1f}" for step in figures["memory, MiB"]))  # fmt: skip
     if out:
         Path(out).write_text(json.dumps(figures, indent=2) + "\n")
-
-
-def text(figures):
-    return ", ".join(f"{name} {value:.2f}" for name, value in figures.items())
 
 
 if __name__ == "__main__":

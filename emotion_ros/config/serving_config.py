@@ -26,17 +26,19 @@ class ServeConfig:
         group="network",
         common=True,
     )
-    max_body_size: int = option(8, "maximum size of a request body, MiB", minimum=1, maximum=1024, group="limits")
-    max_image_size: int = option(16, "maximum size of an image, megapixels", minimum=1, maximum=256, group="limits")
+    max_body_size: int = option(8, "maximum size of a request body, MiB", minimum=1, maximum=1024, group="limit")
+    max_image_size: int = option(
+        16, "maximum width × height of an image, megapixels", minimum=1, maximum=256, group="limit"
+    )
     max_queue_size: int = option(
         64,
         "maximum number of open requests, and of queued images; further requests get status 429",
         minimum=1,
         maximum=4096,
-        group="limits",
+        group="limit",
     )
     request_timeout: float = option(
-        10.0, "maximum duration of a request, seconds", minimum=0.1, maximum=600.0, group="limits"
+        10.0, "maximum duration of a request, seconds", minimum=0.1, maximum=600.0, group="limit"
     )
     max_batch_size: int = option(
         16, "maximum number of images processed together", minimum=1, maximum=256, group="scaling"

@@ -33,7 +33,7 @@ class DetectorSettings:
 
     @property
     def source(self) -> str:
-        """Where the settings that were read last come from."""
+        """Origin of the settings that were read last, in words."""
         if self._found:
             return f"parameters of {self._detector}"
         return f"default settings: no node {self._detector} found"

@@ -127,7 +127,7 @@ def create_page(
         backend: classifies dropped pictures (``POST /v1/detect``).
         token: token that visitors send once as ``?token=``; empty: accept visitors on this machine without one.
         start_capture: stores pictures for training. Called in a thread.
-        settings_source: returns where the backend's settings come from, for the answer to dropped pictures.
+        settings_source: returns the origin of the settings in words, for the answer to dropped pictures.
     """
     authenticator = Authenticator(token)
     authenticated = Depends(authenticator)

@@ -1,4 +1,4 @@
-"""The live page in a real browser, beside a real detector."""
+"""The live page in a browser, with a detector."""
 
 import re
 import shutil
@@ -12,13 +12,15 @@ import httpx
 import numpy as np
 import pytest
 from axe_core_python.base import AXE_SCRIPT
-from rcl_interfaces.srv import SetParameters
+from rcl_interfaces.srv import GetParameters, SetParameters
 from rclpy.parameter import Parameter
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 from serve_process import answering, encoded
 from websockets.sync.client import connect
+
+from emotion_ros.inference.catalog import default_model
 
 DRIVER = shutil.which("chromedriver")
 needs_browser = pytest.mark.skipif(DRIVER is None, reason="chromedriver is missing: apt install chromium-driver")
@@ -31,7 +33,7 @@ def free_port():
 
 @pytest.fixture
 def page(start, tmp_path):
-    """URL of the live page beside a source, a detector and a capture node."""
+    """URL of the live page, with an image source, a detector and a capture node."""
     port = free_port()
     for name, parameters in (
         ("web", {"port": port}),
@@ -45,7 +47,7 @@ def page(start, tmp_path):
 
 @pytest.fixture
 def browse():
-    """A function that opens a page in a browser of its own."""
+    """Return a function that opens a page in a new browser."""
     opened = []
 
     def browse(url, *arguments):
@@ -74,19 +76,19 @@ def wait(browser, condition, seconds=20):
 
 
 @needs_browser
-def test_two_browsers_see_the_person_and_the_detector_draws_only_for_them(page, browse, listener):
+def test_two_browsers_show_the_person_and_the_detector_draws_only_while_they_do(page, browse, listener):
     listener.settle()
     assert listener.node.count_subscribers("annotated/compressed") == 0
     first, second = browse(page), browse(page, "--window-size=390,844")
     for browser in (first, second):
         wait(browser, lambda browser: text(browser, "summary") == "happy")
-        seen = wait(browser, frames)
-        wait(browser, lambda browser, seen=seen: frames(browser) > seen + 5)
+        count = wait(browser, frames)
+        wait(browser, lambda browser, count=count: frames(browser) > count + 5)
         wait(browser, lambda browser: "emotion_resnet18" in text(browser, "diagnostics"))
         wait(browser, lambda browser: "latency p95 (ms)" in text(browser, "diagnostics"))
         assert re.search(r"happy\n100 %", text(browser, "people"))
         width = browser.execute_script("return [document.documentElement.scrollWidth, window.innerWidth]")
-        assert width[0] <= width[1]  # nothing is cut off on a phone
+        assert width[0] <= width[1]  # a phone need not scroll sideways
     assert listener.node.count_subscribers("annotated/compressed") == 1
     errors = [each for each in first.get_log("browser") if each["level"] == "SEVERE"]
     assert errors == []
@@ -97,20 +99,20 @@ def test_two_browsers_see_the_person_and_the_detector_draws_only_for_them(page, 
 
 @needs_browser
 @pytest.mark.parametrize("arguments", [(), ("--force-dark-mode", "--blink-settings=preferredColorScheme=0")])
-def test_page_is_accessible(page, browse, arguments):
+def test_the_page_is_accessible(page, browse, arguments):
     browser = browse(page, *arguments)
     wait(browser, lambda browser: text(browser, "summary") == "happy")
     wait(browser, lambda browser: text(browser, "diagnostics"))
     dark = browser.execute_script("return matchMedia('(prefers-color-scheme: dark)').matches")
     assert dark == bool(arguments)
     browser.execute_script(AXE_SCRIPT)
-    found = browser.execute_async_script("axe.run().then(arguments[0])")
-    assert [(each["id"], each["nodes"][0]["html"]) for each in found["violations"]] == []
-    assert len(found["passes"]) > 10
+    report = browser.execute_async_script("axe.run().then(arguments[0])")
+    assert [(item["id"], item["nodes"][0]["html"]) for item in report["violations"]] == []
+    assert len(report["passes"]) > 10
 
 
 @needs_browser
-def test_page_comes_back_when_the_node_does(start, browse):
+def test_the_page_reconnects_to_a_restarted_node(start, browse):
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     node = start("web", port=port)
@@ -198,18 +200,34 @@ def test_a_dropped_picture_is_classified_as_the_detector_classifies_camera_image
     until_settings(url, portrait, "default settings: no node /detector found")
 
 
-def test_a_watcher_who_does_not_ask_gets_nothing_and_costs_nothing(page, listener):
+def test_a_detector_model_that_cannot_be_loaded_is_reported_for_a_dropped_picture(start, listener, portrait, tmp_path):
+    model = tmp_path / "mine.onnx"
+    shutil.copy(default_model(), model)
+    start("detector", hands=False, model=str(model))
+    loaded = listener.call(GetParameters, "detector/get_parameters", GetParameters.Request(names=["model"]))
+    assert loaded.values[0].string_value == str(model)
+    model.unlink()
+    port = free_port()
+    start("web", port=port)
+    url = answering(f"http://127.0.0.1:{port}")
+    deadline = time.monotonic() + 20
+    while "detail" not in (answer := classify_dropped(url, portrait)) and time.monotonic() < deadline:
+        time.sleep(0.3)  # until the web node has discovered the detector
+    assert str(model) in answer["detail"]
+
+
+def test_a_viewer_that_requests_no_update_gets_none_and_delays_no_other(page, listener):
     with connect(page.replace("http", "ws") + "/live") as slow, connect(page.replace("http", "ws") + "/live") as fast:
         assert "colors" in slow.recv(5)
         assert "colors" in fast.recv(5)
-        got = 0
-        until = time.monotonic() + 30
-        while got < 20 and time.monotonic() < until:
+        pictures = 0
+        deadline = time.monotonic() + 30
+        while pictures < 20 and time.monotonic() < deadline:
             fast.send("next")
             if '"picture":true' in fast.recv(5).replace(" ", ""):
                 assert cv2.imdecode(np.frombuffer(fast.recv(5), np.uint8), cv2.IMREAD_COLOR).shape == (480, 640, 3)
-                got += 1
-        assert got == 20
+                pictures += 1
+        assert pictures == 20
         with pytest.raises(TimeoutError):
             slow.recv(0.5)
 
@@ -227,9 +245,9 @@ def test_a_page_that_others_reach_needs_a_token(start, tmp_path):
             assert client.get(path).status_code == 401
         with pytest.raises(Exception, match="403"):
             connect(url.replace("http", "ws") + "/live").close()
-        entered = client.get("/", params={"token": "a-token-of-more-than-16-characters"})
-        assert entered.status_code == 303
-        assert "HttpOnly" in entered.headers["set-cookie"]
+        redirected = client.get("/", params={"token": "a-token-of-more-than-16-characters"})
+        assert redirected.status_code == 303
+        assert "HttpOnly" in redirected.headers["set-cookie"]
         assert client.get("/").status_code == 200
         assert client.get("/page/app.js").status_code == 200
         assert client.get("/page/../index.html").status_code == 404
@@ -250,10 +268,10 @@ def test_the_page_loads_only_files_of_its_own_server(start):
         assert not re.search(r"https?://|//cdn|@import", outside)
 
 
-@pytest.mark.parametrize("ask", ["from emotion_ros.nodes.web_node import main", "from emotion_ros.cli import main"])
-def test_without_a_web_server_it_says_what_to_install(ask):
-    code = f"import sys; sys.modules['fastapi'] = None; sys.argv = ['it', 'serve']; {ask}; sys.exit(main())"
-    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert ran.returncode in (1, 2)
-    assert "fastapi is not installed: pip install" in ran.stderr
-    assert "Traceback" not in ran.stderr
+@pytest.mark.parametrize("start", ["from emotion_ros.nodes.web_node import main", "from emotion_ros.cli import main"])
+def test_a_missing_web_server_is_reported_with_the_command_to_install_it(start):
+    code = f"import sys; sys.modules['fastapi'] = None; sys.argv = ['emotion-ros', 'serve']; {start}; sys.exit(main())"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert result.returncode in (1, 2)
+    assert "fastapi is not installed: pip install" in result.stderr
+    assert "Traceback" not in result.stderr

@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from emotion_ros.config import FaceTrainConfig
 from emotion_ros.errors import DatasetError, ModelError
-from emotion_ros.perception.detection.cells import cell_centres
+from emotion_ros.perception.detection.cells import cell_centres, decode_cells
 from emotion_ros.perception.detection.emotion_faces import read_detector_metadata
 from emotion_ros.training.classifier.pretrained import from_onnx
 from emotion_ros.training.detector.detection_loss import decode, loss
