@@ -14,6 +14,10 @@ UNIT_TESTS := test/perception test/inference test/io test/training/test_data.py 
   --ignore test/inference/test_engines.py --ignore test/io/test_bags.py \
   --deselect test/perception/test_detection.py::test_every_face_and_every_hand_of_real_pictures_is_found
 
+LINT := $(BIN)/ruff check emotion_ros test launch examples scripts setup.py && \
+  $(BIN)/ruff format --check emotion_ros test launch examples scripts setup.py && \
+  scripts/in-workspace python -m mypy && scripts/in-workspace lint-imports
+
 # Variables of a sourced ROS installation, which would mix with the ROS of the virtual environment.
 ROS_FREE := env -u AMENT_PREFIX_PATH -u CMAKE_PREFIX_PATH -u COLCON_PREFIX_PATH -u PYTHONPATH -u LD_LIBRARY_PATH -u ROS_DISTRO
 PIP := $(ROS_FREE) $(BIN)/python -m pip --quiet --disable-pip-version-check install
@@ -58,18 +62,17 @@ setup: install/built ## install and build only
 run: install/built ## start the ROS nodes on the sample [SOURCE=/dev/video0, clip.mp4 or folder/]
 	@$(BIN)/emotion-ros run --source $(SOURCE) --out $(OUT)
 
-check: install/built $(VENV)/test.done ## run the unit tests, lint and types
+# Unit tests import the working tree, so an edit needs no rebuild; changed messages do (make install/built).
+check: $(VENV)/test.done ## run the unit tests, lint and types (under two minutes)
+	@test -e install/built || $(MAKE) --no-print-directory install/built
 	@scripts/in-workspace python -m pytest $(UNIT_TESTS)
-	@$(MAKE) --no-print-directory lint
+	@$(LINT)
 
 test: install/built $(VENV)/test.done ## run all tests
 	@scripts/in-workspace python -m pytest test $(TESTS)
 
 lint: install/built $(VENV)/test.done ## run ruff, mypy and import-linter
-	@$(BIN)/ruff check emotion_ros test launch examples scripts setup.py
-	@$(BIN)/ruff format --check emotion_ros test launch examples scripts setup.py
-	@scripts/in-workspace python -m mypy
-	@scripts/in-workspace lint-imports
+	@$(LINT)
 
 bench: install/built ## measure speed and memory, write out/bench.json
 	@$(BIN)/emotion-ros benchmark --source $(SOURCE) --out $(OUT)/bench.json
