@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -108,7 +109,8 @@ def _look(data: Path, split: str, view: View) -> tuple[list[str], list[NDArray[n
             "are taken as they are with --crop no"
         )
     if left_out:
-        print(f"{data}, {split}: left out, nobody found in {len(left_out)} pictures: {summarize(left_out)}")
+        message = f"{data}, {split}: left out, nobody found in {len(left_out)} pictures: {summarize(left_out)}"
+        print(message, file=sys.stderr)
     return names, pixels
 
 

@@ -57,7 +57,7 @@ def export_detector(
     contract = {"kind": KIND, "color": "bgr", "strides": STRIDES, **about}
     example = torch.rand(2, 3, 96, 160, generator=torch.Generator().manual_seed(0)) * 255
     axes = {"pixels": {0: "batch", 2: "height", 3: "width"}, "cells": {0: "batch", 1: "cells"}}
-    onnx_file.write(network, example, "pixels", ["cells"], axes, json.dumps(contract), output)
+    onnx_file.write(network, example, "pixels", "cells", axes, json.dumps(contract), output)
     return contract
 
 
