@@ -32,10 +32,10 @@ CLASSES = ("happy", "neutral", "sad", "surprise", "angry")
 def classify(data, people="8"):
     """A line for each number of faces."""
     classifier = EmotionClassifier(default_model(), "cpu")
-    samples = read_split(Path(data), "test", view_of(classifier.contract, "auto"))
+    samples = read_split(Path(data), "test", view_of(classifier.metadata, "auto"))
     found = probabilities(classifier, samples, "")
     ids = [f"p{index}" for index in range(int(people))]
-    labels = classifier.contract.labels
+    labels = classifier.metadata.labels
     for most, pause in TURNS:
         right, delay = show(most, pause, ids, samples, found, labels)
         print(f"{most or 'all'} of {people} per image, {pause:g} s between two of each: ", end="")

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 from emotion_ros.cli.arguments import add_crop_argument
+from emotion_ros.cli.extras import requires_training
 from emotion_ros.inference.catalog import find_model
 
 
@@ -14,21 +15,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     parser.add_argument(
         "model",
-        help="ONNX or TFLite file, or a name of the catalog; or face detectors, as emotion_faces,mediapipe,yunet=FILE",
+        help="ONNX or TFLite file, or a catalog name; or face detectors, such as emotion_faces,mediapipe,yunet=FILE",
     )
-    parser.add_argument("data", type=Path, metavar="DATA", help="for face detectors photos.zip and CSV, or YOLO labels")
+    parser.add_argument(
+        "data",
+        type=Path,
+        metavar="DATA",
+        help="pictures in a folder per class; for face detectors photos.zip and CSV, or YOLO labels",
+    )
     parser.add_argument("--backgrounds", default="", help="pictures without people, for scenes (face detectors)")
     parser.add_argument(
         "--confidence", type=float, default=0.5, help="minimum confidence of a face (face detectors; 0.5)"
     )
-    parser.add_argument("--split", default="val", choices=("train", "val", "test"))
-    parser.add_argument("--groups", type=Path, help="CSV with a column file and one per kind of group")
+    parser.add_argument("--split", default="val", choices=("train", "val", "test"), help="(default: val)")
+    parser.add_argument(
+        "--groups", type=Path, help="CSV with a column file and a column per kind of group, such as age"
+    )
     parser.add_argument("--labels", type=Path, help="labels.txt of a model without metadata")
     parser.add_argument("--out", type=Path, help="folder for the report: Markdown, JSON, pictures")
     parser.add_argument("--json", action="store_true", help="print JSON")
     add_crop_argument(parser)
 
 
+@requires_training
 def run(parsed: argparse.Namespace) -> int:
     """Run the command and return its exit code."""
     from emotion_ros.perception.detection import FACE_DETECTORS

@@ -6,13 +6,14 @@ import argparse
 import json
 from pathlib import Path
 
+from emotion_ros.cli.extras import requires_training
 from emotion_ros.errors import ConfigError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
-    parser.add_argument("checkpoint", type=Path)
-    parser.add_argument("output", type=Path)
+    parser.add_argument("checkpoint", type=Path, help="best.ckpt or last.ckpt of a training")
+    parser.add_argument("output", type=Path, help="the new file; for edge-impulse a folder")
     parser.add_argument(
         "--format", default="onnx", choices=("onnx", "tflite", "c", "edge-impulse"), help="(default: onnx)"
     )
@@ -25,17 +26,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--licence", help="licence of the model, for the metadata")
 
 
+@requires_training
 def run(parsed: argparse.Namespace) -> int:
     """Run the command and return its exit code."""
     from emotion_ros.training.detector.detector_export import export_detector, is_detector
     from emotion_ros.training.export.formats import export_as
 
-    given = {name: getattr(parsed, name) for name in ("margin", "shift", "data", "licence")}
-    about = {name: value for name, value in given.items() if value is not None}
+    options = {name: getattr(parsed, name) for name in ("margin", "shift", "data", "licence")}
+    fields = {name: value for name, value in options.items() if value is not None}
     if is_detector(parsed.checkpoint):
         if parsed.format != "onnx":
-            raise ConfigError(f"export: a face detector becomes onnx, not {parsed.format}")
-        print(json.dumps(export_detector(parsed.checkpoint, parsed.output, about, parsed.calibrate)))
+            raise ConfigError(f"export: expected --format onnx for a face detector, got {parsed.format}")
+        print(json.dumps(export_detector(parsed.checkpoint, parsed.output, fields, parsed.calibrate)))
         return 0
-    print(export_as(parsed.format, parsed.checkpoint, parsed.output, about, parsed.calibrate))
+    print(export_as(parsed.format, parsed.checkpoint, parsed.output, fields, parsed.calibrate))
     return 0

@@ -1,41 +1,49 @@
-"""``emotion-ros measure-crop``: finds the crop margin and shift that suit a model best."""
+"""``emotion-ros measure-crop``: finds the crop margin and shift with the best accuracy."""
 
 from __future__ import annotations
 
 import argparse
 import json
 from pathlib import Path
+from typing import Any
+
+from emotion_ros.cli.extras import requires_training
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
-    parser.add_argument("model", type=Path)
-    parser.add_argument("data", type=Path, metavar="DATA")
-    parser.add_argument("--split", default="val", choices=("train", "val", "test"))
-    parser.add_argument("--detectors", default="mediapipe,mediapipe_full", help="a name, or name=model, with commas")
-    parser.add_argument("--tilts", help="degrees, with commas: measure alignment on faces rotated by them")
-    parser.add_argument("--pictures", type=int, default=1200, help="number of pictures of the split")
+    parser.add_argument("model", type=Path, help="ONNX file whose region is face")
+    parser.add_argument("data", type=Path, metavar="DATA", help="face pictures in a folder per class")
+    parser.add_argument("--split", default="val", choices=("train", "val", "test"), help="(default: val)")
+    parser.add_argument("--detectors", default="mediapipe,mediapipe_full", help="names, or name=FILE, comma-separated")
+    parser.add_argument("--tilts", help="degrees, comma-separated: measure alignment on rotated faces")
+    parser.add_argument("--pictures", type=int, default=1200, help="largest number of pictures (default: 1200)")
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
+@requires_training
 def run(parsed: argparse.Namespace) -> int:
     """Run the command and return its exit code."""
     from emotion_ros.training.evaluation.crop_search import measure_alignment, measure_crop
 
+    detectors = parsed.detectors.split(",")
     if parsed.tilts:
-        tilts, detectors = [float(each) for each in parsed.tilts.split(",")], parsed.detectors.split(",")
+        tilts = [float(tilt) for tilt in parsed.tilts.split(",")]
         rows = measure_alignment(parsed.model, parsed.data, parsed.split, detectors, parsed.pictures, tilts)
         print(json.dumps(rows) if parsed.json else "\n".join(str(row) for row in rows))
         return 0
-    figures = measure_crop(parsed.model, parsed.data, parsed.split, parsed.detectors.split(","), parsed.pictures)
-    if parsed.json:
-        print(json.dumps(figures))
-        return 0
-    for name, rows in figures["accuracy"].items():
-        print(f"{name}: {figures['faces'][name]} faces; accuracy by margin (down) and shift (across)")
-        print("       " + "".join(f"{shift:8.2f}" for shift in figures["shifts"]))
-        for margin, row in zip(figures["margins"], rows, strict=True):
-            print(f"{margin:7.2f}" + "".join(f"{value:8.4f}" for value in row))
-    print(f"the pictures as they are: {figures['whole']:.4f}")
-    print(f"best over all: --margin {figures['margin']} --shift {figures['shift']}")
+    figures = measure_crop(parsed.model, parsed.data, parsed.split, detectors, parsed.pictures)
+    print(json.dumps(figures) if parsed.json else _table(figures))
     return 0
+
+
+def _table(figures: dict[str, Any]) -> str:
+    lines = []
+    for name, rows in figures["accuracy"].items():
+        lines.append(f"{name}: {figures['faces'][name]} faces; accuracy by margin (down) and shift (across)")
+        lines.append("       " + "".join(f"{shift:8.2f}" for shift in figures["shifts"]))
+        for margin, row in zip(figures["margins"], rows, strict=True):
+            lines.append(f"{margin:7.2f}" + "".join(f"{value:8.4f}" for value in row))
+    lines.append(f"pictures without detection: {figures['whole']:.4f}")
+    lines.append(f"best: --margin {figures['margin']} --shift {figures['shift']}")
+    return "\n".join(lines)

@@ -60,7 +60,7 @@ def _show(parsed: argparse.Namespace, _: Mapping[str, Entry]) -> int:
         print(json.dumps({"name": path.stem, **metadata}, indent=2))
         return 0
     classifier = EmotionClassifier(path, "cpu", labels=parsed.labels)
-    print(json.dumps({"name": classifier.name, **dataclasses.asdict(classifier.contract)}, indent=2))
+    print(json.dumps({"name": classifier.name, **dataclasses.asdict(classifier.metadata)}, indent=2))
     return 0
 
 

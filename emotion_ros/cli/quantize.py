@@ -6,28 +6,32 @@ import argparse
 from pathlib import Path
 
 from emotion_ros.cli.arguments import add_crop_argument
+from emotion_ros.cli.extras import requires_training
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
-    parser.add_argument("model", type=Path)
+    parser.add_argument("model", type=Path, help="ONNX file in float32")
     parser.add_argument("data", type=Path, metavar="DATA", help="the training data")
-    parser.add_argument("output", type=Path)
-    parser.add_argument("--kind", default="static", choices=("static", "dynamic"), help="(default: static)")
+    parser.add_argument("output", type=Path, help="the new ONNX file")
     parser.add_argument(
-        "--max-drop", type=float, default=1.0, help="largest accepted loss of val accuracy, points (default: 1)"
+        "--kind", default="static", choices=("static", "dynamic"), help="dynamic suits transformers (default: static)"
+    )
+    parser.add_argument(
+        "--max-drop", type=float, default=1.0, help="accepted loss of val accuracy in percentage points (default: 1)"
     )
     add_crop_argument(parser)
 
 
+@requires_training
 def run(parsed: argparse.Namespace) -> int:
     """Run the command and return its exit code."""
     from emotion_ros.training.export.quantization import quantize
 
-    change = quantize(parsed.model, parsed.data, parsed.output, parsed.kind, parsed.max_drop, parsed.crop)
+    result = quantize(parsed.model, parsed.data, parsed.output, parsed.kind, parsed.max_drop, parsed.crop)
     print("                   before      after")
-    print(f"size, MB       {change.size[0] / 1e6:10.2f} {change.size[1] / 1e6:10.2f}")
-    print(f"val accuracy   {change.accuracy[0]:10.4f} {change.accuracy[1]:10.4f}")
-    print(f"ms a picture   {change.milliseconds[0]:10.2f} {change.milliseconds[1]:10.2f}")
+    print(f"size, MB       {result.size[0] / 1e6:10.2f} {result.size[1] / 1e6:10.2f}")
+    print(f"val accuracy   {result.accuracy[0]:10.4f} {result.accuracy[1]:10.4f}")
+    print(f"ms a picture   {result.milliseconds[0]:10.2f} {result.milliseconds[1]:10.2f}")
     print(f"written: {parsed.output}")
     return 0

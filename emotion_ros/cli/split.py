@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from emotion_ros.cli.extras import requires_training
+
 MAX_PRINTED_PAIRS = 10
 """Doubtful pairs that are printed; the others are counted."""
 
@@ -20,6 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+@requires_training
 def run(parsed: argparse.Namespace) -> int:
     """Run the command and return its exit code."""
     from emotion_ros.training.data.dataset_split import split

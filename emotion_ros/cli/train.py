@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from emotion_ros.cli.arguments import add_options
+from emotion_ros.cli.extras import requires_training
 from emotion_ros.config import TrainConfig
 from emotion_ros.config.options import build
 
@@ -17,18 +18,19 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
-    parser.add_argument("data", type=Path, metavar="DATA")
+    parser.add_argument("data", type=Path, metavar="DATA", help="pictures in train and val, a folder per class")
     add_training_arguments(parser)
     add_options(parser, TrainConfig)
 
 
+@requires_training
 def run(parsed: argparse.Namespace) -> int:
     """Run the command and return its exit code."""
     from emotion_ros.training.classifier.classifier_training import train
 
     result = train(parsed.data, parsed.model_dir, build(TrainConfig, vars(parsed)), parsed.resume)
-    then = f"{parsed.model_dir}/best.ckpt MODEL.onnx --calibrate {parsed.data}"
-    return report_result(result, "validation accuracy", then)
+    export = f"{parsed.model_dir}/best.ckpt MODEL.onnx --calibrate {parsed.data}"
+    return report_result(result, "validation accuracy", export)
 
 
 def add_training_arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,12 +39,12 @@ def add_training_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--resume", action="store_true", help="continue from last.ckpt")
 
 
-def report_result(result: Result, figure: str, then: str) -> int:
-    """Print the score and the next command; returns the exit code."""
+def report_result(result: Result, metric: str, export: str) -> int:
+    """Print the score and the arguments of the next command, and return the exit code."""
     if result.interrupted:
-        again = "go on with the same command and --resume"
-        print(f"emotion-ros: stopped after {result.epochs} epochs; {again}", file=sys.stderr)
+        advice = "add --resume to the command to continue"
+        print(f"emotion-ros: stopped after {result.epochs} epochs; {advice}", file=sys.stderr)
         return 130
-    print(f"best {figure} {result.score:.4f}")
-    print(f"next: emotion-ros export {then}")
+    print(f"best {metric} {result.score:.4f}")
+    print(f"next: emotion-ros export {export}")
     return 0

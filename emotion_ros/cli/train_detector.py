@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from emotion_ros.cli.arguments import add_options
+from emotion_ros.cli.extras import requires_training
 from emotion_ros.cli.train import add_training_arguments, report_result
 from emotion_ros.config import FaceTrainConfig
 from emotion_ros.config.options import build
@@ -18,6 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_options(parser, FaceTrainConfig)
 
 
+@requires_training
 def run(parsed: argparse.Namespace) -> int:
     """Run the command and return its exit code."""
     from emotion_ros.training.detector.detector_training import train_detector

@@ -6,87 +6,130 @@ from dataclasses import dataclass
 
 from emotion_ros.config.options import option
 
+RUN, DATA, MODEL = "training run", "data", "model"
+
 
 @dataclass(frozen=True)
 class LoopConfig:
-    """How any network is trained."""
+    """Settings of any training."""
 
-    epochs: int = option(36, "passes over the training images", minimum=1, maximum=10000)
-    batch_size: int = option(256, "images per step", minimum=2, maximum=4096)
-    workers: int = option(0, "processes that fetch batches; 0: none, the images are in memory", minimum=0, maximum=64)
-    optimizer: str = option("sgd", "sgd for networks of convolutions, adamw for vit", choices=("sgd", "adamw"))
-    lr: float = option(0.1, "peak learning rate of the one-cycle schedule", minimum=1e-6, maximum=10.0)
-    momentum: float = option(0.9, "momentum of SGD (Nesterov)", minimum=0.0, maximum=0.999)
-    wd: float = option(5e-4, "weight decay", minimum=0.0, maximum=1.0)
-    ema: float = option(0.995, "decay of the averaged weights per step", minimum=0.0, maximum=0.99999)
+    epochs: int = option(36, "passes over the training images", minimum=1, maximum=10000, group=RUN, common=True)
+    batch_size: int = option(256, "images per step", minimum=2, maximum=4096, group=RUN, common=True)
+    lr: float = option(
+        0.1, "peak learning rate of the one-cycle schedule", minimum=1e-6, maximum=10.0, group=RUN, common=True
+    )
+    workers: int = option(
+        0, "processes that load batches; 0: none, images are in memory", minimum=0, maximum=64, group=RUN
+    )
+    optimizer: str = option(
+        "sgd", "sgd for convolutional networks, adamw for transformers", choices=("sgd", "adamw"), group=RUN
+    )
+    wd: float = option(5e-4, "weight decay", minimum=0.0, maximum=1.0, group=RUN)
+    ema: float = option(
+        0.995,
+        "decay of the exponential moving average of the weights, per step",
+        minimum=0.0,
+        maximum=0.99999,
+        group=RUN,
+    )
     patience: int = option(
-        0, "epochs without a better val accuracy before it stops; 0: never", minimum=0, maximum=10000
+        0, "epochs without improvement on val before training stops; 0: unlimited", minimum=0, maximum=10000, group=RUN
     )
-    seed: int = option(1, "seed of everything random", minimum=0, maximum=2**31 - 1)
+    seed: int = option(1, "seed of the random number generators", minimum=0, maximum=2**31 - 1, group=RUN)
     precision: str = option(
-        "auto", "arithmetic; auto: bf16 where a GPU or AMX makes it fast", choices=("auto", "32-true", "bf16-mixed")
+        "auto",
+        "arithmetic; auto: bf16 on a GPU with bf16 or a CPU with AMX, else float32",
+        choices=("auto", "32-true", "bf16-mixed"),
+        group=RUN,
     )
-    wandb: bool = option(False, "log to Weights & Biases too (WANDB_MODE=offline keeps it on this machine)")
+    wandb: bool = option(False, "also log to Weights & Biases (WANDB_MODE=offline: to files only)", group=RUN)
 
 
 @dataclass(frozen=True)
 class TrainConfig(LoopConfig):
-    """How a classifier is trained."""
+    """Settings of the training of a classifier."""
 
-    arch: str = option("resnet18", "architecture", choices=("resnet18", "cnn8", "tiny", "vit", "vit_b16"))
-    size: int = option(48, "side of the square input in pixels", minimum=32, maximum=512)
-    color: str = option("grey", "colour of the input", choices=("grey", "rgb"))
-    region: str = option("face", "what the model sees of a picture", choices=("face", "face_hands", "frame"))
-    crop: str = option(
-        "auto",
-        "find the region in each picture; auto: in pictures of more than 128 pixels",
-        choices=("auto", "yes", "no"),
+    arch: str = option(
+        "resnet18",
+        "network architecture",
+        choices=("resnet18", "cnn8", "tiny", "vit", "vit_b16"),
+        group=MODEL,
+        common=True,
     )
-    crop_margin: float = option(0.1, "of the crop, as a share of its side", minimum=-0.4, maximum=2.0)
-    crop_shift: float = option(-0.05, "of the crop downwards, as a share of its side", minimum=-1.0, maximum=1.0)
     pretrained: str = option(
         "emotion",
-        "weights to start from: emotion (the model of this package, where the architecture is its), none, imagenet "
-        "(from the hub), a file (.ckpt or .onnx), or a folder with a hub model",
+        "initial weights: emotion (this package's model, if the architecture is resnet18), none (random), imagenet "
+        "(from the Hugging Face hub), a file (.ckpt or .onnx), or a folder with a model in the hub's format",
+        group=MODEL,
+        common=True,
+    )
+    size: int = option(48, "side of the square input in pixels", minimum=32, maximum=512, group=MODEL)
+    color: str = option("grey", "colour of the input", choices=("grey", "rgb"), group=MODEL)
+    region: str = option(
+        "face", "image region that the model gets", choices=("face", "face_hands", "frame"), group=MODEL, common=True
+    )
+    crop: str = option(
+        "auto",
+        "detect the region in each picture; auto: in pictures of more than 128 pixels",
+        choices=("auto", "yes", "no"),
+        group=DATA,
     )
     balance: float = option(
-        0.0, "how far rare classes weigh more: 0 not at all, 1 as much as frequent ones", minimum=0.0, maximum=1.0
-    )
-    vote_weight: float = option(
-        0.5, "share of annotators' votes in the targets, where there are votes", minimum=0.0, maximum=1.0
-    )
-    teacher: str = option("", "models (files or names, with commas) whose mean opinion of each picture is learned too")
-    teacher_weight: float = option(0.5, "share of the teachers in the targets", minimum=0.0, maximum=1.0)
-    vote_head: bool = option(False, "learn votes and class in two outputs; the robot uses that of the votes")
-    rotate: float = option(12.0, "largest random rotation in degrees", minimum=0.0, maximum=180.0)
-    zoom: float = option(0.15, "largest random change of scale, as a share", minimum=0.0, maximum=0.5)
-    shift: float = option(0.08, "largest random shift, as a share of the side", minimum=0.0, maximum=0.5)
-    light: float = option(
-        0.25, "largest random change of brightness and contrast, as a share", minimum=0.0, maximum=1.0
-    )
-    erase: float = option(0.3, "probability that a random rectangle is erased", minimum=0.0, maximum=1.0)
-    degrade: float = option(
         0.0,
-        "probability that a picture is out of focus, in motion, dark, noisy, small or compressed",
+        "exponent of the class weights; 0: all pictures weigh the same, 1: all classes weigh the same",
         minimum=0.0,
         maximum=1.0,
+        group=DATA,
     )
-    mixup: float = option(0.0, "alpha of mixup: pictures laid over each other; 0: none", minimum=0.0, maximum=4.0)
-    compile: bool = option(False, "compile the network first (faster steps, needs a C++ compiler)")
+    vote_weight: float = option(
+        0.5, "share of the annotators' votes in the targets, for data with votes", minimum=0.0, maximum=1.0, group=DATA
+    )
+    teacher: str = option(
+        "",
+        "models (files or catalog names, comma-separated) whose mean probabilities are part of the targets",
+        group=DATA,
+    )
+    teacher_weight: float = option(
+        0.5, "share of the teachers' probabilities in the targets", minimum=0.0, maximum=1.0, group=DATA
+    )
+    augment: float = option(
+        1.0,
+        "strength of random rotation (1: up to 12°), zoom (15 %), shift (8 %) and change of light (25 %)",
+        minimum=0.0,
+        maximum=2.0,
+        group=DATA,
+    )
+    erase: float = option(
+        0.3, "probability that a random rectangle of a picture is erased", minimum=0.0, maximum=1.0, group=DATA
+    )
+    degrade: float = option(
+        0.0,
+        "probability that a picture is blurred, darkened, noisy, low-resolution or compressed",
+        minimum=0.0,
+        maximum=1.0,
+        group=DATA,
+    )
+    compile: bool = option(False, "compile the network: faster steps, needs a C++ compiler", group=RUN)
 
 
 @dataclass(frozen=True)
 class FaceTrainConfig(LoopConfig):
-    """How a face detector is trained."""
+    """Settings of the training of a face detector."""
 
-    epochs: int = option(20, "times that as many scenes are composed", minimum=1, maximum=10000)
-    batch_size: int = option(32, "scenes per step", minimum=2, maximum=4096)
-    workers: int = option(1, "processes that compose scenes", minimum=0, maximum=64)
-    optimizer: str = option("adamw", "how weights are changed", choices=("sgd", "adamw"))
-    lr: float = option(0.004, "peak learning rate of the one-cycle schedule", minimum=1e-6, maximum=10.0)
-    wd: float = option(0.01, "weight decay", minimum=0.0, maximum=1.0)
-    pretrained: str = option("", "checkpoint or ONNX file of a detector to start from; empty: random weights")
-    scenes: int = option(8000, "scenes of an epoch", minimum=32, maximum=10_000_000)
-    width: int = option(64, "channels of the network", minimum=8, maximum=512)
-    backgrounds: str = option("", "folder of pictures without people, for behind the faces; empty: drawn shapes alone")
-    every: int = option(1, "use one photo in so many", minimum=1, maximum=10000)
+    epochs: int = option(20, "passes; each composes new scenes", minimum=1, maximum=10000, group=RUN, common=True)
+    batch_size: int = option(32, "scenes per step", minimum=2, maximum=4096, group=RUN, common=True)
+    lr: float = option(
+        0.004, "peak learning rate of the one-cycle schedule", minimum=1e-6, maximum=10.0, group=RUN, common=True
+    )
+    workers: int = option(1, "processes that compose scenes", minimum=0, maximum=64, group=RUN)
+    optimizer: str = option("adamw", "optimizer", choices=("sgd", "adamw"), group=RUN)
+    wd: float = option(0.01, "weight decay", minimum=0.0, maximum=1.0, group=RUN)
+    pretrained: str = option(
+        "", "initial weights: a checkpoint or ONNX file of a detector; empty: random", group=MODEL, common=True
+    )
+    width: int = option(64, "channels of the network", minimum=8, maximum=512, group=MODEL)
+    scenes: int = option(8000, "scenes per epoch", minimum=32, maximum=10_000_000, group=DATA)
+    backgrounds: str = option(
+        "", "folder of pictures without people, as backgrounds; empty: drawn shapes only", group=DATA, common=True
+    )
+    every: int = option(1, "use every n-th photo", minimum=1, maximum=10000, group=DATA)

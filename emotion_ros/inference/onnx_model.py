@@ -58,14 +58,13 @@ class OnnxModel:
         """See :class:`emotion_ros.inference.ort_session.Session`."""
         self._session.wait_until_ready(timeout)
 
-    def run(self, pixels: NDArray[np.float32], output: int = 0) -> NDArray[np.float32]:
-        """Return one output, n × labels, float32.
+    def run(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the model's first output, n × labels, float32.
 
         Args:
             pixels: n × channels × size × size; n at most ``max_batch``.
-            output: index of the output.
         """
-        name = self._session.outputs[output].name
+        name = self._session.outputs[0].name
         return np.asarray(self._session.run([name], {self._input: pixels})[0], np.float32)
 
 

@@ -43,16 +43,15 @@ class TfliteModel:
     def wait_until_ready(self, timeout: float | None = None) -> None:
         """Return at once: a TFLite model needs no engine."""
 
-    def run(self, pixels: NDArray[np.float32], output: int = 0) -> NDArray[np.float32]:
-        """Return one output, 1 × labels, float32.
+    def run(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the model's first output, 1 × labels, float32.
 
         Args:
             pixels: 1 × channels × size × size.
-            output: index of the output.
         """
         self._interpreter.set_tensor(self._input["index"], _quantize(pixels.transpose(0, 2, 3, 1), self._input))
         self._interpreter.invoke()
-        return _dequantize(self._interpreter.get_tensor(self._outputs[output]["index"]), self._outputs[output])
+        return _dequantize(self._interpreter.get_tensor(self._outputs[0]["index"]), self._outputs[0])
 
 
 def _interpreter(path: Path, content: bytes, threads: int) -> Any:

@@ -239,7 +239,7 @@ class Pipeline:
     ) -> Emotion:
         emotion = self._models.emotion
         filtered = camera.emotions.probabilities(id)
-        valence, arousal = valence_arousal(emotion.classifier.contract.labels, filtered)
+        valence, arousal = valence_arousal(emotion.classifier.metadata.labels, filtered)
         merged = emotion.label_map(filtered)
         merged.setflags(write=False)
         label = camera.emotions.update_label(id, emotion.labels, merged, self._config.min_confidence)

@@ -117,7 +117,7 @@ def pipeline_info(pipeline: Pipeline) -> BackendInfo:
         model=classifier.name,
         provider=classifier.provider,
         labels=pipeline.models.emotion.labels,
-        region=classifier.contract.region,
+        region=classifier.metadata.region,
         face_detector=pipeline.config.face_detector,
     )
 

@@ -1,9 +1,9 @@
-"""From labelled pictures to a model: data sets, training, evaluation, export. The only room that imports torch."""
+"""Data sets, training, evaluation and export of models. The only room that imports torch."""
 
 import logging
 import warnings
 
-# What libraries tell their developers is noise to the people who train with them.
+# Warnings of libraries about their own internals, on which a user of this package cannot act.
 for _name in ("torchao", "torch.utils._pytree", "litert_torch"):
     logging.getLogger(_name).setLevel(logging.ERROR)
 logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)

@@ -1,4 +1,4 @@
-"""Training as a table and as pictures."""
+"""Progress of a training: progress bar, table of metrics, curves and a sheet of training pictures."""
 
 from __future__ import annotations
 
@@ -15,43 +15,48 @@ import numpy as np
 from lightning.pytorch.callbacks import Callback, TQDMProgressBar
 from torch import Tensor
 
+from emotion_ros.io.atomic_file import replacing
+
+PICTURES_PER_ROW = 8
+
 
 class Progress(TQDMProgressBar):
-    """A bar per epoch with loss and accuracies, and the minutes that are left of the whole training."""
+    """A bar per epoch with loss, accuracy and the remaining minutes of the training."""
 
     def __init__(self) -> None:
         super().__init__(refresh_rate=20)
-        self._begin, self._first = 0.0, 0
+        self._start, self._first_step = 0.0, 0
 
     def on_train_start(self, *arguments: Any) -> None:
         """Start the clock."""
         super().on_train_start(*arguments)
-        self._begin, self._first = time.monotonic(), self.trainer.global_step
+        self._start, self._first_step = time.monotonic(), self.trainer.global_step
 
     def get_metrics(self, trainer: L.Trainer, pl_module: L.LightningModule) -> dict[str, Any]:
-        """What stands behind the bar."""
+        """Return the values behind the bar."""
         items: dict[str, Any] = super().get_metrics(trainer, pl_module)
         items.pop("v_num", None)
-        done = trainer.global_step - self._first
-        if done:
-            each = (time.monotonic() - self._begin) / done
-            items["left"] = f"{each * (float(trainer.estimated_stepping_batches) - trainer.global_step) / 60:.1f} min"
+        steps = trainer.global_step - self._first_step
+        if steps:
+            step_seconds = (time.monotonic() - self._start) / steps
+            remaining = float(trainer.estimated_stepping_batches) - trainer.global_step
+            items["left"] = f"{step_seconds * remaining / 60:.1f} min"
         return items
 
 
 class History(Callback):
-    """After each epoch a row in ``metrics.csv``, and a picture per kind of figure, as ``Accuracy.png``, of all rows.
+    """Writes ``metrics.csv`` (a row per epoch) and a curve per metric, such as ``Accuracy.png``.
 
-    A resumed run goes on in the same file, behind the epoch of its checkpoint.
+    A resumed run continues the table after the epoch of its checkpoint.
     """
 
-    def __init__(self, folder: Path, kinds: Sequence[str]) -> None:
-        self._folder, self._kinds = folder, kinds
+    def __init__(self, folder: Path, metrics: Sequence[str]) -> None:
+        self._folder, self._metrics = folder, metrics
         self._rows: list[dict[str, float]] = []
-        self._begin = 0.0
+        self._start = 0.0
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Take over the rows of the epochs that are done."""
+        """Read the rows of finished epochs."""
         path = self._folder / "metrics.csv"
         if trainer.current_epoch and path.is_file():
             with path.open(newline="") as file:
@@ -59,34 +64,36 @@ class History(Callback):
             self._rows = [{**row, "epoch": int(row["epoch"])} for row in rows if row["epoch"] < trainer.current_epoch]
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Start the clock."""
-        self._begin = time.monotonic()
+        """Start the clock of the epoch."""
+        self._start = time.monotonic()
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Write table and pictures anew."""
+        """Write table and curves."""
         if not trainer.is_global_zero:
             return
-        names = [f"{split}_{kind}" for kind in self._kinds for split in ("train", "val")]
-        figures = {name: float(trainer.callback_metrics[name]) for name in names if name in trainer.callback_metrics}
-        about = {"lr": trainer.optimizers[0].param_groups[0]["lr"], "seconds": round(time.monotonic() - self._begin, 2)}
-        self._rows.append({"epoch": trainer.current_epoch, **figures, **about})
-        with (self._folder / "metrics.csv").open("w", newline="") as file:
+        names = [f"{split}_{metric}" for metric in self._metrics for split in ("train", "val")]
+        values = {name: float(trainer.callback_metrics[name]) for name in names if name in trainer.callback_metrics}
+        seconds = round(time.monotonic() - self._start, 2)
+        lr = trainer.optimizers[0].param_groups[0]["lr"]
+        self._rows.append({"epoch": trainer.current_epoch, **values, "lr": lr, "seconds": seconds})
+        with replacing(self._folder / "metrics.csv") as partial, partial.open("w", newline="") as file:
             writer = csv.DictWriter(file, self._rows[0].keys())
             writer.writeheader()
             writer.writerows(self._rows)
-        for kind in self._kinds:
-            save_curves(self._rows, kind, self._folder / f"{kind.capitalize()}.png")
+        for metric in self._metrics:
+            save_curves(self._rows, metric, self._folder / f"{metric.capitalize()}.png")
 
 
-def save_curves(rows: list[dict[str, float]], kind: str, path: Path) -> None:
-    """A figure such as ``accuracy`` over epochs, in train and val, as far as it was measured, as a picture."""
+def save_curves(rows: list[dict[str, float]], metric: str, path: Path) -> None:
+    """Draw a metric such as ``accuracy`` over the epochs, for each of train and val that the rows have."""
     mpl.use("Agg")
     from matplotlib import pyplot
 
     figure, axes = pyplot.subplots(figsize=(7, 4.5), layout="constrained")
-    for split in (split for split in ("train", "val") if f"{split}_{kind}" in rows[0]):
-        axes.plot([row["epoch"] + 1 for row in rows], [row[f"{split}_{kind}"] for row in rows], marker=".", label=split)
-    axes.set(xlabel="epoch", ylabel=kind, title=kind.capitalize())
+    for split in (split for split in ("train", "val") if f"{split}_{metric}" in rows[0]):
+        epochs, values = [row["epoch"] + 1 for row in rows], [row[f"{split}_{metric}"] for row in rows]
+        axes.plot(epochs, values, marker=".", label=split)
+    axes.set(xlabel="epoch", ylabel=metric, title=metric.capitalize())
     axes.grid(alpha=0.3)
     axes.legend()
     figure.savefig(path, dpi=110)
@@ -94,9 +101,11 @@ def save_curves(rows: list[dict[str, float]], kind: str, path: Path) -> None:
 
 
 def save_batch(pixels: Tensor, path: Path) -> None:
-    """Up to 64 training pictures (n × channels × size × size, 0…255) as the network sees them, eight in a row."""
+    """Write training pictures (n × channels × size × size, RGB or grey, 0…255) as one sheet, eight in a row."""
     images: Any = pixels.byte().numpy().transpose(0, 2, 3, 1)
-    images = np.pad(images, ((0, -len(images) % 8), (1, 1), (1, 1), (0, 0)))
-    rows = [np.hstack(list(images[start : start + 8])) for start in range(0, len(images), 8)]
+    images = np.pad(images, ((0, -len(images) % PICTURES_PER_ROW), (1, 1), (1, 1), (0, 0)))
+    rows = [
+        np.hstack(list(images[start : start + PICTURES_PER_ROW])) for start in range(0, len(images), PICTURES_PER_ROW)
+    ]
     sheet = np.vstack(rows)
     cv2.imwrite(str(path), sheet if sheet.shape[2] == 1 else cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR))

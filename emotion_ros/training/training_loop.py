@@ -1,4 +1,4 @@
-"""What every training of this package shares: how Lightning is set up, and files that survive a full disk."""
+"""The training loop that all trainings share: Lightning's trainer, its callbacks and its checkpoints."""
 
 from __future__ import annotations
 
@@ -20,16 +20,29 @@ from torch.utils.data import DataLoader
 
 from emotion_ros.config import LoopConfig
 from emotion_ros.errors import ConfigError, OutputError
+from emotion_ros.io.atomic_file import replacing
 from emotion_ros.training.plots import History, Progress
 
-EMA_EVERY = 5
-"""Steps between updates of the averaged weights: copying 11 million numbers at each step costs time, not accuracy."""
+EMA_INTERVAL_STEPS = 5
+"""Steps between updates of the averaged weights. An update at each step copies 11 million numbers and gains nothing."""
+
+MOMENTUM = 0.9
+"""Of SGD with Nesterov's method: the value of Sutskever et al., "On the importance of initialization and momentum",
+2013; no run of this package used another."""
+
+WARM_UP_SHARE, FINAL_LR_DIVISOR = 0.2, 1000
+"""Share of the steps in which the learning rate rises, and initial over final learning rate."""
 
 
 @dataclass(frozen=True)
 class Result:
-    """What came of a training: what the best checkpoint has of the figure that was wanted (None where no epoch was
-    finished), how many epochs were finished, and whether Ctrl-C ended it."""
+    """Result of a training.
+
+    Attributes:
+        score: monitored metric of the best checkpoint; None if no epoch was finished.
+        epochs: number of finished epochs.
+        interrupted: Ctrl-C ended the training.
+    """
 
     score: float | None
     epochs: int
@@ -37,69 +50,67 @@ class Result:
 
 
 def writable(model_dir: Path) -> Path:
-    """The folder, made where it is not there.
+    """Create a folder if it is missing, and return it.
 
     Raises:
-        OutputError: it cannot be written to.
+        OutputError: no file can be created in it.
     """
     try:
         model_dir.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=model_dir).close()
     except OSError as error:
-        raise OutputError(f"{model_dir}: expected a folder that can be written to: {error}") from error
+        raise OutputError(f"{model_dir}: expected a writable folder: {error}") from error
     return model_dir
 
 
 def checkpoint_to_resume(model_dir: Path) -> Path:
-    """``last.ckpt`` of an earlier run.
+    """Return ``last.ckpt`` of an earlier run.
 
     Raises:
-        OutputError: it is not there.
+        OutputError: the file is missing.
     """
     last = model_dir / "last.ckpt"
     if not last.is_file():
-        raise OutputError(f"{last}: expected the checkpoint of an earlier run to resume; leave --resume away to start")
+        raise OutputError(f"{last}: expected the checkpoint of an earlier run; omit --resume to start a new one")
     return last
 
 
 class _AtomicFiles(TorchCheckpointIO):
-    """Checkpoints are written beside their place first: on a full disk the old one survives."""
+    """Checkpoints that replace the old file only when they are complete."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
         """Write a checkpoint.
 
         Raises:
-            OSError: there is no room; nothing has changed.
+            OSError: the disk is full; the old file is unchanged.
         """
-        target = Path(path)
-        partial = target.with_suffix(".partial")
         try:
-            torch.save(checkpoint, partial)
-            os.replace(partial, target)
-        except RuntimeError as error:  # what torch says where the disk is full
+            with replacing(Path(path)) as partial:
+                torch.save(checkpoint, partial)
+        except RuntimeError as error:  # torch raises it when the disk is full
             raise OSError(str(error).splitlines()[0]) from error
-        finally:
-            partial.unlink(missing_ok=True)
 
 
 def make_trainer(
-    model_dir: Path, config: LoopConfig, wanted: str = "accuracy", others: Sequence[str] = ("loss",)
+    model_dir: Path, config: LoopConfig, monitored: str = "accuracy", others: Sequence[str] = ("loss",)
 ) -> L.Trainer:
-    """Under ``torchrun`` all its processes train together; alone, one GPU or the CPU does.
+    """Return a trainer that uses all processes of ``torchrun``, or else one GPU or the CPU.
 
-    The best checkpoint is the one whose ``val_`` figure of what is ``wanted`` is largest; that and the ``others`` are
-    written as curves.
+    Args:
+        model_dir: gets the checkpoints, the table and the curves.
+        config: settings.
+        monitored: metric whose ``val_`` value is largest in the best checkpoint.
+        others: further metrics that are drawn as curves.
+
+    Raises:
+        ConfigError: Weights & Biases is requested and not installed.
     """
-    kept: dict[str, Any] = {"save_on_train_epoch_end": True, "enable_version_counter": False}
-    best = ModelCheckpoint(model_dir, filename="best", monitor=f"val_{wanted}", mode="max", **kept)
-    last = ModelCheckpoint(model_dir, filename="last", **kept)
-    averaging = WeightAveraging(multi_avg_fn=get_ema_multi_avg_fn(config.ema**EMA_EVERY))  # type: ignore[no-untyped-call]
-    averaging.should_update = (  # type: ignore[method-assign]
-        lambda step_idx=None, epoch_idx=None: step_idx is not None and step_idx % EMA_EVERY == 0
-    )
-    callbacks: list[Callback] = [best, last, averaging, Progress(), History(model_dir, (wanted, *others))]
+    options: dict[str, Any] = {"save_on_train_epoch_end": True, "enable_version_counter": False}
+    best = ModelCheckpoint(model_dir, filename="best", monitor=f"val_{monitored}", mode="max", **options)
+    last = ModelCheckpoint(model_dir, filename="last", **options)
+    callbacks: list[Callback] = [best, last, _averaging(config), Progress(), History(model_dir, (monitored, *others))]
     if config.patience:
-        callbacks.append(EarlyStopping(f"val_{wanted}", mode="max", patience=config.patience))
+        callbacks.append(EarlyStopping(f"val_{monitored}", mode="max", patience=config.patience))
     world, local = int(os.environ.get("WORLD_SIZE", 1)), int(os.environ.get("LOCAL_WORLD_SIZE", 1))
     return L.Trainer(
         accelerator="auto" if torch.cuda.is_available() else "cpu",
@@ -118,12 +129,21 @@ def make_trainer(
     )
 
 
-def _precision(wanted: str) -> str:
-    if wanted != "auto":
-        return wanted
+def _averaging(config: LoopConfig) -> WeightAveraging:
+    decay = config.ema**EMA_INTERVAL_STEPS
+    averaging = WeightAveraging(multi_avg_fn=get_ema_multi_avg_fn(decay))  # type: ignore[no-untyped-call]
+    averaging.should_update = (  # type: ignore[method-assign]
+        lambda step_idx=None, epoch_idx=None: step_idx is not None and step_idx % EMA_INTERVAL_STEPS == 0
+    )
+    return averaging
+
+
+def _precision(option: str) -> str:
+    if option != "auto":
+        return option
     # On a Xeon with AVX-512 bf16 but no AMX, bf16 took 1.5 times as long as float32.
-    fast = torch.cuda.is_bf16_supported() if torch.cuda.is_available() else torch.cpu._is_amx_tile_supported()
-    return "bf16-mixed" if fast else "32-true"
+    fast_bf16 = torch.cuda.is_bf16_supported() if torch.cuda.is_available() else torch.cpu._is_amx_tile_supported()
+    return "bf16-mixed" if fast_bf16 else "32-true"
 
 
 def _loggers(model_dir: Path, config: LoopConfig) -> list[Logger]:
@@ -143,25 +163,27 @@ def fit(
     model_dir: Path,
     last: Path | None,
 ) -> Result:
-    """Train until the end, or until Ctrl-C.
+    """Train to the last epoch, or until Ctrl-C.
 
     Args:
         trainer: made by :func:`make_trainer` for ``model_dir``.
-        model: what is trained.
+        model: the model to train.
         loaders: of train and val.
-        model_dir: for what is said where it is full.
-        last: checkpoint to go on from.
+        model_dir: folder of the outputs, for the error message.
+        last: checkpoint to resume; None: start.
 
     Raises:
         OutputError: ``model_dir`` cannot be written.
     """
     try:
         trainer.fit(model, *loaders, ckpt_path=last)
-    except SystemExit:  # how Lightning ends after Ctrl-C
+    except SystemExit:  # Lightning raises it after Ctrl-C
         if not trainer.interrupted:
             raise
     except OSError as error:
-        raise OutputError(f"{model_dir}: cannot be written: {error}; what was there is kept") from error
+        raise OutputError(
+            f"{model_dir}: cannot be written: {error}; the files of the last epoch are unchanged"
+        ) from error
     best = trainer.checkpoint_callback
     assert isinstance(best, ModelCheckpoint)
     score = None if best.best_model_score is None else float(best.best_model_score)
@@ -169,9 +191,9 @@ def fit(
 
 
 def one_cycle(model: L.LightningModule, config: LoopConfig) -> Any:
-    """An optimizer with a one-cycle schedule: warm-up, then half a cosine (Smith and Topin, "Super-Convergence", 2017).
+    """Return an optimizer with a one-cycle schedule (Smith and Topin, "Super-Convergence", 2017).
 
-    Biases and norms do not decay.
+    The learning rate rises, then falls as half a cosine. Biases and normalisations have no weight decay.
     """
     decayed = [p for p in model.parameters() if p.ndim > 1]
     plain = [p for p in model.parameters() if p.ndim <= 1]
@@ -180,9 +202,9 @@ def one_cycle(model: L.LightningModule, config: LoopConfig) -> Any:
     if config.optimizer == "adamw":
         optimizer = torch.optim.AdamW(groups, config.lr)
     else:
-        optimizer = torch.optim.SGD(groups, config.lr, momentum=config.momentum, nesterov=config.momentum > 0)
+        optimizer = torch.optim.SGD(groups, config.lr, momentum=MOMENTUM, nesterov=True)
     steps = int(model.trainer.estimated_stepping_batches)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, config.lr, steps, pct_start=0.2, cycle_momentum=False, final_div_factor=1000
+        optimizer, config.lr, steps, pct_start=WARM_UP_SHARE, cycle_momentum=False, final_div_factor=FINAL_LR_DIVISOR
     )
     return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

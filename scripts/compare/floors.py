@@ -71,11 +71,11 @@ def measure():
     quick = Pipeline(PipelineConfig(model="emotion_resnet18_int8", hands=False))
     (person,) = pipeline.perceive(image, 0.0).people
     perception, message, face = pipeline.perceive(image, 0.1), to_message(image, Header()), person.face
-    about, tracker = pipeline.models.emotion.classifier.contract, Tracker()
-    crop = region_crop(image, "face", face, (), about.margin, about.shift)
+    metadata, tracker = pipeline.models.emotion.classifier.metadata, Tracker()
+    crop = region_crop(image, "face", face, (), metadata.margin, metadata.shift)
     faces = pipeline.models.faces
     blob = np.ascontiguousarray(image.transpose(2, 0, 1)[None], np.float32)
-    pixels = to_input([crop], about.size, about.color, about.mean, about.std)
+    pixels = to_input([crop], metadata.size, metadata.color, metadata.mean, metadata.std)
     bare = {name: network(find_model(name)) for name in ("emotion_resnet18", "emotion_resnet18_int8")}
     bare["emotion_faces"] = network(default_face_model())
     hands = HAND_DETECTORS["mediapipe"](4)
@@ -90,9 +90,9 @@ def measure():
          lambda: faces.detect(image, 0.5, 24)),
         ("faces: around the one that was there", None, None, 0, lambda: faces.detect(image, 0.5, 24, [face.box])),
         ("crop, upright", 0, 2 * crop.nbytes, 0,
-         lambda: region_crop(image, "face", face, (), about.margin, about.shift)),
+         lambda: region_crop(image, "face", face, (), metadata.margin, metadata.shift)),
         ("crop to the classifier's input", 0, crop.nbytes + pixels.nbytes, 0,
-         lambda: to_input([crop], about.size, about.color, about.mean, about.std)),
+         lambda: to_input([crop], metadata.size, metadata.color, metadata.mean, metadata.std)),
         ("classifier alone, float32", OPERATIONS, 2 * WEIGHTS, float32,
          lambda: bare["emotion_resnet18"].run(["output_0"], {"input_0": pixels})),
         ("classifier alone, int8", OPERATIONS, WEIGHTS / 2, int8,

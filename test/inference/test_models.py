@@ -106,7 +106,7 @@ def test_int8_is_chosen_where_the_processor_is_made_for_it(flags, provider, avai
 
 def test_jetson_inference_model_loads_with_its_labels(tmp_path):
     (tmp_path / "labels.txt").write_text("dislike\nlike\n")
-    about = EmotionClassifier(write(tmp_path / "m.onnx", None, shape=(1, 3, 8, 8))).contract
+    about = EmotionClassifier(write(tmp_path / "m.onnx", None, shape=(1, 3, 8, 8))).metadata
     assert (about.labels, about.region, about.color) == (("dislike", "like"), "frame", "rgb")
 
 
@@ -144,6 +144,6 @@ def test_profile_spans_one_to_sixteen_faces(tmp_path):
 
 
 def test_shipped_model_explains_itself(classifier):
-    assert classifier.contract.labels == ("angry", "disgust", "fear", "happy", "neutral", "sad", "surprise")
-    assert classifier.contract.data
-    assert classifier.contract.licence
+    assert classifier.metadata.labels == ("angry", "disgust", "fear", "happy", "neutral", "sad", "surprise")
+    assert classifier.metadata.data
+    assert classifier.metadata.licence

@@ -61,7 +61,7 @@ def test_crops_are_classified_without_detection(client, portrait):
     answer = client.post("/v1/classify", files=[("images", (f"{n}", encoded(crop))) for n, crop in enumerate(crops)])
     expected = classifier.classify(crops)
     for each, row in zip(answer.json()["results"], expected, strict=True):
-        assert each["label"] == classifier.contract.labels[int(row.argmax())]
+        assert each["label"] == classifier.metadata.labels[int(row.argmax())]
         assert [*each["probabilities"].values()] == pytest.approx(row.tolist(), abs=1e-3)
 
 

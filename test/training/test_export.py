@@ -95,7 +95,7 @@ def test_tflite_is_int8_in_and_out_and_right(data, lite):
     for tensor in (session._input, session._outputs[0]):
         assert tensor["dtype"] == np.int8
     assert session._input["quantization"] == (pytest.approx(1 / 255, rel=1e-3), -128)
-    assert EmotionClassifier(lite).contract.activated
+    assert EmotionClassifier(lite).metadata.activated
 
 
 def test_tflite_runs_in_micro_and_says_what_it_needs(lite):
@@ -130,7 +130,7 @@ def test_edge_impulse_package_holds_data_model_and_commands(data, tiny, lite, tm
         assert each["category"] == each["path"].split("/")[0]
         assert each["label"]["label"] in each["path"]
     assert sum(each["category"] == "testing" for each in listed["files"]) == 16
-    assert EmotionClassifier(tmp_path / "ei" / "model" / "model.tflite").contract.labels == ("bright", "dark")
+    assert EmotionClassifier(tmp_path / "ei" / "model" / "model.tflite").metadata.labels == ("bright", "dark")
     assert "edge-impulse-uploader" in (tmp_path / "ei" / "README.md").read_text()
 
 
@@ -164,7 +164,7 @@ def test_int8_model_is_smaller_and_as_right(kind, data, model, tmp_path):
     assert change.size[1] == (tmp_path / "int8.onnx").stat().st_size
     figures = evaluate(tmp_path / "int8.onnx", data, "test")
     assert figures["accuracy"] >= 0.9
-    assert EmotionClassifier(tmp_path / "int8.onnx").contract == EmotionClassifier(model).contract
+    assert EmotionClassifier(tmp_path / "int8.onnx").metadata == EmotionClassifier(model).metadata
 
 
 def test_int8_model_that_loses_too_much_is_not_written(data, model, tmp_path, command_line):

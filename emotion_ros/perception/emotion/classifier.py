@@ -1,4 +1,4 @@
-"""The emotion classifier: a model file, its contract, and the session that runs it."""
+"""Emotion classifier: a model file, its metadata and the session that runs it."""
 
 from __future__ import annotations
 
@@ -14,21 +14,24 @@ from emotion_ros.inference.cache_folder import default_cache
 from emotion_ros.inference.onnx_model import OnnxModel
 from emotion_ros.inference.ort_session import read_model_file
 from emotion_ros.inference.tflite_model import TfliteModel
-from emotion_ros.perception.emotion import metadata as contracts
-from emotion_ros.perception.emotion.metadata import ModelMetadata
+from emotion_ros.perception.emotion.metadata import ModelMetadata, jetson_inference
 from emotion_ros.perception.emotion.preprocess import to_input
 from emotion_ros.types import Image
 
 MODEL_FORMATS: dict[str, type[OnnxModel] | type[TfliteModel]] = {".onnx": OnnxModel, ".tflite": TfliteModel}
-"""Ending of a model file to what runs it; a file with any other ending is taken for ONNX."""
+"""Suffix of a model file to the class that runs it; a file with another suffix is read as ONNX."""
+
+MAX_SUM_ERROR = 1e-3
+"""Largest distance of an output's sum from 1 at which the output is taken for probabilities."""
 
 
 class EmotionClassifier:
-    """Crops to probabilities.
+    """Face crops to probabilities of emotions.
 
     Attributes:
-        contract: what the model says of itself.
-        name: file name without ending and the first eight digits of the SHA-256, as in ``emotion_resnet18@1f0c9a2b``.
+        metadata: how the model is fed and read.
+        name: file name without suffix and the first eight hexadecimal digits of the file's SHA-256, such as
+            ``emotion_resnet18@1f0c9a2b``.
     """
 
     def __init__(
@@ -44,80 +47,83 @@ class EmotionClassifier:
         Args:
             path: the ONNX or TFLite file.
             provider: ``auto``, ``tensorrt``, ``cuda`` or ``cpu``.
-            threads: on a CPU; 0 lets ONNX Runtime choose.
-            cache: folder for TensorRT engines.
-            labels: labels.txt of a model without a contract; None: the one beside it.
+            threads: number of threads on a CPU; 0: ONNX Runtime's choice.
+            cache: folder for TensorRT engines; None: the default one.
+            labels: file of labels of a model without metadata; None: labels.txt in the folder of the model.
 
         Raises:
-            ModelError: the file is missing, is no model, or contradicts its contract.
+            ModelError: the file is missing, is not a model, or contradicts its metadata.
             ProviderError: the provider is not available.
         """
         content = read_model_file(path)
         self.name = f"{path.stem}@{hashlib.sha256(content).hexdigest()[:8]}"
         kind = MODEL_FORMATS.get(path.suffix, OnnxModel)
         self._session = kind(path, content, provider, threads, cache or default_cache())
-        self.contract = self._contract(path, labels)
+        self.metadata = self._read_metadata(path, labels)
         self._check(path)
 
     @property
+    def contract(self) -> ModelMetadata:
+        """The metadata under its former name, for callers that are not renamed yet."""
+        return self.metadata
+
+    @property
     def provider(self) -> str:
-        """The execution provider that runs it now: ``tensorrt``, ``cuda`` or ``cpu``."""
+        """Execution provider in use: ``tensorrt``, ``cuda`` or ``cpu``."""
         return self._session.provider
 
     @property
     def engine_status(self) -> str:
-        """How its TensorRT engine fares; empty where it runs, or where none was asked for."""
+        """State of the TensorRT engine build; empty if the engine runs or none was requested."""
         return self._session.engine_status
 
     def wait_until_ready(self, timeout: float | None = None) -> None:
-        """Until it runs on what it will go on running on: an engine may be in the making."""
+        """Wait until a TensorRT engine build that runs in the background has ended, or for ``timeout`` seconds."""
         self._session.wait_until_ready(timeout)
 
-    def classify(self, crops: Sequence[Image], taught_by: str = "") -> NDArray[np.float32]:
-        """Probabilities of each crop (BGR, any size), n × labels, float32, each row sums to 1.
+    def classify(self, crops: Sequence[Image]) -> NDArray[np.float32]:
+        """Return the probabilities of each crop, n × labels, float32; each row sums to 1.
 
         Args:
-            crops: what the contract's region shows.
-            taught_by: which of the contract's ``outputs``; the first where it has no such.
+            crops: BGR, uint8, of any size; they show the metadata's region.
 
         Raises:
-            ModelError: the model's outputs are no finite numbers.
+            ModelError: the model's output is not finite.
         """
+        metadata = self.metadata
         if not crops:
-            return np.zeros((0, len(self.contract.labels)), np.float32)
-        about = self.contract
-        output = about.outputs.index(taught_by) if taught_by in about.outputs else 0
-        logits = self._run(to_input(crops, about.size, about.color, about.mean, about.std), output)
-        if not np.isfinite(logits).all():
-            raise ModelError(f"{self.name}: expected finite outputs, got NaN or infinity; export the model anew")
-        return logits if about.activated else _softmax(logits / np.float32(about.temperature))
+            return np.zeros((0, len(metadata.labels)), np.float32)
+        outputs = self._run(to_input(crops, metadata.size, metadata.color, metadata.mean, metadata.std))
+        if not np.isfinite(outputs).all():
+            raise ModelError(f"{self.name}: expected finite outputs, got NaN or infinity; export the model again")
+        return outputs if metadata.activated else _softmax(outputs / np.float32(metadata.temperature))
 
-    def _run(self, pixels: NDArray[np.float32], output: int = 0) -> NDArray[np.float32]:
+    def _run(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
         batch = self._session.max_batch
-        outputs = [self._session.run(pixels[i : i + batch], output) for i in range(0, len(pixels), batch)]
+        outputs = [self._session.run(pixels[start : start + batch]) for start in range(0, len(pixels), batch)]
         return outputs[0] if len(outputs) == 1 else np.concatenate(outputs)
 
-    def _contract(self, path: Path, labels: Path | None) -> ModelMetadata:
+    def _read_metadata(self, path: Path, labels: Path | None) -> ModelMetadata:
         if self._session.metadata:
             return ModelMetadata.from_json(self._session.metadata, path)
-        return contracts.jetson_inference(path, labels, self._session.size, self._activated())
+        return jetson_inference(path, labels, self._session.size, self._gives_probabilities())
 
-    def _activated(self) -> bool:
-        """Whether the outputs are probabilities already, seen on a warm-up run."""
+    def _gives_probabilities(self) -> bool:
+        """Return True if the outputs for noise are not negative and sum to 1."""
         shape = (min(self._session.max_batch, 2), self._session.channels, self._session.size, self._session.size)
         outputs = self._run(np.random.default_rng(0).standard_normal(shape).astype(np.float32))
-        return bool((outputs >= 0).all() and np.allclose(outputs.sum(1), 1, atol=1e-3))
+        return bool((outputs >= 0).all() and np.allclose(outputs.sum(1), 1, atol=MAX_SUM_ERROR))
 
     def _check(self, path: Path) -> None:
-        about, channels, size = self.contract, self._session.channels, self._session.size
-        if (channels, size) != (about.channels, about.size):
+        metadata, channels, size = self.metadata, self._session.channels, self._session.size
+        if (channels, size) != (metadata.channels, metadata.size):
             raise ModelError(
-                f"{path}: its contract says {about.channels} × {about.size} × {about.size}, its input takes "
-                f"{channels} × {size} × {size}; export it anew"
+                f"{path}: its metadata give an input of {metadata.channels} × {metadata.size} × {metadata.size}, the "
+                f"model takes {channels} × {size} × {size}; export the model again"
             )
         outputs = self.classify([np.zeros((size, size, 3), np.uint8)]).shape[1]
-        if outputs != len(about.labels):
-            raise ModelError(f"{path}: expected one output per label ({len(about.labels)}), the model has {outputs}")
+        if outputs != len(metadata.labels):
+            raise ModelError(f"{path}: expected one output per label ({len(metadata.labels)}), the model has {outputs}")
 
 
 def _softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -43,7 +43,7 @@ class EmotionModel:
         model = find_model(config.model) if config.model else _default_model(config.provider)
         labels = Path(config.labels) if config.labels else None
         self.classifier = EmotionClassifier(model, config.provider, config.threads, labels=labels)
-        classes = self.classifier.contract.labels
+        classes = self.classifier.metadata.labels
         self.label_map = LabelMap(config.label_map, classes)
         self.gestures = read_gestures(Path(config.gestures) if config.gestures else default_gestures())
         self.gesture_classes = _gesture_classes(config.gesture_emotions, tuple(self.gestures), classes)
@@ -51,7 +51,7 @@ class EmotionModel:
     @property
     def region(self) -> str:
         """What a crop shows: ``face``, ``face_hands`` or ``frame``."""
-        return self.classifier.contract.region
+        return self.classifier.metadata.region
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -60,7 +60,7 @@ class EmotionModel:
 
     def classify(self, faces: Sequence[tuple[Image, Face, Sequence[Hand]]]) -> NDArray[np.float32]:
         """Probabilities of the model's classes, n × classes, for faces with their images and hands."""
-        metadata = self.classifier.contract
+        metadata = self.classifier.metadata
         return self.classifier.classify(
             [
                 region_crop(image, metadata.region, face, hands, metadata.margin, metadata.shift)

@@ -1,4 +1,4 @@
-"""What a model says of itself: the metadata that every ONNX file of this package carries."""
+"""Model metadata: how a classifier is fed and how its output is read."""
 
 from __future__ import annotations
 
@@ -13,23 +13,32 @@ from emotion_ros.errors import ModelError
 from emotion_ros.inference.ort_session import METADATA_KEY
 
 REGIONS = ("face", "face_hands", "frame")
-OUTPUTS = ("folder", "votes")
 COLORS = ("grey", "rgb", "bgr")
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-"""Statistics of ImageNet that jetson-inference's train.py normalises with, RGB."""
+"""Mean and standard deviation of ImageNet, RGB, 0…1, with which jetson-inference's train.py normalises."""
 
 
 @dataclass(frozen=True)
 class ModelMetadata:
-    """How a classifier is fed and read.
+    """How a classifier is fed and how its output is read.
 
-    ``labels`` in the order of the outputs. ``region`` is what a crop shows: ``face``, ``face_hands`` (the face with the
-    hands that belong to it) or ``frame``. ``size`` is the side of the square input in pixels. ``mean`` and ``std`` per
-    channel, of pixels as 0…1. ``margin`` and ``shift`` of the crop as in
-    :func:`emotion_ros.perception.emotion.preprocess.region_crop`. Logits are divided by ``temperature`` before the
-    softmax; ``activated`` models end in a softmax of their own. ``outputs``: what taught each of the model's outputs,
-    ``folder`` (the class that a picture stands in) or ``votes`` (of annotators); the robot uses the first.
+    Attributes:
+        labels: classes in the order of the output.
+        region: content of a crop: ``face``, ``face_hands`` (a face and the hands associated with it) or ``frame``.
+        size: side of the square input in pixels.
+        color: channel order of the input: ``grey``, ``rgb`` or ``bgr``.
+        mean, std: per channel, for pixel values of 0…1.
+        margin, shift: of the crop, see :func:`emotion_ros.perception.emotion.preprocess.region_crop`.
+        temperature: divisor of the logits before the softmax.
+        activated: the output holds probabilities, not logits.
+        data: training data and their citation.
+        licence: of the weights and of the data.
+        accuracy: name of a measurement to its share of correct predictions, 0…1. ``val``: on the classes of the val
+            split; ``val_votes``: on the majority of its annotators' votes.
+
+    Raises:
+        ModelError: the values contradict each other.
     """
 
     labels: tuple[str, ...]
@@ -42,14 +51,13 @@ class ModelMetadata:
     shift: float = 0.0
     temperature: float = 1.0
     activated: bool = False
-    outputs: tuple[str, ...] = ("folder",)
     data: str = ""
     licence: str = ""
     accuracy: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for problem in self._problems():
-            raise ModelError(f"model contract: {problem}")
+            raise ModelError(f"model metadata: {problem}")
 
     @property
     def channels(self) -> int:
@@ -67,23 +75,24 @@ class ModelMetadata:
             and len(self.std) == self.channels,
             f"expected positive std, got {list(self.std)}": all(value > 0 for value in self.std),
             f"expected a margin above -0.5, got {self.margin}": self.margin > -0.5,
-            f"expected outputs to be of {', '.join(OUTPUTS)}, got {list(self.outputs)}": set(self.outputs)
-            <= set(OUTPUTS)
-            and 0 < len(self.outputs) == len(set(self.outputs)),
             f"expected a positive temperature, got {self.temperature}": self.temperature > 0,
         }
-        return [problem for problem, fine in checks.items() if not fine]
+        return [problem for problem, passed in checks.items() if not passed]
 
     def to_json(self) -> str:
-        """The text that goes into the ONNX metadata."""
+        """Return the JSON text that is stored in the model file."""
         return json.dumps(dataclasses.asdict(self), sort_keys=True)
 
     @staticmethod
     def from_json(text: str, path: Path) -> ModelMetadata:
-        """The contract in a file's metadata.
+        """Parse the metadata of a model file.
+
+        Args:
+            text: what :meth:`to_json` returned.
+            path: the model file, for the error message.
 
         Raises:
-            ModelError: it is no JSON, has unknown or missing fields, or contradicts itself.
+            ModelError: the text is not JSON, has unknown or missing fields, or its values contradict each other.
         """
         try:
             values: dict[str, Any] = json.loads(text)
@@ -91,24 +100,33 @@ class ModelMetadata:
             return ModelMetadata(**values)
         except (ValueError, TypeError, KeyError) as error:
             raise ModelError(
-                f"{path}: its metadata {METADATA_KEY!r} cannot be read ({error}); export it anew"
+                f"{path}: cannot read its metadata {METADATA_KEY!r} ({error}); export the model again with: "
+                "emotion-ros export"
             ) from error
 
 
 def jetson_inference(path: Path, labels: Path | None, size: int, activated: bool) -> ModelMetadata:
-    """The contract of a model by jetson-inference's onnx_export.py: RGB, ImageNet statistics, labels.txt beside it.
+    """Return the metadata of a model written by jetson-inference's onnx_export.py.
+
+    Such a model takes RGB images normalised with the statistics of ImageNet; its classes are in a file labels.txt.
+
+    Args:
+        path: the model file.
+        labels: file with one label per line; None: labels.txt in the folder of the model.
+        size: side of the square input in pixels.
+        activated: the output holds probabilities, not logits.
 
     Raises:
-        ModelError: there is no labels.txt.
+        ModelError: there is no such file of labels.
     """
-    beside = labels or path.with_name("labels.txt")
-    if not beside.is_file():
+    file = labels or path.with_name("labels.txt")
+    if not file.is_file():
         raise ModelError(
-            f"{path}: expected metadata {METADATA_KEY!r} in the file, or a {beside.name} with a label per line as "
-            f"jetson-inference writes in {beside.parent}; found neither. Name it with --labels, or export the model "
-            "with: emotion-ros export"
+            f"{path}: expected metadata {METADATA_KEY!r} in the file, or {file.name} with a label per line (as "
+            f"jetson-inference writes) in {file.parent}, found neither; name a file of labels with --labels, or export "
+            "the model with: emotion-ros export"
         )
-    names = tuple(line.strip() for line in beside.read_text().splitlines() if line.strip())
+    names = tuple(line.strip() for line in file.read_text().splitlines() if line.strip())
     return ModelMetadata(
         names, "frame", size, "rgb", IMAGENET_MEAN, IMAGENET_STD, activated=activated, data="unknown", licence="unknown"
     )

@@ -1,8 +1,8 @@
-"""Train a classifier: read this file from top to bottom.
+"""Training of a classifier: data, model and loop, top to bottom.
 
-Lightning runs the loop: it brings checkpoints that resume, averaged weights, loggers, a progress bar and several
-processes, each kept by people who do nothing else; ``transformers`` would bring a second, heavier configuration of the
-same and no averaging of weights.
+Lightning runs the loop. It brings resumable checkpoints, averaged weights, loggers, a progress bar and training in
+several processes. The trainer of ``transformers`` brings a second, heavier configuration of the same and no averaging
+of weights.
 """
 
 from __future__ import annotations
@@ -26,21 +26,30 @@ from emotion_ros.config import TrainConfig
 from emotion_ros.errors import DatasetError, ModelError
 from emotion_ros.perception.emotion.preprocess import normalise
 from emotion_ros.training.classifier.architectures import ARCHITECTURES
-from emotion_ros.training.classifier.augmentation import augment, mix
+from emotion_ros.training.classifier.augmentation import augment
 from emotion_ros.training.classifier.distillation import soft_targets
-from emotion_ros.training.classifier.pretrained import start_from
+from emotion_ros.training.classifier.pretrained import initialize
 from emotion_ros.training.data.datasets import Samples, check_classes, read_split
 from emotion_ros.training.data.readers import has
 from emotion_ros.training.data.region_crop import View
 from emotion_ros.training.plots import save_batch
 from emotion_ros.training.training_loop import Result, checkpoint_to_resume, fit, make_trainer, one_cycle, writable
 
-UNFOLDED_ON = 512
-"""Pictures that show a network its own statistics where it starts from an ONNX file."""
+STATISTICS_PICTURES = 512
+"""Training pictures from which the batch normalisations of a network from an ONNX file get their statistics."""
+
+PREVIEW_PICTURES = 64
+"""Augmented training pictures in ``batch.png``."""
+
+VAL_BATCH_SIZE = 512
+
+CROP_MARGIN, CROP_SHIFT = 0.1, -0.05
+"""Margin and shift of the crop, as shares of its side: the best of 42 pairs that ``emotion-ros measure-crop`` tried on
+FER2013's val split (models/emotion_resnet18.md). ``emotion-ros export --margin --shift`` sets others."""
 
 
 class Classifier(L.LightningModule):
-    """A network, what it was trained on and how; a checkpoint of it holds all that ``export`` needs."""
+    """A network with its labels, pixel statistics and settings; its checkpoint holds all that ``export`` needs."""
 
     def __init__(
         self,
@@ -50,63 +59,57 @@ class Classifier(L.LightningModule):
         std: Sequence[float],
         weights: Sequence[float] = (),
     ) -> None:
+        """Create an untrained model.
+
+        Args:
+            config: fields of :class:`emotion_ros.config.TrainConfig`.
+            labels: classes in the order of the output.
+            mean, std: per channel, for pixel values of 0…1.
+            weights: loss weight per class; empty: 1 each.
+        """
         super().__init__()
         self.save_hyperparameters()
         self.config = TrainConfig(**config)
         self.labels, self.mean, self.std = tuple(labels), tuple(mean), tuple(std)
         channels = 1 if self.config.color == "grey" else 3
-        outputs = len(labels) * (2 if self.config.vote_head else 1)
-        self.network = ARCHITECTURES[self.config.arch](outputs, channels, self.config.size)
+        self.network = ARCHITECTURES[self.config.arch](len(labels), channels, self.config.size)
         self.register_buffer("weights", torch.tensor(weights or [1.0] * len(labels)), persistent=False)
 
     def forward(self, pixels: Tensor) -> Tensor:
-        """Logits, n × labels, for pixels of 0…255, n × channels × size × size; with a vote head n × 2 · labels, its
-        own first."""
+        """Return logits, n × labels, for pixels of 0…255, n × channels × size × size."""
         values: Tensor = normalise(pixels.float(), self.mean, self.std)
         logits: Tensor = self.network(values.contiguous(memory_format=torch.channels_last))
         return logits
 
     def on_train_batch_start(self, *_: Any) -> None:
-        """Each step has random numbers of its own, so that a resumed run draws what an uninterrupted one would."""
+        """Seed each step by its number, so that a resumed run draws the random numbers of an uninterrupted one."""
         torch.manual_seed(hash((self.config.seed, self.global_step, self.global_rank)) % 2**63)
 
     def training_step(self, batch: tuple[Tensor, ...], _: int) -> Tensor:
-        """Cross-entropy against soft targets on a randomly changed batch."""
-        pixels, targets, votes, classes = batch
-        weighed = self.weights[classes]  # type: ignore[index]
-        pixels, (targets, votes, weighed) = mix(
-            augment(pixels.float(), self.config), (targets, votes, weighed), self.config.mixup
-        )
-        outputs = self(pixels).float()
-        logits = outputs[:, -len(self.labels) :]
-        each = F.cross_entropy(logits, targets, reduction="none")
-        if self.config.vote_head:  # a picture without votes has a row of zeros, which costs nothing
-            each = each + F.cross_entropy(outputs[:, : len(self.labels)], votes, reduction="none")
-        loss: Tensor = (each * weighed).mean()
-        right = (logits.argmax(1) == classes).float().mean()
+        """Return the cross-entropy between logits of augmented pictures and soft targets."""
+        pixels, targets, classes = batch
+        logits = self(augment(pixels.float(), self.config)).float()
+        losses = F.cross_entropy(logits, targets, reduction="none")
+        loss: Tensor = (losses * self.weights[classes]).mean()  # type: ignore[index]
+        accuracy = (logits.argmax(1) == classes).float().mean()
         self.log("train_loss", loss, on_step=False, on_epoch=True, prog_bar=True)
-        self.log("train_accuracy", right, on_step=False, on_epoch=True, prog_bar=True)
+        self.log("train_accuracy", accuracy, on_step=False, on_epoch=True, prog_bar=True)
         return loss
 
     def validation_step(self, batch: tuple[Tensor, ...], _: int) -> None:
-        """Loss and accuracy on pictures as they are."""
-        pixels, targets, votes, classes = batch
-        outputs = self(pixels).float()
-        logits = outputs[:, -len(self.labels) :]
-        right = (logits.argmax(1) == classes).float().mean()
+        """Log loss and accuracy against the classes, on pictures without augmentation."""
+        pixels, targets, classes = batch
+        logits = self(pixels).float()
         self.log("val_loss", F.cross_entropy(logits, targets), prog_bar=True, sync_dist=True)
-        self.log("val_accuracy", right, prog_bar=True, sync_dist=True)
-        if self.config.vote_head:
-            agreed = (outputs[:, : len(self.labels)].argmax(1) == votes.argmax(1))[votes.amax(1) > 0.5].float().mean()
-            self.log("val_vote_accuracy", agreed, prog_bar=True, sync_dist=True)
+        self.log("val_accuracy", (logits.argmax(1) == classes).float().mean(), prog_bar=True, sync_dist=True)
 
     def configure_optimizers(self) -> Any:
-        """See :func:`one_cycle`."""
+        """See :func:`emotion_ros.training.training_loop.one_cycle`."""
         return one_cycle(self, self.config)
 
 
 class _Batches(Dataset[Any]):
-    """Pixels, targets, votes and classes as tensors, fetched a batch of indices at a time."""
+    """Pixels, targets and classes as tensors; an index is a list of rows."""
 
     def __init__(self, *parts: NDArray[Any]) -> None:
         self.parts = tuple(torch.from_numpy(part) for part in parts)
@@ -119,7 +122,7 @@ class _Batches(Dataset[Any]):
 
 
 class _EpochBatches(BatchSampler):
-    """Batches whose order depends on seed and epoch alone; each process gets its share."""
+    """Batches in an order that depends on seed and epoch only; each process of a distributed run gets its share."""
 
     def __init__(self, batches: _Batches, config: TrainConfig) -> None:
         world, rank = int(os.environ.get("WORLD_SIZE", 1)), int(os.environ.get("RANK", 0))
@@ -127,26 +130,26 @@ class _EpochBatches(BatchSampler):
         super().__init__(order, config.batch_size, drop_last=len(order) >= config.batch_size)
 
     def set_epoch(self, epoch: int) -> None:
-        """Called by Lightning before each epoch."""
+        """Set the epoch; Lightning calls this before each one."""
         assert isinstance(self.sampler, DistributedSampler)
         self.sampler.set_epoch(epoch)
 
 
 def train(data: Path, model_dir: Path, config: TrainConfig, resume: bool = False) -> Result:
-    """Train on ``data``'s train split, choose by its val split, and keep the best and the last checkpoint.
+    """Train on the train split of ``data`` and keep the checkpoints of the best epoch (on val) and of the last.
 
     Args:
         data: a folder that :func:`emotion_ros.training.data.datasets.read_split` reads.
         model_dir: gets ``best.ckpt``, ``last.ckpt``, ``metrics.csv``, ``Accuracy.png``, ``Loss.png``, ``batch.png``
-            (what the network sees) and TensorBoard's files.
-        config: how.
-        resume: go on from ``last.ckpt`` in ``model_dir`` with the settings it was started with.
+            (augmented training pictures) and TensorBoard's files.
+        config: settings; ignored with ``resume``.
+        resume: continue from ``last.ckpt`` in ``model_dir`` with the settings of that run.
 
     Raises:
-        ConfigError: Weights & Biases is asked for and not installed.
-        DatasetError: the data cannot be used, or are others than those of the run that is resumed.
-        ModelError: the weights to start from, or the checkpoint, cannot be used.
-        OutputError: ``model_dir`` cannot be written, or holds nothing to resume.
+        ConfigError: Weights & Biases is requested and not installed.
+        DatasetError: the data cannot be used, or have other classes than those of the resumed run.
+        ModelError: the initial weights or the checkpoint cannot be used.
+        OutputError: ``model_dir`` cannot be written, or has no checkpoint to resume.
     """
     last = checkpoint_to_resume(model_dir) if resume else None
     if last is not None:
@@ -154,8 +157,8 @@ def train(data: Path, model_dir: Path, config: TrainConfig, resume: bool = False
     L.seed_everything(config.seed, verbose=False)
     samples, held_out = _read(data, config)
     model = _model(samples, config, last)
-    first = augment(torch.from_numpy(samples.pixels[:64]).float(), config)
-    rank_zero_only(save_batch)(first, writable(model_dir) / "batch.png")
+    preview = augment(torch.from_numpy(samples.pixels[:PREVIEW_PICTURES]).float(), config)
+    rank_zero_only(save_batch)(preview, writable(model_dir) / "batch.png")
     if config.compile:
         model.network.compile(dynamic=False)
     trainer = make_trainer(model_dir, config)
@@ -163,8 +166,8 @@ def train(data: Path, model_dir: Path, config: TrainConfig, resume: bool = False
 
 
 def view(config: TrainConfig) -> View:
-    """What a network that is trained so sees of a picture."""
-    return View(config.size, config.color, config.region, config.crop_margin, config.crop_shift, config.crop)
+    """Return the view of a picture that a network of this config gets."""
+    return View(config.size, config.color, config.region, CROP_MARGIN, CROP_SHIFT, config.crop)
 
 
 def _read(data: Path, config: TrainConfig) -> tuple[Samples, Samples]:
@@ -174,18 +177,18 @@ def _read(data: Path, config: TrainConfig) -> tuple[Samples, Samples]:
 
 
 def _without_copies(data: Path, config: TrainConfig, samples: Samples, held_out: Samples) -> Samples:
-    """The training pictures that are no copies of one in val or test: that would test what was learned by heart."""
+    """Drop training pictures that are equal to one of val or test, on which a model could be right by memory."""
     others = [held_out, *([read_split(data, "test", view(config))] if has(data, "test") else [])]
-    known = {pixels.tobytes() for each in others for pixels in each.pixels}
-    fresh = np.array([pixels.tobytes() not in known for pixels in samples.pixels])
-    if not fresh.all():
-        count = f"{int((~fresh).sum())} of {len(fresh)} pictures"
+    known = {pixels.tobytes() for other in others for pixels in other.pixels}
+    unique = np.array([pixels.tobytes() not in known for pixels in samples.pixels])
+    if not unique.all():
+        count = f"{int((~unique).sum())} of {len(unique)} pictures"
         print(f"{data}: left out {count} of train that are copies of some in val or test")
-    return samples.only(fresh)
+    return samples.only(unique)
 
 
 def _model(samples: Samples, config: TrainConfig, last: Path | None) -> Classifier:
-    """A fresh model, filled with the weights to start from; a resumed one is filled later, from its checkpoint."""
+    """Return a model with its initial weights; those of a resumed run are loaded later, by Lightning."""
     if last is not None:
         model: Classifier = load(last)
         if model.labels != samples.labels:
@@ -197,38 +200,39 @@ def _model(samples: Samples, config: TrainConfig, last: Path | None) -> Classifi
     counts = torch.bincount(torch.from_numpy(samples.classes), minlength=len(samples.labels)).float()
     weights = (len(samples) / (len(counts) * counts.clamp(min=1))) ** config.balance
     model = Classifier(dataclasses.asdict(config), samples.labels, mean, std, weights.tolist())
-    summarize = torch.from_numpy(samples.pixels[:: max(len(samples) // UNFOLDED_ON, 1)][:UNFOLDED_ON]).float()
-    print(start_from(model.network, config.pretrained, config.arch, normalise(summarize, mean, std)))
+    step = max(len(samples) // STATISTICS_PICTURES, 1)
+    pixels = torch.from_numpy(samples.pixels[::step][:STATISTICS_PICTURES]).float()
+    print(initialize(model.network, config.pretrained, config.arch, normalise(pixels, mean, std)))
     return model.to(memory_format=torch.channels_last)  # type: ignore[no-any-return]
 
 
 def load(checkpoint: Path) -> Classifier:
-    """The model of a checkpoint.
+    """Load the model of a checkpoint.
 
     Raises:
-        ModelError: the file is missing or no checkpoint of ours.
+        ModelError: the file is missing, or is not a checkpoint of ``emotion-ros train``.
     """
     try:
         model: Classifier = Classifier.load_from_checkpoint(checkpoint, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises whatever its unpickler met
+    except Exception as error:  # torch raises any exception of its unpickler
         raise ModelError(f"{checkpoint}: expected a checkpoint of emotion-ros train: {error}") from error
     return model
 
 
 def _loaders(samples: Samples, held_out: Samples, config: TrainConfig) -> tuple[DataLoader[Any], DataLoader[Any]]:
-    targets, votes = soft_targets(samples, config)
-    seen = _Batches(samples.pixels, targets, votes, samples.classes)
-    unseen = _Batches(held_out.pixels, held_out.targets(0.0), held_out.votes.shares, held_out.classes)
-    ahead: dict[str, Any] = {"batch_size": None, "num_workers": config.workers}
+    training = _Batches(samples.pixels, soft_targets(samples, config), samples.classes)
+    validation = _Batches(held_out.pixels, held_out.targets(0.0), held_out.classes)
+    options: dict[str, Any] = {"batch_size": None, "num_workers": config.workers}
+    order = BatchSampler(SequentialSampler(validation), VAL_BATCH_SIZE, drop_last=False)
     return (
-        DataLoader(seen, sampler=_EpochBatches(seen, config), **ahead),
-        DataLoader(unseen, sampler=BatchSampler(SequentialSampler(unseen), 512, drop_last=False), **ahead),
+        DataLoader(training, sampler=_EpochBatches(training, config), **options),
+        DataLoader(validation, sampler=order, **options),
     )
 
 
 def _statistics(samples: Samples) -> tuple[list[float], list[float]]:
-    """Mean and standard deviation per channel, of pixels as 0…1."""
+    """Return mean and standard deviation per channel, for pixel values of 0…1."""
     channels = samples.pixels.transpose(1, 0, 2, 3).reshape(samples.pixels.shape[1], -1)
-    mean = [round(float(each.mean() / 255), 4) for each in channels]
-    std = [max(round(float(each.std() / 255), 4), 1e-3) for each in channels]
+    mean = [round(float(values.mean() / 255), 4) for values in channels]
+    std = [max(round(float(values.std() / 255), 4), 1e-3) for values in channels]
     return mean, std

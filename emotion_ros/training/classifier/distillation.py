@@ -1,4 +1,4 @@
-"""Learn from models that are there (Hinton et al., "Distilling the Knowledge in a Neural Network", 2015)."""
+"""Training targets from other models (Hinton et al., "Distilling the Knowledge in a Neural Network", 2015)."""
 
 from __future__ import annotations
 
@@ -14,41 +14,43 @@ from emotion_ros.inference.catalog import find_model
 from emotion_ros.perception.emotion.classifier import EmotionClassifier
 from emotion_ros.training.data.datasets import Samples
 
+BATCH_SIZE = 64
+"""Pictures that a teacher classifies at once."""
 
-def soft_targets(samples: Samples, config: TrainConfig) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """What a network is to answer, and the votes, n × labels each, with the teachers' share in both.
+
+def soft_targets(samples: Samples, config: TrainConfig) -> NDArray[np.float32]:
+    """Return the training targets: classes, votes and the probabilities of the teachers in the config's shares.
+
+    Returns:
+        n × labels, float32; each row sums to 1.
 
     Raises:
         ModelError: a teacher cannot be used, or has other labels.
     """
-    targets, votes = samples.targets(config.vote_weight), samples.votes.shares
+    targets = samples.targets(config.vote_weight)
     if not config.teacher:
-        return targets, votes
+        return targets
     teachers = [_load(name, samples.labels) for name in config.teacher.split(",")]
     share = np.float32(config.teacher_weight)
-    targets = (1 - share) * targets + share * _opinion(teachers, samples, "folder")
-    if config.vote_head:
-        there = votes.any(1, keepdims=True)
-        votes = np.where(there, (1 - share) * votes + share * _opinion(teachers, samples, "votes"), votes)
-    return targets, votes
+    return (1 - share) * targets + share * _mean_probabilities(teachers, samples)
 
 
 def _load(name: str, labels: tuple[str, ...]) -> EmotionClassifier:
     teacher = EmotionClassifier(find_model(name), "cpu")
-    if teacher.contract.labels != labels:
+    if teacher.metadata.labels != labels:
         raise ModelError(
-            f"teacher {name}: expected the labels {', '.join(labels)}, it knows {', '.join(teacher.contract.labels)}"
+            f"teacher {name}: expected the labels {', '.join(labels)}, it has {', '.join(teacher.metadata.labels)}"
         )
     return teacher
 
 
-def _opinion(teachers: list[EmotionClassifier], samples: Samples, taught_by: str) -> NDArray[np.float32]:
-    """Mean probabilities over teachers, each of a picture and its mirror image."""
+def _mean_probabilities(teachers: list[EmotionClassifier], samples: Samples) -> NDArray[np.float32]:
+    """Return the mean over teachers, and over each picture and its mirror image, n × labels."""
     pictures = samples.pixels.transpose(0, 2, 3, 1)
     bgr = np.repeat(pictures, 3, 3) if pictures.shape[3] == 1 else pictures[..., ::-1]
-    runs = list(itertools.product(teachers, (1, -1), range(0, len(bgr), 64)))
+    runs = list(itertools.product(teachers, (1, -1), range(0, len(bgr), BATCH_SIZE)))
     parts = [
-        teacher.classify(list(np.ascontiguousarray(bgr[start : start + 64, :, ::step])), taught_by)
-        for teacher, step, start in tqdm(runs, desc="asking the teachers", leave=False, disable=None)
+        teacher.classify(list(np.ascontiguousarray(bgr[start : start + BATCH_SIZE, :, ::step])))
+        for teacher, step, start in tqdm(runs, desc="teachers", leave=False, disable=None)
     ]
     return np.asarray(np.concatenate(parts).reshape(2 * len(teachers), len(bgr), -1).mean(0), np.float32)

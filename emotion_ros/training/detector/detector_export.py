@@ -62,7 +62,7 @@ def export_detector(
     full_metadata = {"kind": DETECTOR_KIND, "color": "bgr", "strides": STRIDES, **metadata}
     example = torch.rand(2, 3, 96, 160, generator=torch.Generator().manual_seed(0)) * 255
     axes = {"pixels": {0: "batch", 2: "height", 3: "width"}, "cells": {0: "batch", 1: "cells"}}
-    onnx_file.write(network, example, "pixels", ["cells"], axes, json.dumps(full_metadata), output)
+    onnx_file.write(network, example, "pixels", "cells", axes, json.dumps(full_metadata), output)
     return full_metadata
 
 

@@ -20,7 +20,7 @@ from emotion_ros.config import FaceTrainConfig
 from emotion_ros.errors import DatasetError, ModelError
 from emotion_ros.perception.detection.cells import cell_centres, decode_cells
 from emotion_ros.perception.detection.emotion_faces import read_detector_metadata
-from emotion_ros.training.classifier.pretrained import from_onnx
+from emotion_ros.training.classifier.onnx_weights import from_onnx
 from emotion_ros.training.detector.detection_loss import decode, loss
 from emotion_ros.training.detector.matching import Match, average_precision, match_faces
 from emotion_ros.training.detector.network import FaceNetwork
@@ -222,7 +222,9 @@ def _start_from(model: FaceDetection, path: Path, pixels: Tensor) -> None:
     if path.suffix == ".onnx":
         if not read_detector_metadata(path):
             raise ModelError(f"{path}: expected the ONNX file of {wanted} (emotion-ros train-detector, export)")
+        model.network.undivided = True  # the weights of an exported file contain the division by 255
         from_onnx(model.network, path, wanted, pixels.float())
+        model.network.restore_division()
         return
     try:
         model.load_state_dict(load_detector(path).state_dict())

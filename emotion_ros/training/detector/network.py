@@ -70,7 +70,13 @@ class FaceNetwork(nn.Module):
         return torch.cat([values.flatten(2).transpose(1, 2) for values in maps], 1)
 
     def absorb_division(self) -> None:
-        """Divide the first weights by 255 instead of each pixel, for good: the same values in a tenth less time."""
+        """Divide the first convolution's weights by 255 instead of each pixel: the same output in 10 % less time."""
         if not self.undivided:
             self.near[0][0].weight.data /= 255  # type: ignore[index]
             self.undivided = True
+
+    def restore_division(self) -> None:
+        """Undo :meth:`absorb_division`: training needs first weights of the usual size."""
+        if self.undivided:
+            self.near[0][0].weight.data *= 255  # type: ignore[index]
+            self.undivided = False

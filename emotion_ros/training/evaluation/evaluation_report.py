@@ -1,4 +1,4 @@
-"""An evaluation as something to read: Markdown, JSON and pictures."""
+"""Reports of an evaluation: Markdown, JSON and pictures."""
 
 from __future__ import annotations
 
@@ -11,99 +11,114 @@ import matplotlib as mpl
 import numpy as np
 
 from emotion_ros.errors import OutputError
+from emotion_ros.io.atomic_file import replacing
 
 
 def write_report(figures: Mapping[str, Any], folder: Path) -> None:
-    """Write ``report.md``, ``report.json``, ``confusion.png`` and ``reliability.png`` of what
-    :func:`emotion_ros.training.evaluation.classifier_evaluation.evaluate` returned.
+    """Write ``report.md``, ``report.json``, ``confusion.png`` and ``reliability.png``.
+
+    For data with votes also ``votes_confusion.png`` and ``votes_reliability.png``.
+
+    Args:
+        figures: what :func:`emotion_ros.training.evaluation.classifier_evaluation.evaluate` returned.
+        folder: is created if it is missing.
 
     Raises:
         OutputError: the folder cannot be written.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "report.json").write_text(json.dumps(figures, indent=2) + "\n")
-        (folder / "report.md").write_text(markdown(figures))
-        for prefix, each in (("", figures), ("votes_", figures.get("votes"))):
-            if each:
-                save_confusion(each, folder / f"{prefix}confusion.png")
-                save_reliability(each, folder / f"{prefix}reliability.png")
+        for name, text in (("report.json", json.dumps(figures, indent=2) + "\n"), ("report.md", markdown(figures))):
+            with replacing(folder / name) as partial:
+                partial.write_text(text)
+        for prefix, metrics in (("", figures), ("votes_", figures.get("votes"))):
+            if metrics:
+                save_confusion(metrics, folder / f"{prefix}confusion.png")
+                save_reliability(metrics, folder / f"{prefix}reliability.png")
     except OSError as error:
         raise OutputError(f"{folder}: cannot be written: {error.strerror}") from error
 
 
 def markdown(figures: Mapping[str, Any], pictures: bool = True) -> str:
-    """The figures as a page, which shows the ``pictures`` beside it."""
+    """Format an evaluation as Markdown, with links to the pictures in its folder if ``pictures``."""
     latency = figures["latency_ms"]
     lines = [
         f"# {figures['model']} on {figures['split']}",
         "",
-        f"{figures['size'] / 1e6:.2f} MB. One takes {latency['p50']:.1f} ms, 95 % of them {latency['p95']:.1f} ms.",
+        f"Size {figures['size'] / 1e6:.2f} MB; latency of one picture {latency['p50']:.1f} ms (median), "
+        f"{latency['p95']:.1f} ms (95th percentile).",
         "",
-        *_section("By the class of the folder", figures, ""),
+        *_section("Against the class of the folder", figures, ""),
     ]
     if "votes" in figures:
-        lines += _section("By the majority of annotators", figures["votes"], "votes_")
-    for kind, found in figures.get("groups", {}).items():
-        lines += _groups(kind, found)
+        lines += _section("Against the majority of the annotators' votes", figures["votes"], "votes_")
+    for kind, accuracies in figures.get("groups", {}).items():
+        lines += _groups(kind, accuracies)
     return "\n".join(line for line in lines if pictures or not line.startswith("!["))
 
 
 def comparison(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Evaluations of several models on the same pictures as one table."""
-    lines = [
-        "| model | accuracy | 95 % interval | by votes | MB | ms a picture |",
-        "| --- | --- | --- | --- | --- | --- |",
+    """Format evaluations of several models on the same pictures as one Markdown table."""
+    head = ["model", "accuracy", "95 % interval", "macro recall", "ECE", "accuracy on votes", "MB", "ms"]
+    return markdown_table(head, [_comparison_row(row) for row in rows])
+
+
+def _comparison_row(figures: Mapping[str, Any]) -> list[str]:
+    low, high = figures["interval"]
+    return [
+        figures["model"],
+        f"{figures['accuracy']:.3f}",
+        f"{low:.3f} to {high:.3f}",
+        f"{figures['macro_recall']:.3f}",
+        f"{figures['ece']:.3f}",
+        f"{figures['votes']['accuracy']:.3f}" if "votes" in figures else "",
+        f"{figures['size'] / 1e6:.2f}",
+        f"{figures['latency_ms']['p50']:.2f}",
     ]
-    for each in rows:
-        low, high = each["interval"]
-        votes = f"{each['votes']['accuracy']:.3f}" if "votes" in each else ""
-        lines.append(
-            f"| {each['model']} | {each['accuracy']:.3f} | {low:.3f} to {high:.3f} | {votes} "
-            f"| {each['size'] / 1e6:.2f} | {each['latency_ms']['p50']:.2f} |"
-        )
-    return "\n".join(lines)
+
+
+def markdown_table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """Format rows as a Markdown table."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(str(cell) for cell in line)} |" for line in lines)
 
 
 def _section(title: str, figures: Mapping[str, Any], prefix: str) -> list[str]:
     low, high = figures["interval"]
     rows = [
-        f"| {label} | {each['precision']:.3f} | {each['recall']:.3f} | {each['f1']:.3f} | {each['pictures']} |"
-        for label, each in figures["classes"].items()
+        [label, *(f"{values[name]:.3f}" for name in ("precision", "recall", "f1")), values["pictures"]]
+        for label, values in figures["classes"].items()
     ]
     return [
         f"## {title}",
         "",
         f"Accuracy **{figures['accuracy']:.3f}** (95 % interval {low:.3f} to {high:.3f}) on {figures['pictures']} "
-        f"pictures; expected calibration error {figures['ece']:.3f}.",
+        f"pictures; macro recall {figures['macro_recall']:.3f}; expected calibration error {figures['ece']:.3f}.",
         "",
-        "| class | precision | recall | F1 | pictures |",
-        "| --- | --- | --- | --- | --- |",
-        *rows,
+        markdown_table(["class", "precision", "recall", "F1", "pictures"], rows),
         "",
         f"![Confusion matrix]({prefix}confusion.png) ![Confidence against accuracy]({prefix}reliability.png)",
         "",
     ]
 
 
-def _groups(kind: str, found: Mapping[str, Any]) -> list[str]:
-    gap = found["gap"]
-    said = (
-        "Too few groups with enough pictures to compare."
+def _groups(kind: str, accuracies: Mapping[str, Any]) -> list[str]:
+    gap = accuracies["gap"]
+    summary = (
+        "Fewer than two groups have enough pictures to compare."
         if gap is None
-        else f"Largest gap: {gap:.3f}, {found['best']} before {found['worst']}."
+        else f"Largest gap: {gap:.3f}, between {accuracies['best']} (best) and {accuracies['worst']} (worst)."
     )
     rows = [
-        f"| {name} | {each['accuracy']:.3f} | {low:.3f} to {high:.3f} | {each['pictures']} |"
-        for name, each in found["groups"].items()
-        for low, high in [each["interval"]]
+        [name, f"{values['accuracy']:.3f}", "{:.3f} to {:.3f}".format(*values["interval"]), values["pictures"]]
+        for name, values in accuracies["groups"].items()
     ]
-    head = [f"| {kind} | accuracy | 95 % interval | pictures |", "| --- | --- | --- | --- |"]
-    return [f"## By {kind}", "", said, "", *head, *rows, ""]
+    table = markdown_table([kind, "accuracy", "95 % interval", "pictures"], rows)
+    return [f"## By {kind}", "", summary, "", table, ""]
 
 
 def save_confusion(figures: Mapping[str, Any], path: Path) -> None:
-    """Share of each true class that was taken for each class, as a picture."""
+    """Draw the confusion matrix, as shares of each true class."""
     mpl.use("Agg")
     from matplotlib import pyplot
 
@@ -114,7 +129,7 @@ def save_confusion(figures: Mapping[str, Any], path: Path) -> None:
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     axes.set_xticks(range(len(labels)), labels, rotation=45, ha="right")
     axes.set_yticks(range(len(labels)), labels)
-    axes.set(xlabel="predicted", ylabel="true", title=f"{figures['accuracy']:.1%} of {figures['pictures']} right")
+    axes.set(xlabel="predicted", ylabel="true", title=f"accuracy {figures['accuracy']:.1%} of {figures['pictures']}")
     for (row, column), share in np.ndenumerate(shares):
         axes.text(column, row, f"{share:.0%}", ha="center", va="center", color="white" if share > 0.5 else "black")
     figure.savefig(path, dpi=110)
@@ -122,7 +137,7 @@ def save_confusion(figures: Mapping[str, Any], path: Path) -> None:
 
 
 def save_reliability(figures: Mapping[str, Any], path: Path) -> None:
-    """How often the model is right where it is how sure; the diagonal is perfect."""
+    """Draw accuracy over confidence; the diagonal is perfect calibration."""
     mpl.use("Agg")
     from matplotlib import pyplot
 

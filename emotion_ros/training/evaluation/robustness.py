@@ -1,4 +1,4 @@
-"""How right models stay on pictures that are spoilt the same way for all of them."""
+"""Accuracy of models on corrupted pictures; each model gets the same ones."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ from emotion_ros.perception.emotion.classifier import EmotionClassifier
 from emotion_ros.training.data.corruptions import KINDS, LEVELS, corrupt
 from emotion_ros.training.data.datasets import Samples, check_classes, read_split
 from emotion_ros.training.evaluation.classifier_evaluation import probabilities, view_of
+from emotion_ros.training.evaluation.evaluation_report import markdown_table
 
-CLEAN = "as they are"
-"""Name of the row of pictures that are not spoilt."""
+CLEAN = "clean"
+"""Name of the row of pictures that are not corrupted."""
 
 
 def robustness(models: Sequence[Path], data: Path, split: str, crop: str = "auto") -> dict[str, dict[str, list[float]]]:
-    """Accuracy of each model on a split that is spoilt in each of :data:`KINDS`, at each of :data:`LEVELS`.
+    """Measure each model on a split that is corrupted in each of :data:`KINDS`, at each of :data:`LEVELS`.
 
     Args:
         models: ONNX or TFLite files.
@@ -30,35 +31,34 @@ def robustness(models: Sequence[Path], data: Path, split: str, crop: str = "auto
         crop: see :class:`emotion_ros.training.data.region_crop.View`.
 
     Returns:
-        Kind to model's name to accuracies (0…1) by the folder's class, the weakest level first; :data:`CLEAN` has one.
+        Kind to model's name to accuracies (0…1) on the class of each picture, weakest level first; :data:`CLEAN` has
+        one accuracy.
 
     Raises:
         ModelError: a model cannot be used.
-        DatasetError: the data cannot be used, or have classes that a model does not know.
+        DatasetError: the data cannot be used, or have classes that a model does not have.
     """
     rows: dict[str, dict[str, list[float]]] = {kind: {} for kind in (CLEAN, *KINDS)}
     for model in models:
         classifier = EmotionClassifier(model, "cpu")
-        samples = read_split(data, split, view_of(classifier.contract, crop))
-        check_classes(f"{data}, {split}", samples.labels, classifier.contract.labels)
+        samples = read_split(data, split, view_of(classifier.metadata, crop))
+        check_classes(f"{data}, {split}", samples.labels, classifier.metadata.labels)
         rows[CLEAN][classifier.name] = [_accuracy(classifier, samples)]
         for kind in tqdm(KINDS, desc=classifier.name, leave=False, disable=None):
-            rows[kind][classifier.name] = [_accuracy(classifier, _spoilt(samples, kind, level)) for level in LEVELS]
+            rows[kind][classifier.name] = [_accuracy(classifier, _corrupted(samples, kind, level)) for level in LEVELS]
     return rows
 
 
 def table(rows: dict[str, dict[str, list[float]]]) -> str:
-    """What :func:`robustness` returned, for reading."""
+    """Format the result of :func:`robustness` as a Markdown table."""
     models = list(rows[CLEAN])
-    lines = ["| pictures | " + " | ".join(models) + " |", "| --- |" + " --- |" * len(models)]
-    for kind, found in rows.items():
-        cells = (" / ".join(f"{each:.3f}" for each in found[model]) for model in models)
-        lines.append(f"| {kind} | " + " | ".join(cells) + " |")
-    means = (np.mean([rows[kind][model] for kind in KINDS]) for model in models)
-    return "\n".join([*lines, "| mean of all that are spoilt | " + " | ".join(f"{each:.3f}" for each in means) + " |"])
+    cells = [[kind, *(" / ".join(f"{value:.3f}" for value in found[model]) for model in models)]
+             for kind, found in rows.items()]  # fmt: skip
+    means = [f"{np.mean([rows[kind][model] for kind in KINDS]):.3f}" for model in models]
+    return markdown_table(["pictures", *models], [*cells, ["mean of all that are corrupted", *means]])
 
 
-def _spoilt(samples: Samples, kind: str, level: float) -> Samples:
+def _corrupted(samples: Samples, kind: str, level: float) -> Samples:
     torch.manual_seed(0)  # the same noise for every model
     pixels = torch.from_numpy(samples.pixels).float()
     changed = corrupt(pixels, kind, torch.full((len(pixels),), level)).round().byte()
@@ -66,6 +66,6 @@ def _spoilt(samples: Samples, kind: str, level: float) -> Samples:
 
 
 def _accuracy(classifier: EmotionClassifier, samples: Samples) -> float:
-    order: Any = np.array([classifier.contract.labels.index(label) for label in samples.labels])
-    found = probabilities(classifier, samples, "folder").argmax(1)
-    return round(float((found == order[samples.classes]).mean()), 4)
+    order: Any = np.array([classifier.metadata.labels.index(label) for label in samples.labels])
+    predicted = probabilities(classifier, samples).argmax(1)
+    return round(float((predicted == order[samples.classes]).mean()), 4)

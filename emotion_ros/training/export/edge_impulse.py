@@ -1,4 +1,4 @@
-"""A folder for Edge Impulse: the pictures in its upload layout, and the model for its "bring your own model".
+"""Package for Edge Impulse: the pictures in its upload layout, and the model for "bring your own model".
 
 The layout is the "Edge Impulse exporter acquisition format": folders ``training`` and ``testing`` and a JSON file
 ``info.labels`` (docs.edgeimpulse.com, specifications, data annotation).
@@ -19,17 +19,17 @@ from emotion_ros.perception.emotion.metadata import ModelMetadata
 from emotion_ros.training.data.datasets import Samples
 
 CATEGORIES = {"train": "training", "val": "training", "test": "testing"}
-"""Edge Impulse splits a validation set off by itself."""
+"""Split to its category; Edge Impulse makes a validation set from training."""
 
 
-def write_package(model: Path, contract: ModelMetadata, splits: dict[str, Samples], output: Path) -> None:
+def write_package(model: Path, metadata: ModelMetadata, splits: dict[str, Samples], output: Path) -> None:
     """Write model, data and a README with the commands to upload them.
 
     Args:
         model: an int8 .tflite file.
-        contract: the model's.
-        splits: pictures as the model sees them, by split.
-        output: a folder; what it holds of an earlier package is replaced.
+        metadata: metadata of the model.
+        splits: split to its pictures in the model's view.
+        output: a folder; files of an earlier package are replaced.
 
     Raises:
         OutputError: the folder cannot be written.
@@ -37,10 +37,12 @@ def write_package(model: Path, contract: ModelMetadata, splits: dict[str, Sample
     try:
         (output / "model").mkdir(parents=True, exist_ok=True)
         shutil.copyfile(model, output / "model" / "model.tflite")
-        (output / "model" / "labels.txt").write_text("".join(f"{label}\n" for label in contract.labels))
-        files = [each for split, samples in splits.items() for each in _write_pictures(split, samples, output / "data")]
+        (output / "model" / "labels.txt").write_text("".join(f"{label}\n" for label in metadata.labels))
+        files = [
+            entry for split, samples in splits.items() for entry in _write_pictures(split, samples, output / "data")
+        ]
         (output / "data" / "info.labels").write_text(json.dumps({"version": 1, "files": files}, indent=1) + "\n")
-        (output / "README.md").write_text(_readme(contract, len(files)))
+        (output / "README.md").write_text(_readme(metadata, len(files)))
     except OSError as error:
         raise OutputError(f"{output}: cannot be written: {error.strerror}") from error
 
@@ -60,19 +62,19 @@ def _write_pictures(split: str, samples: Samples, folder: Path) -> list[dict[str
     return entries
 
 
-def _readme(contract: ModelMetadata, pictures: int) -> str:
-    shape = f"{contract.size} × {contract.size} × {contract.channels}"
+def _readme(metadata: ModelMetadata, pictures: int) -> str:
+    shape = f"{metadata.size} × {metadata.size} × {metadata.channels}"
     return f"""\
 # For Edge Impulse
 
-`data/` holds {pictures} pictures of {", ".join(contract.labels)} as the model sees them. They leave this machine only
-when you run this (Edge Impulse CLI; asks for your account):
+`data/` holds {pictures} pictures of {", ".join(metadata.labels)} in the model's view. This command uploads them (Edge
+Impulse CLI; it asks for your account); nothing is uploaded without it:
 
     cd data && edge-impulse-uploader --info-file info.labels
 
 `model/model.tflite` is int8, input {shape} of pixels 0…1 (int8: pixel − 128), output: a probability per line of
 `model/labels.txt`. In Edge Impulse Studio choose "Upload your model", then: input "Image", scaling "pixels ranging
-0..1", output "Classification", and the labels in this order: {", ".join(contract.labels)}. Or in Python:
+0..1", output "Classification", and the labels in this order: {", ".join(metadata.labels)}. Or in Python:
 
     pip install edgeimpulse
 
@@ -82,7 +84,7 @@ when you run this (Edge Impulse CLI; asks for your account):
     ei.model.deploy(
         model="model/model.tflite",
         model_input_type=ei.model.input_type.ImageInput(),
-        model_output_type=ei.model.output_type.Classification(labels={list(contract.labels)}),
+        model_output_type=ei.model.output_type.Classification(labels={list(metadata.labels)}),
         deploy_target="zip",
         output_directory=".",
     )

@@ -1,4 +1,4 @@
-"""What ``emotion-ros export`` can write."""
+"""Output formats of ``emotion-ros export``."""
 
 from __future__ import annotations
 
@@ -11,71 +11,71 @@ from emotion_ros.errors import ConfigError
 from emotion_ros.perception.emotion.metadata import ModelMetadata
 from emotion_ros.training.classifier.classifier_training import load, view
 from emotion_ros.training.data.datasets import Samples, read_split
-from emotion_ros.training.export import tflite
+from emotion_ros.training.export import micro, tflite
 from emotion_ros.training.export.classifier_export import export, prepare
 from emotion_ros.training.export.edge_impulse import write_package
 
 
-def export_as(form: str, checkpoint: Path, output: Path, about: Mapping[str, Any], data: Path | None) -> str:
+def export_as(format_name: str, checkpoint: Path, output: Path, fields: Mapping[str, Any], data: Path | None) -> str:
     """Write a checkpoint in one of :data:`FORMATS`.
 
     Args:
-        form: the format.
+        format_name: the format.
         checkpoint: file written by training.
         output: a file; for Edge Impulse a folder.
-        about: see :func:`emotion_ros.training.export.classifier_export.export`.
-        data: what the model was trained on: sets the temperature and the range of int8 values.
+        fields: of the metadata, see :func:`emotion_ros.training.export.classifier_export.export`.
+        data: the training data, which set the temperature and the ranges of int8 values.
 
     Returns:
-        What was written, for the user.
+        A message for the user.
 
     Raises:
-        ConfigError: int8 formats without data.
+        ConfigError: an int8 format without data.
         DatasetError: the data cannot be used.
-        ModelError: the checkpoint cannot be used, or the file does not compute what it does.
+        ModelError: the checkpoint cannot be used, or the file's output differs from the network's.
         OutputError: the output cannot be written.
     """
-    if form != "onnx" and data is None:
-        raise ConfigError(f"export: {form} needs pictures to set the range of int8 values: --calibrate DATA")
-    return FORMATS[form](checkpoint, output, about, data)
+    if format_name != "onnx" and data is None:
+        raise ConfigError(f"export: {format_name} needs pictures to set the range of int8 values: --calibrate DATA")
+    return FORMATS[format_name](checkpoint, output, fields, data)
 
 
-def _onnx(checkpoint: Path, output: Path, about: Mapping[str, Any], data: Path | None) -> str:
-    contract = export(checkpoint, output, about, data)
-    return f"{output}: {', '.join(contract.labels)}; temperature {contract.temperature}"
+def _onnx(checkpoint: Path, output: Path, fields: Mapping[str, Any], data: Path | None) -> str:
+    metadata = export(checkpoint, output, fields, data)
+    return f"{output}: {', '.join(metadata.labels)}; temperature {metadata.temperature}"
 
 
-def _tflite(checkpoint: Path, output: Path, about: Mapping[str, Any], data: Path) -> str:
-    _write_tflite(checkpoint, output, about, data)
-    return f"{output}: {_tell(tflite.needs(output))}"
+def _tflite(checkpoint: Path, output: Path, fields: Mapping[str, Any], data: Path) -> str:
+    _write_tflite(checkpoint, output, fields, data)
+    return f"{output}: {_summary(micro.requirements(output))}"
 
 
-def _c(checkpoint: Path, output: Path, about: Mapping[str, Any], data: Path) -> str:
+def _c(checkpoint: Path, output: Path, fields: Mapping[str, Any], data: Path) -> str:
     with tempfile.TemporaryDirectory() as folder:
         model = Path(folder) / f"{output.stem}.tflite"
-        _write_tflite(checkpoint, model, about, data)
-        return f"{output} and {output.with_suffix('.h').name}: {_tell(tflite.write_c(model, output))}"
+        _write_tflite(checkpoint, model, fields, data)
+        return f"{output} and {output.with_suffix('.h').name}: {_summary(micro.write_c(model, output))}"
 
 
-def _edge_impulse(checkpoint: Path, output: Path, about: Mapping[str, Any], data: Path) -> str:
+def _edge_impulse(checkpoint: Path, output: Path, fields: Mapping[str, Any], data: Path) -> str:
     with tempfile.TemporaryDirectory() as folder:
         model = Path(folder) / "model.tflite"
-        contract, train = _write_tflite(checkpoint, model, about, data)
-        seen = view(load(checkpoint).config)
-        splits = {"train": train, **{split: read_split(data, split, seen) for split in ("val", "test")}}
-        write_package(model, contract, splits, output)
-        return f"{output}: {_tell(tflite.needs(model))}; upload as its README.md says"
+        metadata, train = _write_tflite(checkpoint, model, fields, data)
+        trained_view = view(load(checkpoint).config)
+        splits = {"train": train, **{split: read_split(data, split, trained_view) for split in ("val", "test")}}
+        write_package(model, metadata, splits, output)
+        return f"{output}: {_summary(micro.requirements(model))}; {output}/README.md has the commands for the upload"
 
 
 def _write_tflite(
-    checkpoint: Path, output: Path, about: Mapping[str, Any], data: Path
+    checkpoint: Path, output: Path, fields: Mapping[str, Any], data: Path
 ) -> tuple[ModelMetadata, Samples]:
-    network, contract = prepare(checkpoint, about, data)
+    network, metadata = prepare(checkpoint, fields, data)
     samples = read_split(data, "train", view(load(checkpoint).config))
-    return tflite.write_tflite(network, contract, samples, output), samples
+    return tflite.write_tflite(network, metadata, samples, output), samples
 
 
-def _tell(needed: tflite.Requirements) -> str:
+def _summary(needed: micro.Requirements) -> str:
     return (
         f"{needed.flash / 1024:.0f} KiB of flash, {needed.arena / 1024:.0f} KiB of arena in TensorFlow Lite Micro, "
         f"operators {', '.join(needed.operators)}"
@@ -83,4 +83,4 @@ def _tell(needed: tflite.Requirements) -> str:
 
 
 FORMATS: dict[str, Callable[..., str]] = {"onnx": _onnx, "tflite": _tflite, "c": _c, "edge-impulse": _edge_impulse}
-"""Name of a format to what writes it."""
+"""Format to the function that writes it."""

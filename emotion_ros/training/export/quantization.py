@@ -1,8 +1,13 @@
-"""From an ONNX model in float32 to one in int8, kept only where it is still right."""
+"""Quantization of an ONNX model from float32 to int8, with the accuracy before and after.
+
+Weights are quantized to 7 bits (−64…64). Processors with AVX2 but without VNNI multiply pairs of uint8 activations and
+int8 weights and add each pair in int16 (``vpmaddubsw``): two products of up to 255 · 127 saturate there, and the model
+gives other answers than on other processors. With 7 bits a pair is at most 2 · 255 · 64 = 32,640 and fits.
+"""
 
 from __future__ import annotations
 
-import os
+import shutil
 import tempfile
 import time
 from collections.abc import Callable
@@ -24,21 +29,33 @@ from onnxruntime.quantization import (
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from emotion_ros.errors import ModelError, OutputError
+from emotion_ros.io.atomic_file import replacing
 from emotion_ros.perception.emotion.classifier import EmotionClassifier
 from emotion_ros.perception.emotion.preprocess import normalise
 from emotion_ros.training.data.datasets import Samples, check_classes, read_split
 from emotion_ros.training.evaluation.classifier_evaluation import probabilities, view_of
 
-CALIBRATION = 500
-"""Training pictures, spread evenly, that show the range of each layer's values."""
+CALIBRATION_PICTURES = 500
+"""Training pictures, evenly spaced, from which the range of each layer's activations is taken."""
 
-TIMED = 40
-"""Runs of one picture whose median is the speed."""
+BATCH_SIZE = 50
+"""Pictures per run of the calibration."""
+
+TIMED_RUNS = 40
+"""Runs of one picture whose median is the latency."""
+
+TIMED_PICTURE_SIZE_PX = 128
 
 
 @dataclass(frozen=True)
 class QuantizationResult:
-    """Before and after: ``size`` in bytes, ``accuracy`` on val as 0…1, ``milliseconds`` for one picture."""
+    """A model before and after quantization.
+
+    Attributes:
+        size: bytes of the file.
+        accuracy: on the classes of val, 0…1.
+        milliseconds: median latency of one picture.
+    """
 
     size: tuple[int, int]
     accuracy: tuple[float, float]
@@ -46,26 +63,26 @@ class QuantizationResult:
 
     @property
     def drop(self) -> float:
-        """Points of accuracy that were lost; negative where some were won."""
+        """Lost accuracy in percentage points; negative if the int8 model is better."""
         return 100 * (self.accuracy[0] - self.accuracy[1])
 
 
 def quantize(
     model: Path, data: Path, output: Path, kind: str, max_drop: float, crop: str = "auto"
 ) -> QuantizationResult:
-    """Write an int8 copy of a model, with its contract.
+    """Write an int8 copy of a model, with its metadata.
 
     Args:
         model: ONNX file in float32.
-        data: what it was trained on; train shows the range of values, val tells what is lost.
+        data: the training data; train gives the ranges of activations, val the accuracy.
         output: the new file.
-        kind: ``static`` (weights and activations, per channel, QDQ) or ``dynamic`` (weights; activations as they
-            come), which suits transformers.
-        max_drop: points of accuracy on val that may be lost.
+        kind: ``static`` (weights per channel, and activations, as QDQ nodes) or ``dynamic`` (weights; activations at
+            run time), which suits transformers.
+        max_drop: accepted loss of accuracy on val, in percentage points.
         crop: see :class:`emotion_ros.training.data.region_crop.View`.
 
     Returns:
-        What changed.
+        Size, accuracy and latency before and after.
 
     Raises:
         ModelError: the model cannot be used, or loses more than ``max_drop``; nothing is written then.
@@ -73,94 +90,94 @@ def quantize(
         OutputError: the file cannot be written.
     """
     before = EmotionClassifier(model, "cpu")
-    seen = view_of(before.contract, crop)
-    held_out = read_split(data, "val", seen)
-    check_classes(f"{data}, val", held_out.labels, before.contract.labels)
+    view = view_of(before.metadata, crop)
+    held_out = read_split(data, "val", view)
+    check_classes(f"{data}, val", held_out.labels, before.metadata.labels)
     with tempfile.TemporaryDirectory() as folder:
-        ready, small = Path(folder) / "ready.onnx", Path(folder) / output.name
-        quant_pre_process(str(model), str(ready), skip_symbolic_shape=True)
-        if kind == "static":
-            _static(ready, small, before, read_split(data, "train", seen))
-        else:
-            quantize_dynamic(str(ready), str(small), weight_type=QuantType.QInt8, per_channel=True)
-        _copy_metadata(model, small)
-        after = EmotionClassifier(small, "cpu")
-        change = QuantizationResult(
-            (model.stat().st_size, small.stat().st_size),
+        quantized = Path(folder) / output.name
+        _quantize(model, quantized, kind, lambda: _calibration(before, read_split(data, "train", view)))
+        after = EmotionClassifier(quantized, "cpu")
+        result = QuantizationResult(
+            (model.stat().st_size, quantized.stat().st_size),
             (_accuracy(before, held_out), _accuracy(after, held_out)),
-            _speed(before, after),
+            _latencies(before, after),
         )
-        if change.drop > max_drop:
+        if result.drop > max_drop:
             raise ModelError(
-                f"{model}: expected int8 to lose at most {max_drop} points, it loses {change.drop:.2f}; nothing was "
-                f"written. Try --kind {'dynamic' if kind == 'static' else 'static'}, or allow more with --max-drop"
+                f"{model}: expected int8 to lose at most {max_drop} points, it loses {result.drop:.2f}; nothing was "
+                f"written. Try --kind {'dynamic' if kind == 'static' else 'static'}, or accept more with --max-drop"
             )
-        _keep(small, output)
-    return change
+        _copy(quantized, output)
+    return result
 
 
-class _Pictures(CalibrationDataReader):  # type: ignore[misc]
-    def __init__(self, name: str, pixels: NDArray[np.float32]) -> None:
-        self._batches = iter([{name: pixels[start : start + 50]} for start in range(0, len(pixels), 50)])
+class _CalibrationReader(CalibrationDataReader):  # type: ignore[misc]
+    def __init__(self, input_name: str, pixels: NDArray[np.float32]) -> None:
+        starts = range(0, len(pixels), BATCH_SIZE)
+        self._batches = iter([{input_name: pixels[start : start + BATCH_SIZE]} for start in starts])
 
     def get_next(self) -> Any:
         return next(self._batches, None)
 
 
-def _static(ready: Path, small: Path, before: EmotionClassifier, samples: Samples) -> None:
-    about = before.contract
-    chosen = np.unique(np.linspace(0, len(samples) - 1, CALIBRATION).astype(int))
-    pixels = normalise(samples.pixels[chosen].astype(np.float32), about.mean, about.std)
-    name = onnx.load(str(ready)).graph.input[0].name
-    quantize_static(
-        str(ready),
-        str(small),
-        _Pictures(name, pixels),
-        quant_format=QuantFormat.QDQ,
-        per_channel=True,
-        activation_type=QuantType.QUInt8,
-        weight_type=QuantType.QInt8,
-        calibrate_method=CalibrationMethod.MinMax,
-    )
+def _quantize(model: Path, output: Path, kind: str, calibration: Callable[[], NDArray[np.float32]]) -> None:
+    weights: dict[str, Any] = {"weight_type": QuantType.QInt8, "per_channel": True, "reduce_range": True}
+    with tempfile.TemporaryDirectory() as folder:
+        prepared = Path(folder) / "prepared.onnx"
+        quant_pre_process(str(model), str(prepared), skip_symbolic_shape=True)
+        if kind == "dynamic":
+            quantize_dynamic(str(prepared), str(output), **weights)
+        else:
+            reader = _CalibrationReader(onnx.load(str(prepared)).graph.input[0].name, calibration())
+            quantize_static(
+                str(prepared),
+                str(output),
+                reader,
+                quant_format=QuantFormat.QDQ,
+                activation_type=QuantType.QUInt8,
+                calibrate_method=CalibrationMethod.MinMax,
+                **weights,
+            )
+    _copy_metadata(model, output)
 
 
-def _copy_metadata(model: Path, small: Path) -> None:
-    file = onnx.load(str(small))
-    given = {each.key: each.value for each in onnx.load(str(model), load_external_data=False).metadata_props}
-    onnx.helper.set_model_props(file, given)
-    onnx.save(file, str(small))
+def _calibration(classifier: EmotionClassifier, samples: Samples) -> NDArray[np.float32]:
+    """Return normalised training pictures, n × channels × size × size."""
+    metadata = classifier.metadata
+    chosen = np.unique(np.linspace(0, len(samples) - 1, CALIBRATION_PICTURES).astype(int))
+    pixels = samples.pixels[chosen].astype(np.float32)
+    return np.asarray(normalise(pixels, metadata.mean, metadata.std), np.float32)
+
+
+def _copy_metadata(model: Path, quantized: Path) -> None:
+    file = onnx.load(str(quantized))
+    properties = onnx.load(str(model), load_external_data=False).metadata_props
+    onnx.helper.set_model_props(file, {item.key: item.value for item in properties})
+    onnx.save(file, str(quantized))
 
 
 def _accuracy(classifier: EmotionClassifier, samples: Samples) -> float:
-    order = [classifier.contract.labels.index(label) for label in samples.labels]
-    return float((probabilities(classifier, samples, "folder")[:, order].argmax(1) == samples.classes).mean())
+    order = [classifier.metadata.labels.index(label) for label in samples.labels]
+    return float((probabilities(classifier, samples)[:, order].argmax(1) == samples.classes).mean())
 
 
-def _speed(*classifiers: EmotionClassifier) -> tuple[float, float]:
-    """Median milliseconds of each, in turns, so that a busy machine hits both."""
-    picture = np.zeros((128, 128, 3), np.uint8)
-    spent: list[list[float]] = [[] for _ in classifiers]
-    for _ in range(TIMED):
-        for classifier, times in zip(classifiers, spent, strict=True):
-            times.append(_timed(lambda each=classifier: each.classify([picture])))  # type: ignore[misc]
-    first, second = (1000 * float(np.median(times)) for times in spent)
-    return first, second
+def _latencies(*classifiers: EmotionClassifier) -> tuple[float, float]:
+    """Return the median milliseconds of two classifiers, run in turns so that other load affects both alike."""
+    picture = np.zeros((TIMED_PICTURE_SIZE_PX, TIMED_PICTURE_SIZE_PX, 3), np.uint8)
+    times: list[list[float]] = [[] for _ in classifiers]
+    for _ in range(TIMED_RUNS):
+        for classifier, spans in zip(classifiers, times, strict=True):
+            start = time.perf_counter()
+            classifier.classify([picture])
+            spans.append(time.perf_counter() - start)
+    before, after = (1000 * float(np.median(spans)) for spans in times)
+    return before, after
 
 
-def _timed(work: Callable[[], Any]) -> float:
-    begin = time.perf_counter()
-    work()
-    return time.perf_counter() - begin
-
-
-def _keep(small: Path, output: Path) -> None:
-    """Copy beside the target first: an old file survives a full disk."""
-    partial = output.with_suffix(".partial")
+def _copy(source: Path, target: Path) -> None:
     try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_bytes(small.read_bytes())
-        os.replace(partial, output)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(target) as partial:
+            shutil.copyfile(source, partial)
     except OSError as error:
-        raise OutputError(f"{output}: cannot be written: {error.strerror}") from error
-    finally:
-        partial.unlink(missing_ok=True)
+        raise OutputError(f"{target}: cannot be written: {error.strerror}") from error
