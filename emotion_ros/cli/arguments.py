@@ -27,13 +27,13 @@ def add_options(parser: argparse.ArgumentParser, *configs: type[Any], temporal: 
         parser: gets a group of arguments per :attr:`~emotion_ros.config.options.Option.group`, the common ones first.
         configs: dataclasses of options.
         temporal: also add options that affect sequences of images only.
-        title: heading of the options that are not common, instead of their groups.
+        title: heading of the options that are neither common nor have a group.
     """
     taken = {action.dest for action in parser._actions}
     offered = [option for config in configs for option in options(config) if option.name not in taken]
     for option in sorted(offered, key=lambda option: not option.common):
         if temporal or not option.temporal:
-            heading = COMMON_TITLE if option.common else title or option.group or "other options"
+            heading = COMMON_TITLE if option.common else option.group or title or "other options"
             _add_option(_group(parser, heading), option)
 
 

@@ -146,7 +146,7 @@ def test_name_that_is_no_utf8_is_printed_as_it_is(tmp_path, portrait):
     name = os.fsencode(tmp_path) + b"/\xff.png"
     cv2.imwrite(str(tmp_path / "a.png"), portrait)
     os.rename(tmp_path / "a.png", name)
-    environment = {**os.environ, "PYTHONUTF8": "0", "LC_ALL": "C.UTF-8"}
+    environment = {**os.environ, "PYTHONIOENCODING": "utf-8:strict"}
     result = subprocess.run([*COMMAND, "detect", name, "--no-hands"], env=environment, capture_output=True, check=False)
     assert result.returncode == 0, result.stderr
     assert result.stdout.startswith(name + b" 0: ")
