@@ -2,7 +2,7 @@
 
 classify: of many faces few are classified per image. People whose expression changes every two seconds, each image of
 them a test picture of that class: shown labels against the truth, for several numbers of faces that are classified in
-an image, and pauses between. Classifier and smoother are the robot's.
+an image, and pauses between. Classifier, schedule and filter are the robot's.
 
 search: a camera pans over each picture in a folder, at several speeds. Which faces are found, and what is seen in them,
 where all of every image is searched, and where that is done every face_search_interval seconds.
@@ -20,6 +20,7 @@ from emotion_ros.inference.catalog import default_model
 from emotion_ros.perception.emotion.classifier import EmotionClassifier
 from emotion_ros.perception.filtering import EmotionFilter
 from emotion_ros.perception.pipeline import Pipeline
+from emotion_ros.perception.schedule import select_for_classification
 from emotion_ros.training.data.datasets import read_split
 from emotion_ros.training.evaluation.classifier_evaluation import probabilities, view_of
 
@@ -44,7 +45,8 @@ def classify(data, people="8"):
 
 def show(most, pause, ids, samples, found, labels):
     """Share of right labels, and median seconds until a new expression is first shown."""
-    rng, smoother, config = np.random.default_rng(0), EmotionFilter(), PipelineConfig()
+    rng, emotions = np.random.default_rng(0), EmotionFilter()
+    config = PipelineConfig(max_classifications_per_image=most, classification_interval=pause)
     rows = {label: np.flatnonzero(samples.classes == samples.labels.index(label)) for label in CLASSES}
     wanted, since, right, delays = dict.fromkeys(ids, ""), dict.fromkeys(ids, 0.0), [], []
     waiting = set()
@@ -56,10 +58,11 @@ def show(most, pause, ids, samples, found, labels):
                 since[id] = stamp
                 waiting.add(id)
         pictures = {id: found[rng.choice(rows[wanted[id]])] for id in ids}
-        due = smoother.due(ids, stamp, most, pause)
+        due = select_for_classification(ids, emotions.last_classified, stamp, config)
         for id in ids:
-            shown = smoother.smooth(id, pictures[id], 1.0, stamp, config.smoothing) if id in due else smoother.shown(id)
-            label = smoother.label(id, labels, shown, config.min_confidence, config.label_hysteresis)
+            if id in due:
+                emotions.update(id, pictures[id], 1.0, stamp, config.smoothing)
+            label = emotions.update_label(id, labels, emotions.probabilities(id), config.min_confidence)
             right.append(label == wanted[id])
             if label == wanted[id] and id in waiting:
                 waiting.discard(id)

@@ -35,7 +35,7 @@ def replicas():
 def test_a_pipeline_is_killed_under_load_and_no_request_is_lost(portrait):
     """Each gets an answer, or is told when to come back; another pipeline takes the place of the dead one."""
     picture = encoded(portrait, ".jpg")
-    with serving("--engine", "ray", "--replicas", "2", "--most-replicas", "2") as server, server.client() as client:
+    with serving("--engine", "ray", "--min-replicas", "2", "--max-replicas", "2") as server, server.client() as client:
         first = client.post("/v1/detect", content=picture)
         assert first.json()["results"][0]["people"][0]["label"] == "happy"
         before = replicas()
