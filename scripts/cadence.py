@@ -34,7 +34,7 @@ def classify(data, people="8"):
     """A line for each number of faces."""
     classifier = EmotionClassifier(default_model(), "cpu")
     samples = read_split(Path(data), "test", view_of(classifier.metadata, "auto"))
-    found = probabilities(classifier, samples, "")
+    found = probabilities(classifier, samples)
     ids = [f"p{index}" for index in range(int(people))]
     labels = classifier.metadata.labels
     for most, pause in TURNS:
