@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from emotion_ros.cli.ros_installation import require_ros
+from emotion_ros.errors import OutputError
+from emotion_ros.io.atomic_file import replacing
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -74,7 +76,13 @@ def _benchmark_provider(parsed: argparse.Namespace) -> int:
 
 
 def _save(figures: dict[str, Any], out: Path | None) -> None:
-    if out:
+    """Write figures as JSON to a file, if one is given."""
+    if not out:
+        return
+    try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(json.dumps(figures, indent=2, ensure_ascii=False) + "\n")
-        print(f"written: {out}")
+        with replacing(out) as partial:
+            partial.write_text(json.dumps(figures, indent=2, ensure_ascii=False) + "\n")
+    except OSError as error:
+        raise OutputError(f"{out}: cannot be written: {error.strerror}") from error
+    print(f"written: {out}")
