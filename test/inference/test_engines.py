@@ -14,7 +14,7 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from fake_gpu import FakeGpu
 from rclpy.executors import SingleThreadedExecutor
 
-from emotion_ros.cli.benchmark_networks import DeviceSpec, floor_ms
+from emotion_ros.cli.benchmark_networks import DeviceSpec, min_time_ms
 from emotion_ros.config import PipelineConfig
 from emotion_ros.errors import OutputError
 from emotion_ros.inference import ort_session
@@ -203,5 +203,5 @@ def test_benchmark_of_a_provider_is_a_table_with_what_devices_could_do(command_l
 
 def test_no_device_is_faster_than_its_memory_or_its_arithmetic():
     slow, fast = DeviceSpec(0.001, 1000.0), DeviceSpec(1000.0, 1.0)
-    assert floor_ms(slow, 2) == pytest.approx(2 * floor_ms(slow, 1)) == pytest.approx(1252.8)
-    assert floor_ms(fast, 8) == floor_ms(fast, 1) == pytest.approx(22.345)
+    assert min_time_ms(slow, 2) == pytest.approx(2 * min_time_ms(slow, 1)) == pytest.approx(1252.8)
+    assert min_time_ms(fast, 8) == min_time_ms(fast, 1) == pytest.approx(22.345)

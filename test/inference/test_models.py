@@ -12,7 +12,7 @@ SHAPES = (1, 1, 48, 48), (2, 1, 48, 48), (16, 1, 48, 48)
 ALL = ["TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"]
 
 
-def write(path, contract, outputs=2, shape=("batch", 1, 8, 8), value=1.0):
+def write(path, metadata, outputs=2, shape=("batch", 1, 8, 8), value=1.0):
     """A tiny real model: the mean of the pixels, times one weight per output."""
     weights = np.full((1, outputs), value, np.float32)
     nodes = [
@@ -32,8 +32,8 @@ def write(path, contract, outputs=2, shape=("batch", 1, 8, 8), value=1.0):
         constants,
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    if contract:
-        helper.set_model_props(model, {METADATA_KEY: contract.to_json()})
+    if metadata:
+        helper.set_model_props(model, {METADATA_KEY: metadata.to_json()})
     onnx.save(model, str(path))
     return path
 
@@ -72,13 +72,22 @@ def test_labels_that_do_not_match_the_outputs(tmp_path):
 
 
 def test_size_that_contradicts_the_input(tmp_path):
-    with pytest.raises(ModelError, match="its contract says"):
+    with pytest.raises(ModelError, match="its metadata give"):
         EmotionClassifier(write(tmp_path / "m.onnx", ModelMetadata(("no", "yes"), size=9)))
 
 
 def test_outputs_that_are_not_numbers(tmp_path):
     with pytest.raises(ModelError, match="NaN"):
         EmotionClassifier(write(tmp_path / "m.onnx", TINY, value=float("nan")))
+
+
+def test_metadata_with_a_field_that_is_not_known(tmp_path):
+    path = write(tmp_path / "m.onnx", TINY)
+    file = onnx.load(path)
+    helper.set_model_props(file, {METADATA_KEY: TINY.to_json().replace('"licence"', '"outputs": [], "licence"')})
+    onnx.save(file, path)
+    with pytest.raises(ModelError, match=r"outputs.*emotion-ros export"):
+        EmotionClassifier(path)
 
 
 def test_no_metadata_and_no_labels(tmp_path):
@@ -106,14 +115,14 @@ def test_int8_is_chosen_where_the_processor_is_made_for_it(flags, provider, avai
 
 def test_jetson_inference_model_loads_with_its_labels(tmp_path):
     (tmp_path / "labels.txt").write_text("dislike\nlike\n")
-    about = EmotionClassifier(write(tmp_path / "m.onnx", None, shape=(1, 3, 8, 8))).metadata
-    assert (about.labels, about.region, about.color) == (("dislike", "like"), "frame", "rgb")
+    metadata = EmotionClassifier(write(tmp_path / "m.onnx", None, shape=(1, 3, 8, 8))).metadata
+    assert (metadata.labels, metadata.region, metadata.color) == (("dislike", "like"), "frame", "rgb")
 
 
 @pytest.mark.parametrize(
     "flaw", [{"labels": ("a", "a")}, {"region": "foot"}, {"mean": (1.0, 2.0)}, {"std": (0.0,)}, {"temperature": 0.0}]
 )
-def test_contract_that_contradicts_itself(flaw):
+def test_metadata_that_contradict_themselves(flaw):
     with pytest.raises(ModelError, match="expected"):
         ModelMetadata(**{"labels": ("a", "b"), **flaw})
 

@@ -17,17 +17,20 @@ import pytest
 import torch
 from ament_index_python.packages import get_package_prefix
 
-from emotion_ros.config import TrainConfig
+from emotion_ros.config import FaceTrainConfig, TrainConfig
 from emotion_ros.errors import DatasetError, ModelError, OutputError
 from emotion_ros.inference.catalog import default_model
 from emotion_ros.training.classifier.architectures import ARCHITECTURES
-from emotion_ros.training.classifier.augmentation import augment, mix
+from emotion_ros.training.classifier.augmentation import augment
 from emotion_ros.training.classifier.classifier_training import load, train
-from emotion_ros.training.classifier.pretrained import start_from
+from emotion_ros.training.classifier.onnx_weights import from_onnx
+from emotion_ros.training.classifier.pretrained import initialize
 from emotion_ros.training.data.corruptions import KINDS, LEVELS, corrupt
 from emotion_ros.training.data.datasets import read_split
 from emotion_ros.training.data.region_crop import View
 from emotion_ros.training.data.votes import Votes
+from emotion_ros.training.detector.detector_training import FaceDetection, start_from_file
+from emotion_ros.training.detector.network import FaceNetwork
 from emotion_ros.training.evaluation.classifier_evaluation import evaluate
 from emotion_ros.training.evaluation.crop_search import measure_crop
 from emotion_ros.training.export.classifier_export import export
@@ -39,12 +42,13 @@ def rows_of(folder):
 
 
 def test_trained_model_is_exported_and_right(data, trained, tmp_path):
-    about = export(trained / "best.ckpt", tmp_path / "m.onnx", {"data": "made up"}, calibrate_on=data)
-    assert about.labels == ("bright", "dark")
-    assert about.accuracy["val"] >= 0.9
-    figures = evaluate(tmp_path / "m.onnx", data, "test")
-    assert figures["accuracy"] >= 0.9
-    assert np.sum(figures["confusion"]) == figures["pictures"] == 16
+    metadata = export(trained / "best.ckpt", tmp_path / "m.onnx", {"data": "made up"}, calibrate_on=data)
+    assert metadata.labels == ("bright", "dark")
+    assert metadata.accuracy["val"] >= 0.9
+    report = evaluate(tmp_path / "m.onnx", data, "test")
+    assert report["accuracy"] >= 0.9
+    assert report["macro_recall"] >= 0.9
+    assert np.sum(report["confusion"]) == report["pictures"] == 16
 
 
 def test_training_leaves_a_table_curves_and_a_sample_batch(trained):
@@ -76,7 +80,8 @@ def test_interrupted_and_resumed_run_ends_as_an_uninterrupted_one(data, trained,
     flags = {"arch": "cnn8", "epochs": 4, "batch-size": 8, "precision": "32-true", "lr": 0.02, "size": 32, "ema": 0.5}
     options = [part for name, value in flags.items() for part in (f"--{name}", str(value))]
     code = (
-        "import sys, time; from emotion_ros.training import train as t; step = t.Classifier.training_step\n"
+        "import sys, time; from emotion_ros.training.classifier import classifier_training as t\n"
+        "step = t.Classifier.training_step\n"
         "def slow(*a): time.sleep(0.3); return step(*a)\n"
         "t.Classifier.training_step = slow\nfrom emotion_ros.cli import main; sys.exit(main())"
     )
@@ -136,31 +141,83 @@ def test_wandb_offline_writes_a_run(data, tmp_path, monkeypatch, small):
     assert list(tmp_path.glob("wandb/offline-run-*/*.wandb"))
 
 
-def test_network_that_starts_from_our_model_computes_what_it_does(classifier, portrait):
-    network = ARCHITECTURES["resnet18"](2 * 7, 1, 48)
+def test_network_initialized_from_the_shipped_model_gives_its_output():
+    network = ARCHITECTURES["resnet18"](7, 1, 48)
     pixels = torch.randn(40, 1, 48, 48)
-    assert start_from(network, "emotion", "resnet18", pixels) == "starting from emotion_resnet18.onnx"
-    expected = ort.InferenceSession(str(default_model())).run(["output_0"], {"input_0": pixels.numpy()})[0]
+    assert initialize(network, "emotion", "resnet18", pixels) == "starting from emotion_resnet18.onnx"
+    (expected,) = ort.InferenceSession(str(default_model())).run(None, {"input_0": pixels.numpy()})
     with torch.no_grad():
-        assert np.abs(network.eval()(pixels)[:, :7].numpy() - expected).max() < 1e-3
-        trained = network.train()(pixels)[:, :7].numpy()
-    assert np.abs(trained - expected).max() < 0.5
+        assert np.abs(network.eval()(pixels).numpy() - expected).max() < 1e-3
+        in_training = network.train()(pixels).numpy()
+    assert np.abs(in_training - expected).max() < 0.5
 
 
-def test_start_takes_other_labels_and_colours_but_no_other_architecture(tmp_path):
+def randomized(network):
+    """A network whose weights and statistics are as different from its initial ones as after training."""
+    torch.manual_seed(1)
+    for name, value in network.state_dict().items():
+        if value.is_floating_point():
+            value += 0.05 * (torch.rand_like(value) if name.endswith("running_var") else torch.randn_like(value))
+    return network.eval()
+
+
+def exported(network, example, file, names=("input", "output")):
+    axes = {name: {0: "batch"} for name in names}
+    options = {"input_names": names[:1], "output_names": names[1:], "dynamic_axes": axes}
+    torch.onnx.export(network, (example,), str(file), opset_version=17, dynamo=False, **options)
+    return ort.InferenceSession(str(file))
+
+
+@pytest.mark.parametrize("arch", ARCHITECTURES)
+def test_network_filled_from_an_exported_file_gives_its_output(arch, tmp_path):
+    size = 32 if arch == "vit_b16" else 48
+    pixels = torch.randn(20, 1, size, size)
+    session = exported(randomized(ARCHITECTURES[arch](5, 1, size)), pixels[:2], tmp_path / "m.onnx")
+    network = ARCHITECTURES[arch](5, 1, size)
+    assert from_onnx(network, tmp_path / "m.onnx", arch, pixels) == []
+    (expected,) = session.run(None, {"input": pixels.numpy()})
+    with torch.no_grad():
+        assert np.abs(network.eval()(pixels).numpy() - expected).max() < 1e-3 * np.abs(expected).max()
+
+
+def test_detector_that_starts_from_an_exported_file_gives_its_output():
+    model = FaceDetection(dataclasses.asdict(FaceTrainConfig()))
+    pixels = torch.rand(4, 3, 96, 128) * 255
+    file = default_model().with_name("emotion_faces.onnx")
+    start_from_file(model, file, pixels)
+    (expected,) = ort.InferenceSession(str(file)).run(None, {"pixels": pixels.numpy()})
+    with torch.no_grad():
+        actual = model.network.eval()(pixels).numpy()
+    assert np.abs(actual - expected).max() < 1e-2
+    assert not model.network.undivided
+    first = model.network.near[0][0].weight.abs().max()
+    assert first > 10 * FaceNetwork().near[0][0].weight.abs().max() / 255  # trainable, not divided by 255
+
+
+def test_start_accepts_other_labels_and_colours_but_no_other_architecture(tmp_path):
     pixels = torch.randn(8, 3, 48, 48)
-    said = start_from(ARCHITECTURES["resnet18"](3, 3, 48), "emotion", "resnet18", pixels)
-    assert "new: last layer" in said
-    assert "random" in start_from(ARCHITECTURES["tiny"](3, 3, 48), "emotion", "tiny", pixels)
+    message = initialize(ARCHITECTURES["resnet18"](3, 3, 48), "emotion", "resnet18", pixels)
+    assert "new: last layer" in message
+    assert "random" in initialize(ARCHITECTURES["tiny"](3, 3, 48), "emotion", "tiny", pixels)
     with pytest.raises(ModelError, match="expected a model of cnn8"):
-        start_from(ARCHITECTURES["cnn8"](3, 3, 48), str(default_model()), "cnn8", pixels)
+        initialize(ARCHITECTURES["cnn8"](3, 3, 48), str(default_model()), "cnn8", pixels)
     with pytest.raises(ModelError, match="cannot read it"):
-        start_from(ARCHITECTURES["resnet18"](3, 3, 48), str(tmp_path / "none.onnx"), "resnet18", pixels)
+        initialize(ARCHITECTURES["resnet18"](3, 3, 48), str(tmp_path / "none.onnx"), "resnet18", pixels)
+
+
+def test_start_from_a_quantized_file_is_refused():
+    with pytest.raises(ModelError, match="float32"):
+        initialize(
+            ARCHITECTURES["resnet18"](7, 1, 48),
+            str(default_model().with_name("emotion_resnet18_int8.onnx")),
+            "resnet18",
+            torch.randn(8, 1, 48, 48),
+        )
 
 
 def test_checkpoint_of_another_architecture(trained):
     with pytest.raises(ModelError, match="expected weights of tiny"):
-        start_from(ARCHITECTURES["tiny"](2, 1, 32), str(trained / "best.ckpt"), "tiny", torch.rand(2, 1, 32, 32))
+        initialize(ARCHITECTURES["tiny"](2, 1, 32), str(trained / "best.ckpt"), "tiny", torch.rand(2, 1, 32, 32))
 
 
 def test_resume_with_other_data(trained, tmp_path, data, small):
@@ -185,6 +242,17 @@ def test_augmented_pictures_keep_shape_and_range():
     assert 0 <= changed.min() < changed.max() <= 255
 
 
+def test_strength_of_augmentation_scales_the_change_and_zero_only_mirrors():
+    torch.manual_seed(0)
+    faces = torch.nn.functional.interpolate(torch.rand(64, 1, 6, 6), (48, 48), mode="bicubic").clamp(0, 1) * 255
+
+    def change(strength):
+        changed = augment(faces, TrainConfig(augment=strength, erase=0.0))
+        return torch.minimum(*((changed - each).abs().mean((1, 2, 3)) for each in (faces, faces.flip(3)))).mean()
+
+    assert change(0.0) < 0.1 < change(0.5) < change(2.0)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("shape", [(1, 48, 48), (3, 64, 64)])
 def test_picture_is_spoilt_the_more_the_stronger_and_only_where_asked(kind, shape):
@@ -196,18 +264,6 @@ def test_picture_is_spoilt_the_more_the_stronger_and_only_where_asked(kind, shap
     half = torch.tensor([1.0] * 32 + [0.0] * 32)
     moved = (corrupt(faces, kind, half) - faces).abs().mean((1, 2, 3))
     assert moved[:32].mean() > moved[32:].mean()
-
-
-def test_mixed_pictures_have_mixed_targets():
-    torch.manual_seed(0)
-    pixels, targets = torch.arange(8.0).view(8, 1, 1, 1).expand(8, 1, 4, 4), torch.eye(8)
-    mixed, (shared,) = mix(pixels, (targets,), 0.5)
-    assert torch.allclose(shared.sum(1), torch.ones(8))
-    assert torch.equal(shared.argmax(1), torch.arange(8))
-    assert torch.allclose(mixed[:, 0, 0, 0], shared @ torch.arange(8.0))
-    same, (own,) = mix(pixels, (targets,), 0.0)
-    assert same is pixels
-    assert own is targets
 
 
 def test_file_that_is_no_checkpoint(tmp_path):
@@ -277,8 +333,8 @@ def test_hub_model_in_a_folder_is_started_from(tmp_path):
     theirs = hub_folder(tmp_path / "resnet-18")
     for channels in (3, 1):
         network = ARCHITECTURES["resnet18"](3, channels, 48)
-        said = start_from(network, str(tmp_path / "resnet-18"), "resnet18", torch.rand(1, channels, 48, 48))
-        assert "new: last layer" in said
+        message = initialize(network, str(tmp_path / "resnet-18"), "resnet18", torch.rand(1, channels, 48, 48))
+        assert "new: last layer" in message
         first = network.network.resnet.embedder.embedder.convolution.weight
         expected = theirs.resnet.embedder.embedder.convolution.weight
         assert torch.allclose(first, expected if channels == 3 else expected.sum(1, keepdim=True), atol=1e-6)
@@ -294,11 +350,11 @@ def test_hub_that_cannot_be_reached(tmp_path, command_line, data, monkeypatch):
 
 
 def test_imagenet_weights_of_another_architecture(tmp_path):
-    with pytest.raises(ModelError, match="known for resnet18, vit_b16"):
-        start_from(ARCHITECTURES["tiny"](3, 3, 48), "imagenet", "tiny", torch.rand(1, 3, 48, 48))
+    with pytest.raises(ModelError, match="imagenet weights, resnet18, vit_b16"):
+        initialize(ARCHITECTURES["tiny"](3, 3, 48), "imagenet", "tiny", torch.rand(1, 3, 48, 48))
     hub_folder(tmp_path, layers=(1, 1, 1, 1))
     with pytest.raises(ModelError, match="expected weights of resnet18"):
-        start_from(ARCHITECTURES["resnet18"](3, 3, 48), str(tmp_path), "resnet18", torch.rand(1, 3, 48, 48))
+        initialize(ARCHITECTURES["resnet18"](3, 3, 48), str(tmp_path), "resnet18", torch.rand(1, 3, 48, 48))
 
 
 def test_training_leaves_copies_of_val_and_test_out(data, small, tmp_path, capsys):
