@@ -8,7 +8,7 @@ import onnxruntime as ort
 from onnx import TensorProto, helper
 from std_msgs.msg import Header
 
-from emotion_ros.cli.benchmark_networks import OPERATIONS, WEIGHTS
+from emotion_ros.cli.benchmark_networks import RESNET18_OPERATIONS, RESNET18_WEIGHT_BYTES
 from emotion_ros.cli.benchmark_pipeline import crowd_image
 from emotion_ros.config import PipelineConfig
 from emotion_ros.inference.catalog import default_face_model, find_model
@@ -93,9 +93,9 @@ def measure():
          lambda: region_crop(image, "face", face, (), metadata.margin, metadata.shift)),
         ("crop to the classifier's input", 0, crop.nbytes + pixels.nbytes, 0,
          lambda: to_input([crop], metadata.size, metadata.color, metadata.mean, metadata.std)),
-        ("classifier alone, float32", OPERATIONS, 2 * WEIGHTS, float32,
+        ("classifier alone, float32", RESNET18_OPERATIONS, 2 * RESNET18_WEIGHT_BYTES, float32,
          lambda: bare["emotion_resnet18"].run(["output_0"], {"input_0": pixels})),
-        ("classifier alone, int8", OPERATIONS, WEIGHTS / 2, int8,
+        ("classifier alone, int8", RESNET18_OPERATIONS, RESNET18_WEIGHT_BYTES / 2, int8,
          lambda: bare["emotion_resnet18_int8"].run(["output_0"], {"input_0": pixels})),
         ("hands (MediaPipe), none in view", None, None, 0, lambda: hands.detect(image)),
         ("who is who (norfair)", None, None, 0, lambda: tracker.update([face.box], next(ticks) / 30)),

@@ -176,7 +176,7 @@ def train_detector(data: Path, model_dir: Path, config: FaceTrainConfig, resume:
     if model is None:
         model = FaceDetection(dataclasses.asdict(config))
         if config.pretrained:
-            _start_from(model, Path(config.pretrained), first_pixels)
+            start_from_file(model, Path(config.pretrained), first_pixels)
     return fit(trainer, model.to(memory_format=torch.channels_last), loaders, model_dir, last)
 
 
@@ -217,7 +217,18 @@ def load_detector(checkpoint: Path) -> FaceDetection:
     return model
 
 
-def _start_from(model: FaceDetection, path: Path, pixels: Tensor) -> None:
+def start_from_file(model: FaceDetection, path: Path, pixels: Tensor) -> None:
+    """Load the weights of an exported file or of a checkpoint into a model, in place.
+
+    Args:
+        model: gets the weights.
+        path: an ONNX file of ``emotion-ros export``, or a checkpoint.
+        pixels: BGR, 0…255, n × 3 × height × width, both multiples of 32; the weights of an ONNX file are assigned to
+            layers by running the network on them.
+
+    Raises:
+        ModelError: the file is missing, or is no detector of this width.
+    """
     wanted = f"a detector of width {model.config.width}"
     if path.suffix == ".onnx":
         if not read_detector_metadata(path):
