@@ -54,7 +54,7 @@ def _add_option(group: Any, option: Option) -> None:
         type=option.type,
         default=option.default,
         choices=option.choices or None,
-        metavar=None if option.choices else METAVARS[option.type],
+        metavar=None if option.choices else METAVARS.get(option.type),
         help=description,
     )
 
