@@ -7,6 +7,10 @@ from dataclasses import dataclass
 from emotion_ros.config.options import option
 
 
+RAY = "ray, with --engine ray"
+"""Group of options without effect in the local engine."""
+
+
 @dataclass(frozen=True)
 class ServeConfig:
     """Settings of ``emotion-ros serve``."""
@@ -41,13 +45,17 @@ class ServeConfig:
         10.0, "maximum duration of a request, seconds", minimum=0.1, maximum=600.0, group="limit"
     )
     max_batch_size: int = option(
-        16, "maximum number of images processed together", minimum=1, maximum=256, group="scaling"
+        16, "maximum number of images processed together", minimum=1, maximum=256, group="limit"
     )
     engine: str = option(
-        "local", "run the pipeline in this process or on Ray", choices=("local", "ray"), group="scaling"
+        "local", "run the pipeline in this process or on Ray", choices=("local", "ray"), group="engine"
     )
-    min_replicas: int = option(1, "minimum number of pipelines on Ray", minimum=1, maximum=1000, group="scaling")
+    min_replicas: int = option(1, "minimum number of pipelines on Ray", minimum=1, maximum=1000, group=RAY)
     max_replicas: int = option(
-        2, "maximum number of pipelines on Ray; the load decides", minimum=1, maximum=1000, group="scaling"
+        2,
+        "maximum number of pipelines on Ray; the load decides",
+        minimum=1,
+        maximum=1000,
+        group=RAY,
     )
-    ray: str = option("", "host:port of a running Ray cluster; empty: start a cluster on this machine", group="scaling")
+    ray: str = option("", "host:port of a running Ray cluster; empty: start a cluster on this machine", group=RAY)

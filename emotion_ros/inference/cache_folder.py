@@ -8,6 +8,7 @@ import stat
 import tempfile
 from pathlib import Path
 
+from emotion_ros.config.user_folders import cache_folder
 from emotion_ros.errors import OutputError
 
 LOG = logging.getLogger(__name__)
@@ -19,12 +20,7 @@ def default_cache() -> Path:
     ``$XDG_CACHE_HOME/emotion_ros``, else ``~/.cache/emotion_ros``. A user without a home folder (a container's bare
     user id) gets :func:`temporary_cache`.
     """
-    if base := os.environ.get("XDG_CACHE_HOME"):
-        return Path(base) / "emotion_ros"
-    try:
-        return Path.home() / ".cache" / "emotion_ros"
-    except RuntimeError:  # HOME is not set and the user id has no entry in the password database
-        return temporary_cache()
+    return cache_folder() or temporary_cache()
 
 
 def temporary_cache() -> Path:

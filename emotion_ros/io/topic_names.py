@@ -35,11 +35,6 @@ def output_prefixes(topics: Sequence[str]) -> dict[str, str]:
     return prefixes
 
 
-def topic_prefix(topic: str, alone: bool) -> str:
-    """Return the prefix of one image topic; see :func:`output_prefixes`, which also keeps several apart."""
-    return "" if alone else _namespace(topic)
-
-
 def _refuse_duplicates(topics: Sequence[str]) -> None:
     repeated = [name for name, count in Counter(topic.strip("/") for topic in topics).items() if count > 1]
     if repeated:

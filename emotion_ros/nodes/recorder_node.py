@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any, TextIO
@@ -25,6 +27,10 @@ LOG_INTERVAL_S = 5.0
 """Minimum time between two log lines about the same failure."""
 
 
+EMOTIONS_DEPTH = 100
+"""Queued messages: writing the frames of a pause blocks for up to some seconds, and no line may be lost meanwhile."""
+
+
 class Recorder(Node):
     """Writes the messages of ``emotions`` and ``annotated`` to files. Subscribes from its creation on.
 
@@ -42,7 +48,7 @@ class Recorder(Node):
         self._write_failed = False
         self._image_count = 0
         self._label_counts: Counter[str] = Counter()
-        self.create_subscription(EmotionArray, "emotions", self._on_emotions, PUBLISH)
+        self.create_subscription(EmotionArray, "emotions", self._on_emotions, EMOTIONS_DEPTH)
         self.create_subscription(ImageMessage, "annotated", self._on_annotated, PUBLISH)
 
     def start(self) -> None:
@@ -56,8 +62,10 @@ class Recorder(Node):
         """
         self._video.close()
         counts = ", ".join(f"{count} {label}" for label, count in self._label_counts.most_common())
-        print(f"{self._image_count} images, {self._label_counts.total()} faces" + (f": {counts}" if counts else ""))
-        print(f"written: {self._lines.name}, {self._video.path} ({self._video.frames} frames)", flush=True)
+        self._print(
+            f"{self._image_count} images, {self._label_counts.total()} faces" + (f": {counts}" if counts else "")
+        )
+        self._print(f"written: {self._lines.name}, {self._video.path} ({self._video.frames} frames)")
         if self._write_failed or not self._video.written:
             raise OutputError(f"{self.config.out}: not everything could be written; is the disk full?")
 
@@ -67,7 +75,15 @@ class Recorder(Node):
         self._write(json.dumps({"time": round(seconds(message.header), 6), **record}) + "\n")
         for person in record["people"]:
             self._label_counts[person["label"]] += 1
-            print(_person_line(self._image_count, person), flush=True)
+            self._print(_person_line(self._image_count, person))
+
+    def _print(self, line: str) -> None:
+        """Print a line; if the reader of the output has ended, as in ``run | head``, stop the node."""
+        try:
+            print(line, flush=True)
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # later lines, and the flush at exit
+            self.context.try_shutdown()
 
     def _write(self, line: str) -> None:
         """Write a line to the disk at once, so that it is kept if the process is killed."""
