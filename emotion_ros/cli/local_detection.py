@@ -13,7 +13,7 @@ from emotion_ros.cli.result_lines import CSV_COLUMNS, csv_line, result_lines
 from emotion_ros.config import PipelineConfig
 from emotion_ros.errors import ImageError, SourceError
 from emotion_ros.io.annotated_copies import AnnotatedCopies, plan_outputs
-from emotion_ros.io.frames import SourceFrame, is_bag, is_picture
+from emotion_ros.io.frames import SourceFrame, is_bag, is_picture, source_name
 from emotion_ros.io.sources import frames
 from emotion_ros.perception.pipeline import Pipeline
 
@@ -32,6 +32,7 @@ def detect(sources: Sequence[str], config: PipelineConfig, out: Path | None, for
         OutputError: ``out`` cannot be written.
         ModelError: a model cannot be used.
     """
+    sources = [source_name(source) for source in sources]
     streams = [(source, _frames(source)) for source in sources]  # folders are listed before the first output is written
     outputs = plan_outputs(sources, out) if out else {}
     copies = _copies(outputs)

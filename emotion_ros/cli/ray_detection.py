@@ -21,7 +21,7 @@ from emotion_ros.config import PipelineConfig
 from emotion_ros.errors import ConfigError, ImageError, OutputError, SourceError
 from emotion_ros.io.annotated_copies import make_folder
 from emotion_ros.io.atomic_file import replacing
-from emotion_ros.io.frames import SourceFrame, is_bag, is_camera, is_picture
+from emotion_ros.io.frames import SourceFrame, is_bag, is_camera, is_picture, source_name
 from emotion_ros.io.pictures import picture_files, read_picture
 from emotion_ros.io.sources import PICTURE_RATE_HZ, check_source, frames
 from emotion_ros.perception.pipeline import Pipeline
@@ -71,19 +71,22 @@ class Worker:
         part = Part(tuple(json.loads(row["sources"])), int(row["first"]))
         for number, source in enumerate(part.sources, part.first):
             try:
-                lines += self._lines(source, number)
+                lines += self._lines(source, number, problems)
             except SourceError as error:
                 problems.append(f"{error}; skipped")
-            except ImageError as error:
-                problems.append(f"{source}: {error}; skipped")
         return {"name": row["name"], "text": "".join(lines), "unreadable": json.dumps(problems)}
 
-    def _lines(self, source: str, number: int) -> Iterator[str]:
+    def _lines(self, source: str, number: int, problems: list[str]) -> Iterator[str]:
+        """Yield the lines of a source; a frame that cannot be read costs that frame only."""
         self._pipeline.reset()
         for frame in [_picture(source, number)] if is_picture(Path(source)) else frames(source):
-            if frame.image is None:
-                raise SourceError(f"{source}: not a picture that can be read")
-            perception = self._pipeline.perceive(frame.image, frame.time, frame.source)
+            try:
+                if frame.image is None:
+                    raise ImageError("not a picture that can be read")
+                perception = self._pipeline.perceive(frame.image, frame.time, frame.source)
+            except ImageError as error:
+                problems.append(f"{frame.source}: {error}; skipped")
+                continue
             yield result_lines(frame, perception, self._form)
 
 
@@ -145,6 +148,7 @@ def _plan(sources: Sequence[str]) -> tuple[list[Part], list[str]]:
 
 def _parts(source: str) -> Iterator[Part]:
     check_source(source)
+    source = source_name(source)
     path = Path(source)
     if not path.is_dir() or is_bag(path):
         yield Part((source,))

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from emotion_ros.config.options import option
 
-
 RAY = "ray, with --engine ray"
 """Group of options without effect in the local engine."""
 

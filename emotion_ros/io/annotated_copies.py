@@ -12,7 +12,7 @@ import cv2
 from emotion_ros.errors import ConfigError, OutputError, SourceError
 from emotion_ros.io.atomic_file import replacing
 from emotion_ros.io.drawing import draw
-from emotion_ros.io.frames import PICTURES, SourceFrame, is_bag, is_camera, is_picture
+from emotion_ros.io.frames import PICTURES, SourceFrame, is_bag, is_camera, is_picture, source_name
 from emotion_ros.io.pictures import picture_files
 from emotion_ros.io.video import VideoFile
 from emotion_ros.types import Image, Perception
@@ -54,7 +54,7 @@ def _inputs(source: str) -> list[str]:
     """Return the names of all inputs that a source consists of; none for a folder that cannot be read."""
     path = Path(source)
     if source == "sample" or is_camera(source) or is_bag(path) or not path.is_dir():
-        return [source]
+        return [source_name(source)]
     try:
         return [str(picture) for picture in picture_files(path)]
     except SourceError:  # reported when it is read
@@ -136,8 +136,9 @@ class AnnotatedCopies:
         if is_picture(path):
             _write_picture(path, picture)
             return
-        video = self._videos.setdefault(frame.source, VideoFile(path, frame.rate))
-        video.add(picture, frame.time)
+        if frame.source not in self._videos:
+            self._videos[frame.source] = VideoFile(path, frame.rate)
+        self._videos[frame.source].add(picture, frame.time)
 
     def close(self) -> None:
         """Finish the videos that are open; further frames would begin new ones.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,7 @@ from emotion_ros.config.package_files import find_package_file
 from emotion_ros.errors import ImageError, OutputError, SourceError
 from emotion_ros.io.emotion_messages import MessageTypes, emotion_array, seconds, to_perception
 from emotion_ros.io.encodings import decode, to_bgr
+from emotion_ros.io.frame_clock import FrameClock
 from emotion_ros.io.frames import SourceFrame
 from emotion_ros.io.records import perception_record
 from emotion_ros.io.topic_names import output_prefixes
@@ -36,7 +38,8 @@ PACKAGE_MESSAGES = ("Hand", "Emotion", "EmotionArray")
 def bag_frames(path: Path) -> Iterator[SourceFrame]:
     """Yield the images of all image topics of a bag in the order of recording.
 
-    ``source`` is the topic, ``time`` the stamp of the image in seconds. If a topic is recorded raw and compressed, the
+    ``source`` is the topic, ``time`` the stamp of the image in seconds; if the stamps do not advance, it follows the
+    times of recording. If a topic is recorded raw and compressed, the
     raw images are taken.
 
     Raises:
@@ -44,12 +47,14 @@ def bag_frames(path: Path) -> Iterator[SourceFrame]:
     """
     with _open(path) as reader:
         counts: dict[str, int] = {}
-        for connection, _, data in reader.messages(_image_connections(reader, path)):
+        clocks: dict[str, FrameClock] = {}
+        for connection, recorded, data in reader.messages(_image_connections(reader, path)):
             message: Any = reader.deserialize(data, connection.msgtype)
             topic = _raw_topic(connection.topic)
             number = counts.get(topic, 0)
             counts[topic] = number + 1
-            yield SourceFrame(topic, number, seconds(message.header), _pixels(message))
+            time = clocks.setdefault(topic, FrameClock()).update(seconds(message.header), recorded * 1e-9)
+            yield SourceFrame(topic, number, time, _pixels(message))
 
 
 class BagWithEmotions:
@@ -65,14 +70,14 @@ class BagWithEmotions:
 
     def __init__(self, path: Path, copy: Path) -> None:
         self.path = copy
-        self._perceptions: dict[tuple[str, float], Perception] = {}
+        self._perceptions: dict[tuple[str, int], Perception] = {}
         self._bag = path
         if copy.exists():
             raise OutputError(f"{copy}: is there already; name another folder with --out")
 
     def add(self, frame: SourceFrame, perception: Perception) -> None:
         """Keep the result of a frame until :meth:`close`."""
-        self._perceptions[frame.source, frame.time] = perception
+        self._perceptions[frame.source, frame.number] = perception
 
     def close(self) -> None:
         """Write the copy.
@@ -98,12 +103,14 @@ class BagWithEmotions:
             topic: writer.add_connection(f"/{prefix.lstrip('/')}emotions", EMOTIONS_TYPE, typestore=store)
             for topic, prefix in output_prefixes(sorted({_raw_topic(image.topic) for image in images})).items()
         }
+        counts: Counter[str] = Counter()
         for connection, time, data in reader.messages():
             writer.write(copies[connection.id], time, data)
             if connection.id in image_ids:
                 message: Any = reader.deserialize(data, connection.msgtype)
                 topic = _raw_topic(connection.topic)
-                perception = self._perceptions.get((topic, seconds(message.header)))
+                perception = self._perceptions.get((topic, counts[topic]))
+                counts[topic] += 1
                 if perception is not None:
                     emotions = emotion_array(perception, message.header, message_types)
                     writer.write(outputs[topic], time, store.serialize_cdr(emotions, EMOTIONS_TYPE))

@@ -105,7 +105,10 @@ def decode(message: Any) -> Image:
     data = np.frombuffer(message.data, np.uint8)
     if data[:2].tobytes() == b"\xff\xd8" and b"\xff\xd9" not in data[-64:].tobytes():
         raise ImageError(f"compressed image: the JPEG of {len(data)} bytes ends too early")
-    image = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
+    try:
+        image = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
+    except cv2.error as error:  # for example a size above OpenCV's limit
+        raise ImageError(f"compressed image: {len(data)} bytes cannot be decoded: {error.err}") from error
     if image is None:
         raise ImageError(f"compressed image: {len(data)} bytes of {message.format!r} are no picture that can be read")
     return image  # type: ignore[return-value]

@@ -49,6 +49,11 @@ def is_camera(source: str) -> bool:
         return True
 
 
+def source_name(source: str) -> str:
+    """Return the name that frames of a source carry: a path without ``./``, ``//`` and the like."""
+    return source if source == "sample" or is_camera(source) else str(Path(source))
+
+
 def is_picture(path: Path) -> bool:
     """Return whether a path has the suffix of a picture."""
     return path.suffix.lower() in PICTURES

@@ -24,7 +24,7 @@ def output_prefixes(topics: Sequence[str]) -> dict[str, str]:
         is.
 
     Raises:
-        ConfigError: a topic is named twice, also if the names differ only by a slash at either end.
+        ConfigError: a topic is named twice, also if the names differ only by a slash at the end.
     """
     _refuse_duplicates(topics)
     if len(topics) == 1:
@@ -36,7 +36,7 @@ def output_prefixes(topics: Sequence[str]) -> dict[str, str]:
 
 
 def _refuse_duplicates(topics: Sequence[str]) -> None:
-    repeated = [name for name, count in Counter(topic.strip("/") for topic in topics).items() if count > 1]
+    repeated = [name for name, count in Counter(topic.rstrip("/") for topic in topics).items() if count > 1]
     if repeated:
         raise ConfigError(f"image_topics: expected different topics, got {repeated[0]!r} twice; name each topic once")
 

@@ -10,10 +10,14 @@ import cv2
 import numpy as np
 
 from emotion_ros.io.drawing import letterbox
+from emotion_ros.io.frame_clock import FrameClock
 from emotion_ros.types import Image
 
 USUAL_RATES_HZ = (15.0, 20.0, 24.0, 25.0, 30.0, 50.0, 60.0)
 """Frame rates of a video of unknown rate; slower images are repeated."""
+
+SLOWEST_STEADY_RATE_HZ, RATE_AFTER_SLOW_START_HZ = 12.0, 30.0
+"""If the first images are slower than that, as while nobody is visible, later ones may be faster: none may be lost."""
 
 RATE_SAMPLE_IMAGES = 10
 """Images from whose distance an unknown rate is estimated."""
@@ -98,26 +102,29 @@ class VideoFile:
 
 
 class _Timeline:
-    """Seconds since the first image, from stamps as long as these are plausible."""
+    """Seconds since the first image, from stamps if these are plausible."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._stamp = self._arrival = self._elapsed = 0.0
+        self._stamps = FrameClock()
+        self._arrival = self._elapsed = 0.0
         self._started = False
 
     def elapsed(self, stamp: float) -> float:
         """Return the time of the next image, which never goes back."""
-        arrival = self._clock()
+        arrival, before = self._clock(), self._stamps.time
+        step = self._stamps.update(stamp if np.isfinite(stamp) else before, arrival) - before
         if self._started:
-            step = stamp - self._stamp
-            plausible = 0 < step <= MAX_PAUSE_S  # false for NaN
+            plausible = 0 <= step <= MAX_PAUSE_S
             self._elapsed += step if plausible else min(max(arrival - self._arrival, 0.0), MAX_PAUSE_S)
-        self._stamp, self._arrival, self._started = stamp, arrival, True
+        self._arrival, self._started = arrival, True
         return self._elapsed
 
 
 def _usual_rate(interval: float) -> float:
     rate = 1 / max(interval, 1e-6)
+    if rate < SLOWEST_STEADY_RATE_HZ:
+        return RATE_AFTER_SLOW_START_HZ
     return min(USUAL_RATES_HZ, key=lambda usual: abs(np.log(usual / rate)))
 
 

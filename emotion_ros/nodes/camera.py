@@ -15,7 +15,6 @@ from vision_msgs.msg import Detection2DArray, LabelInfo, VisionInfo
 from emotion_ros.config import DetectorConfig
 from emotion_ros.errors import ConfigError
 from emotion_ros.io.drawing import draw
-from emotion_ros.io.emotion_messages import seconds
 from emotion_ros.io.encodings import decode
 from emotion_ros.msg import EmotionArray
 from emotion_ros.nodes.image_conversion import to_bgr, to_jpeg, to_message
@@ -65,8 +64,9 @@ def _resolve(node: Node, topic: str) -> str:
 class Camera:
     """Publishers of one camera's outputs, and its subscriptions while it is subscribed to.
 
-    Created, subscribed, unsubscribed and closed by the executor's thread. The worker thread calls :meth:`to_frame` and
-    :meth:`publish`; it must have ended, or no longer use this camera, before :meth:`close`.
+    Created, subscribed, unsubscribed and closed by the executor's thread. The worker thread calls :meth:`to_frame`,
+    :meth:`publish` and :meth:`publish_label_info`; it must have ended, or no longer use this camera, before
+    :meth:`close`.
 
     Args:
         node: gets publishers and subscriptions.
@@ -145,18 +145,18 @@ class Camera:
         count = self._node.count_publishers(name)
         return f"{name} ({count} publisher{'s' * (count != 1)})"
 
-    def to_frame(self, message: Any, time: float | None = None) -> Frame:
+    def to_frame(self, message: Any, time: float) -> Frame:
         """Convert an Image or CompressedImage message to a frame of this camera.
 
         Args:
             message: the image.
-            time: stamp of the frame in seconds; None: the stamp of the message's header.
+            time: stamp of the frame, seconds.
 
         Raises:
             ImageError: the message holds no valid image.
         """
         image = decode(message) if isinstance(message, CompressedImage) else to_bgr(message)
-        return Frame(image, seconds(message.header) if time is None else time, self.topic, self.intrinsics)
+        return Frame(image, time, self.topic, self.intrinsics)
 
     def publish(self, image: Image, perception: Perception, header: Header) -> None:
         """Publish the result of an image: emotions always, detections and annotated images while subscribed to.

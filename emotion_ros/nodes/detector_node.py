@@ -33,6 +33,9 @@ SUBSCRIPTION_INTERVAL_S = 0.1
 NO_SUBSCRIBERS = "no output has subscribers: no camera is subscribed to (see lazy)"
 IDLE = "no face is visible: images are processed at idle_rate"
 
+DISTRIBUTIONS = {"cv2": "opencv-python", "yaml": "pyyaml", "google": "protobuf"}
+"""Names under which pip knows modules of another name."""
+
 FIXED = {option.name for config in (DetectorConfig, PipelineConfig) for option in options(config) if not option.live}
 """Parameters that are read when the node is configured; those of :data:`RELOADABLE` may change later too."""
 
@@ -63,8 +66,7 @@ class Detector(LifecycleNode):
         try:
             check_topics(self, self._config.image_topics)
             self._models = load_models(self._pipeline_config)
-            pipeline = Pipeline(self._pipeline_config, self._models)
-            self._worker = ProcessingWorker(self, pipeline, self._config, self._collector)
+            self._worker = self._create_worker(self._models)
         except Exception as error:  # anything that a model or a library raises is reported, and the node lives on
             self._report_failure("configuring", error)
             self._models = None
@@ -72,6 +74,14 @@ class Detector(LifecycleNode):
         give_back_memory()  # loading takes 90 MiB that are free now
         self._state, self._failure = "inactive", ""
         return TransitionCallbackReturn.SUCCESS
+
+    def _create_worker(self, models: LoadedModels) -> ProcessingWorker:
+        pipeline = Pipeline(self._pipeline_config, models)
+        try:
+            return ProcessingWorker(self, pipeline, self._config, self._collector)
+        except Exception:
+            pipeline.close()
+            raise
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Start to process images."""
@@ -127,7 +137,9 @@ class Detector(LifecycleNode):
         """Log why a transition failed, and keep it for diagnostics."""
         expected = isinstance(error, EmotionRosError)
         self._failure = str(error) if expected else f"{activity} failed: {_describe(error)}; then configure again"
-        self.get_logger().error(self._failure if expected else "".join(traceback.format_exception(error)))
+        self.get_logger().error(self._failure)
+        if not expected:
+            self.get_logger().error("".join(traceback.format_exception(error)))
 
     def _update_subscriptions(self) -> None:
         if self._worker is None:
@@ -213,7 +225,7 @@ class Detector(LifecycleNode):
             return DiagnosticStatus.OK, "not enabled" if self._state == "active" else self._state
         subscribed = worker.subscribed
         throttled = (IDLE if worker.is_idle else "") if subscribed else NO_SUBSCRIBERS
-        level, text = self._collector.level(0.0 if throttled else self._config.min_rate)
+        level, text = self._collector.level(0.0 if throttled else self._config.min_rate, subscribed)
         silent = [topic for topic in self._collector.silent_cameras() if topic in subscribed]
         if silent and level != DiagnosticStatus.ERROR:
             sources = ", ".join(worker.cameras[topic].describe_source() for topic in silent)
@@ -228,7 +240,8 @@ def _describe(error: Exception) -> str:
     if isinstance(error, EmotionRosError):
         return str(error)
     if isinstance(error, ModuleNotFoundError):
-        return f"the Python library {error.name} is not installed: pip install {error.name}"
+        name = str(error.name).partition(".")[0]
+        return f"the Python library {name} is not installed: pip install {DISTRIBUTIONS.get(name, name)}"
     if isinstance(error, MemoryError):
         return "not enough memory to load the models; set hands to false, or free memory"
     lines = str(error).strip().splitlines()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 
 from rcl_interfaces.srv import GetParameters
 from rclpy.node import Node
@@ -14,6 +15,9 @@ from emotion_ros.errors import ConfigError
 
 SERVICE_TIMEOUT_S = 5.0
 """Maximum seconds for an answer; a detector does not answer while it loads its models."""
+
+POLL_INTERVAL_S = 0.01
+"""Seconds between two checks for the answer."""
 
 PARAMETERS = [option.name for option in options(PipelineConfig) if not option.temporal]
 """Parameters that affect single pictures."""
@@ -30,6 +34,11 @@ class DetectorSettings:
         self._client = node.create_client(GetParameters, "detector/get_parameters")
         self._detector = node.resolve_service_name("detector/get_parameters").rpartition("/")[0]
         self._found = False
+        self._closed = threading.Event()
+
+    def close(self) -> None:
+        """End a :meth:`read` that waits, and refuse further ones: no thread spins the node any more."""
+        self._closed.set()
 
     @property
     def source(self) -> str:
@@ -50,10 +59,11 @@ class DetectorSettings:
         return build(PipelineConfig, self._request()) if self._found else PipelineConfig()
 
     def _request(self) -> dict[str, object]:
-        answered = threading.Event()
         future = self._client.call_async(GetParameters.Request(names=PARAMETERS))
-        future.add_done_callback(lambda _: answered.set())
-        if not answered.wait(SERVICE_TIMEOUT_S):
+        deadline = time.monotonic() + SERVICE_TIMEOUT_S
+        while not future.done() and time.monotonic() < deadline and not self._closed.wait(POLL_INTERVAL_S):
+            pass
+        if not future.done():
             self._client.remove_pending_request(future)
             raise ConfigError(
                 f"{self._detector}: expected its parameters within {SERVICE_TIMEOUT_S:g} s, got no answer; try again "

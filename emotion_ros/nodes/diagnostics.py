@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -44,9 +44,6 @@ class _Counters:
     """Everything that :meth:`DiagnosticsCollector.start` resets. The key None of ``cameras`` is for shared failures."""
 
     cameras: dict[str | None, _CameraStatus] = field(default_factory=dict)
-    processed: int = 0
-    failed: int = 0
-    last_error: str = ""
     arrivals: deque[float] = field(default_factory=lambda: deque(maxlen=TIMED_EVENTS))
     results: deque[float] = field(default_factory=lambda: deque(maxlen=TIMED_EVENTS))
     latencies: deque[float] = field(default_factory=lambda: deque(maxlen=TIMED_FRAMES))
@@ -64,9 +61,11 @@ class DiagnosticsCollector:
         # worker thread records results and failures. Only this class takes it, for a few operations without I/O.
         self._lock = threading.Lock()
         self._counters = _Counters()
+        self._processed = self._failed = 0
+        self._last_error = ""
 
     def start(self) -> None:
-        """Reset all counters, rates and times."""
+        """Reset rates, times and the state of the cameras. The totals and the last error are kept."""
         with self._lock:
             self._counters = _Counters()
 
@@ -86,7 +85,7 @@ class DiagnosticsCollector:
         """Count a published frame, ``latency`` seconds after its stamp. Ends the camera's series of failures."""
         with self._lock:
             counters = self._counters
-            counters.processed += 1
+            self._processed += 1
             counters.latencies.append(latency)
             counters.timings.append(perception.timings)
             counters.results.append(time.monotonic())
@@ -97,8 +96,8 @@ class DiagnosticsCollector:
     def record_failure(self, camera: str | None, text: str) -> None:
         """Count a failed frame of a camera; None: a failure that belongs to no single camera."""
         with self._lock:
-            self._counters.failed += 1
-            self._counters.last_error = text
+            self._failed += 1
+            self._last_error = text
             status = self._counters.camera(camera)
             status.consecutive_failures += 1
             status.last_error = text
@@ -113,16 +112,21 @@ class DiagnosticsCollector:
                 if camera is not None and status.last_image is not None and now - status.last_image > NO_IMAGE_AFTER_S
             ]
 
-    def level(self, min_rate: float) -> tuple[bytes, str]:
+    def level(self, min_rate: float, cameras: Collection[str]) -> tuple[bytes, str]:
         """Return level and message of the status while the node is active.
 
-        ERROR if the last :data:`FAILING_FROM` frames of any camera failed, whatever the other cameras do.
+        ERROR if the last :data:`FAILING_FROM` frames of any of the cameras failed, whatever the others do.
 
         Args:
             min_rate: output rate in images per second below which the level is WARN; 0: never.
+            cameras: that are subscribed to; an old failure of another is no error.
         """
         with self._lock:
-            failing = [_failing_text(*each) for each in self._counters.cameras.items() if _is_failing(each[1])]
+            failing = [
+                _failing_text(camera, status)
+                for camera, status in self._counters.cameras.items()
+                if (camera is None or camera in cameras) and _is_failing(status)
+            ]
             rate = _rate(self._counters.results, time.monotonic())
         if failing:
             return DiagnosticStatus.ERROR, "; ".join(failing)
@@ -134,7 +138,7 @@ class DiagnosticsCollector:
         """Return all figures as key-value pairs, ``counts`` (key to number of images) after the rates."""
         with self._lock:
             figures = {**self._rates(), **counts, **self._totals(), **self._times()}
-            figures["last error"] = self._counters.last_error
+            figures["last error"] = self._last_error
         return [KeyValue(key=key, value=str(value)) for key, value in figures.items()]
 
     def _rates(self) -> dict[str, object]:
@@ -150,8 +154,8 @@ class DiagnosticsCollector:
         counters = self._counters
         p50, p95 = np.percentile([*counters.latencies] or [0.0], [50, 95]) * 1000
         return {
-            "processed": counters.processed,
-            "failed": counters.failed,
+            "processed": self._processed,
+            "failed": self._failed,
             "latency p50 (ms)": f"{p50:.1f}",
             "latency p95 (ms)": f"{p95:.1f}",
             "people": sum(status.people for status in counters.cameras.values()),

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from emotion_ros.config import DetectorConfig, PipelineConfig
-from emotion_ros.errors import EmotionRosError
 from emotion_ros.io.emotion_messages import seconds
+from emotion_ros.io.frame_clock import FrameClock
 from emotion_ros.nodes.camera import Camera
-from emotion_ros.perception.frame_clock import FrameClock
 from emotion_ros.perception.loaded_models import LoadedModels
 from emotion_ros.perception.pipeline import Pipeline
 from emotion_ros.perception.schedule import is_due, is_idle
@@ -93,16 +92,20 @@ class FrameProcessor:
             return list(zip(frames, self._pipeline.perceive_all(frames), strict=True))
         except Exception as error:  # a frame that fails costs that frame, never the node
             if len(frames) == 1:
-                self._report_failure(frames[0].camera, error)
+                self._fail(frames[0].camera, error)
                 return []
         return [result for frame in frames for result in self._perceive([frame])]
 
     def _decode(self, topic: str, arrival: Arrival) -> Frame | None:
         try:
             return self._cameras[topic].to_frame(arrival.message, self._clocks[topic].time)
-        except EmotionRosError as error:
-            self._report_failure(topic, error)
+        except Exception as error:  # whatever a message holds costs that message only
+            self._fail(topic, error)
             return None
+
+    def _fail(self, topic: str, error: Exception) -> None:
+        self._pipeline.record_failure(topic, self._clocks[topic].time)
+        self._report_failure(topic, error)
 
     def _is_due(self, topic: str, arrival: Arrival, settings: Settings) -> bool:
         time, history = self._update_clock(topic, arrival), self._pipeline.history(topic)

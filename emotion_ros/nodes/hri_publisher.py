@@ -90,13 +90,17 @@ class HriPublisher:
             self._remove(lambda each: each.camera == camera and not 0 <= stamp - each.stamp <= track_timeout)
             self._publish_lists(header)
 
-    def expire(self, track_timeout: float) -> None:
+    def expire(self, track_timeout: float, now: float) -> None:
         """Remove people that no image showed for ``track_timeout`` seconds of the monotonic clock.
 
         To be called several times a second, also while no images come. Stamps cannot tell that a camera died, nor do
         they if a driver never advances them. Publishes the lists if anybody vanished.
+
+        Args:
+            track_timeout: seconds.
+            now: monotonic time at which the images that were published last began to be processed, seconds: a slow
+                inference does not count as absence.
         """
-        now = time.monotonic()
         with self._lock:
             if self._remove(lambda each: now - each.monotonic > track_timeout):
                 self._publish_lists(self._current_header())

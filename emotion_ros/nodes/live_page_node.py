@@ -48,7 +48,7 @@ class LivePage(Node):
         token = read_token(config.token_file, config.host)
         self._listening = listen(config.host, config.port)
         limits = ServeConfig()
-        settings = DetectorSettings(self)
+        self._settings = settings = DetectorSettings(self)
         self._state = LiveState()
         self._backend = BatchingQueue(settings.read, limits.max_batch_size, limits.max_queue_size)
         self._capture = self.create_client(StartCapture, "capture/start")
@@ -68,6 +68,7 @@ class LivePage(Node):
         self._server.should_exit = True
         if self._thread.is_alive():
             self._thread.join()
+        self._settings.close()
         self._backend.close()
 
     def _update_subscriptions(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 import traceback
+from collections import deque
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -40,7 +41,7 @@ class ProcessingWorker:
     """Callbacks store the newest image of each camera; one thread runs the pipeline and publishes.
 
     The thread lives from construction to :meth:`close` and owns the pipeline, and with it the state of all cameras. All
-    public methods are called by the thread that spins the node.
+    public methods but :meth:`report_failure` are called by the thread that spins the node.
     Publishers exist from construction to :meth:`close`; cameras are subscribed to while the worker is started and an
     output has subscribers.
 
@@ -59,10 +60,19 @@ class ProcessingWorker:
     ) -> None:
         self._node, self._diagnostics = node, diagnostics
         prefixes = output_prefixes(config.image_topics)
-        self.cameras = {topic: Camera(node, topic, prefix) for topic, prefix in prefixes.items()}
-        self._hri = _create_hri_publisher(node) if config.humans else None
-        # Replaced by apply() in the node's thread, read once per image by the worker.
-        self._settings = Settings(config, pipeline.config, pipeline.models)
+        self.cameras: dict[str, Camera] = {}
+        self._hri: HriPublisher | None = None
+        try:
+            self.cameras = {topic: Camera(node, topic, prefix) for topic, prefix in prefixes.items()}
+            self._hri = _create_hri_publisher(node) if config.humans else None
+        except Exception:
+            for camera in self.cameras.values():
+                camera.close()
+            raise
+        # The latest settings of the node's thread, and those that the worker's thread runs with.
+        self._settings = self._applied = Settings(config, pipeline.config, pipeline.models)
+        self._pending: deque[Settings] = deque()  # from apply() to the worker; append and popleft are atomic
+        self._announced = False
         self._slot: LatestFrameSlot[Arrival] = LatestFrameSlot()
         # Guards the publishers and _activation. Held by the worker for one publication, and by the node's thread
         # while it starts or stops: a result of an inference that began before a stop is never published after it.
@@ -82,7 +92,7 @@ class ProcessingWorker:
     @property
     def is_idle(self) -> bool:
         """True while images are skipped because no face is visible."""
-        return self._settings.detector.idle_rate > 0 and bool(self._idle_cameras)
+        return self._settings.detector.idle_rate > 0 and not self._idle_cameras.isdisjoint(self.subscribed)
 
     @property
     def subscribed(self) -> list[str]:
@@ -131,6 +141,7 @@ class ProcessingWorker:
     def apply(self, settings: Settings) -> None:
         """Use new settings from the next image on."""
         self._settings = settings
+        self._pending.append(settings)
 
     def update_subscriptions(self) -> None:
         """Subscribe to and unsubscribe from each camera to match the demand. Called periodically."""
@@ -160,7 +171,6 @@ class ProcessingWorker:
     def _run(self, pipeline: Pipeline) -> None:
         """Body of the worker's thread."""
         processor = FrameProcessor(pipeline, self.cameras, self._node.get_logger().warning, self.report_failure)
-        self._announce(self._settings)
         try:
             while (arrivals := self._slot.take(WAKE_UP_INTERVAL_S)) is not None:
                 try:
@@ -173,17 +183,30 @@ class ProcessingWorker:
 
     def _step(self, processor: FrameProcessor, arrivals: Mapping[str, Arrival]) -> None:
         """Apply new settings and process the newest image of each camera. Runs in the worker's thread."""
-        settings = self._settings
-        if processor.configure(settings):
-            self._announce(settings)
+        begin = time.monotonic()
+        settings = self._configure(processor)
         current = {topic: each for topic, each in arrivals.items() if each.activation == self._activation}
         results = processor.process(current, settings)
         self._skipped, self._idle_cameras = processor.skipped, processor.idle_cameras
         for frame, perception in results:
-            self._publish(frame, perception, current[frame.camera], settings)
-        if not results and self._hri is not None:
+            try:
+                self._publish(frame, perception, current[frame.camera], settings)
+            except Exception as error:  # a result that cannot be published costs that result only
+                self.report_failure(frame.camera, error)
+        if self._hri is not None:  # after the people of all cameras were published
             with self._publishing:
-                self._hri.expire(settings.pipeline.track_timeout)
+                self._hri.expire(settings.pipeline.track_timeout, begin)
+
+    def _configure(self, processor: FrameProcessor) -> Settings:
+        """Apply all settings that arrived, one after the other: networks that were replaced at once are freed too."""
+        changed = not self._announced
+        while self._pending:
+            self._applied = self._pending.popleft()
+            changed |= processor.configure(self._applied)
+        if changed:
+            self._announce(self._applied)
+            self._announced = True
+        return self._applied
 
     def _publish(self, frame: Frame, perception: Perception, arrival: Arrival, settings: Settings) -> None:
         header = arrival.message.header
@@ -193,7 +216,6 @@ class ProcessingWorker:
             self.cameras[frame.camera].publish(frame.image, perception, header)
             if self._hri is not None:
                 self._hri.publish(frame.camera, frame.image, perception, header, settings.pipeline.track_timeout)
-                self._hri.expire(settings.pipeline.track_timeout)
         now = self._node.get_clock().now().nanoseconds * 1e-9
         self._diagnostics.record_result(frame.camera, perception, now - seconds(header))
 

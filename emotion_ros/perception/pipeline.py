@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,7 @@ from emotion_ros.perception.schedule import (
     FrameHistory,
     HandSearch,
     advance,
+    advance_failed,
     plan_frame,
     select_for_classification,
 )
@@ -29,6 +31,8 @@ from emotion_ros.perception.stage_timer import StageTimer
 from emotion_ros.perception.state import CameraState, Frame, FrameState
 from emotion_ros.perception.tracking import IdGenerator
 from emotion_ros.types import Box, Emotion, Face, Hand, Image, Perception
+
+D = TypeVar("D", Face, Hand)
 
 UNKNOWN = "unknown"
 """Published label of a person whose largest probability is below ``min_confidence``."""
@@ -84,6 +88,11 @@ class Pipeline:
                 for camera in self._cameras.values():
                     camera.set_model(models.emotion)
 
+    def record_failure(self, camera: str, stamp: float) -> None:
+        """Count an image of a camera that could not be decoded or perceived, for the schedule."""
+        state = self._camera(camera)
+        state.history = advance_failed(state.history, stamp)
+
     def history(self, camera: str) -> FrameHistory:
         """History of a camera, which the schedule depends on."""
         return self._cameras[camera].history if camera in self._cameras else FrameHistory()
@@ -110,10 +119,13 @@ class Pipeline:
         ]
 
         concurrent = self._hand_thread.submit(timer.run, "hands", self._find_hands, states, HandSearch.CONCURRENT)
-        states = timer.run("faces", self._find_faces, states)
-        states = [self._track(state, camera) for state, camera in zip(states, cameras, strict=True)]
-        if not hands_are_input:
-            states = timer.run("classify", self._classify, states, cameras)
+        try:
+            states = timer.run("faces", self._find_faces, states)
+            states = [self._track(state, camera) for state, camera in zip(states, cameras, strict=True)]
+            if not hands_are_input:
+                states = timer.run("classify", self._classify, states, cameras)
+        finally:
+            wait([concurrent])  # after a failure too: the next image must not meet a search that still runs
         hands = concurrent.result()
         hands |= timer.run("hands", self._find_hands, states, HandSearch.AFTER_FACES)
         states = [associate(replace(state, hands=hands.get(index))) for index, state in enumerate(states)]
@@ -160,13 +172,13 @@ class Pipeline:
         if detector is None:
             return {}
         return {
-            index: tuple(detector.detect(state.frame.image))
+            index: tuple(_frozen(detector.detect(state.frame.image)))
             for index, state in enumerate(states)
             if state.plan.hands is when and (when is HandSearch.CONCURRENT or state.detected)
         }
 
     def _find_faces(self, states: Sequence[FrameState]) -> list[FrameState]:
-        return [replace(state, detected=tuple(self._faces_of(state))) for state in states]
+        return [replace(state, detected=tuple(_frozen(self._faces_of(state)))) for state in states]
 
     def _faces_of(self, state: FrameState) -> Sequence[Face]:
         image = state.frame.image
@@ -182,12 +194,14 @@ class Pipeline:
     def _classify(self, states: Sequence[FrameState], cameras: Sequence[CameraState]) -> list[FrameState]:
         """Classify the faces that are due, those of all images in one run."""
         selected = [
-            select_for_classification(state.ids, camera.emotions.last_classified, state.frame.stamp, self._config)
+            select_for_classification(
+                state.classifiable_ids, camera.emotions.last_classified, state.frame.stamp, self._config
+            )
             for state, camera in zip(states, cameras, strict=True)
         ]
         faces = [
-            (state.frame.image, face, state.hands_by_id.get(id, ()))
-            for state, chosen in zip(states, selected, strict=True)
+            (state.frame.image, face, hands.get(id, ()))
+            for state, chosen, hands in zip(states, selected, (state.hands_by_id for state in states), strict=True)
             for id, face in zip(state.ids, state.detected, strict=True)
             if id in chosen
         ]
@@ -262,7 +276,7 @@ def associate(state: FrameState) -> FrameState:
     hands = state.hands or ()
     kept = tuple(filter_false_faces(state.detected, hands))
     owned, free = associate_hands([state.detected[index] for index in kept], hands)
-    return replace(state, kept=kept, owned_hands=tuple(owned), free_hands=free)
+    return replace(state, kept=kept, owned_hands=tuple(owned), free_hands=free, is_associated=True)
 
 
 def _history_after(state: FrameState, before: FrameHistory) -> FrameHistory:
@@ -274,6 +288,13 @@ def _history_after(state: FrameState, before: FrameHistory) -> FrameHistory:
         has_face=bool(state.kept),
         hands=None if state.hands is None else len(state.hands),
     )
+
+
+def _frozen(detections: Sequence[D]) -> Sequence[D]:
+    """Make the landmarks read-only: they leave the pipeline in a frozen value."""
+    for detection in detections:
+        detection.landmarks.setflags(write=False)
+    return detections
 
 
 def _size(image: Image) -> tuple[int, int]:

@@ -100,7 +100,8 @@ def select_for_classification(
     """Select the faces to classify in an image.
 
     New faces are always selected. Of the others, those whose last classification is at least
-    ``classification_interval`` ago, least recently classified first, until there are ``max_classifications_per_image``.
+    ``classification_interval`` ago, least recently classified first, until there are ``max_classifications_per_image``;
+    but at least one, so that a stream of new faces does not freeze the labels of the others.
 
     Args:
         ids: faces in the image.
@@ -116,7 +117,13 @@ def select_for_classification(
     ]
     due.sort(key=lambda id: last_classified[id])
     limit = config.max_classifications_per_image
-    return frozenset([*new, *(due[: max(limit - len(new), 0)] if limit else due)])
+    return frozenset([*new, *(due[: max(limit - len(new), 1)] if limit else due)])
+
+
+def advance_failed(history: FrameHistory, stamp: float) -> FrameHistory:
+    """History after an image that could not be processed: it counts for the idle rate, and shows no face."""
+    first = stamp if history.first_frame == -math.inf or stamp < history.last_frame else history.first_frame
+    return replace(history, first_frame=first, last_frame=stamp)
 
 
 def advance(

@@ -47,6 +47,7 @@ class FrameState:
         kept: indices of the detected faces that are not hands.
         owned_hands: hands of each kept face.
         free_hands: hands that belong to no face.
+        is_associated: hands are known, and faces that are hands are removed from ``kept``.
         probabilities: by id, of the faces that were classified in this image.
     """
 
@@ -58,7 +59,13 @@ class FrameState:
     kept: tuple[int, ...] = ()
     owned_hands: tuple[tuple[Hand, ...], ...] = ()
     free_hands: tuple[Hand, ...] = ()
+    is_associated: bool = False
     probabilities: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
+
+    @property
+    def classifiable_ids(self) -> tuple[str, ...]:
+        """Ids of the faces to classify: without those that are hands, once that is known."""
+        return tuple(self.ids[index] for index in self.kept) if self.is_associated else self.ids
 
     @property
     def hands_by_id(self) -> Mapping[str, tuple[Hand, ...]]:

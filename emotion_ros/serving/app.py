@@ -73,6 +73,9 @@ IMAGES_BODY = {
 }
 
 
+INTERNAL_ERROR = "the request failed; the log of the service has the cause"
+
+
 def create_app(backend: InferenceBackend, config: ServeConfig, token: str, metrics: Metrics) -> FastAPI:
     """Return the HTTP API of a backend.
 
@@ -101,8 +104,13 @@ def create_app(backend: InferenceBackend, config: ServeConfig, token: str, metri
     return app
 
 
-def add_error_handlers(app: FastAPI) -> None:
-    """Answer errors with one sentence as JSON, never with a stack trace."""
+def add_error_handlers(app: FastAPI, *, detailed: bool = False) -> None:
+    """Answer errors with one sentence as JSON, never with a stack trace.
+
+    Args:
+        app: gets the handlers.
+        detailed: an error of the service itself is answered with its cause, which may name files of this machine.
+    """
 
     @app.exception_handler(HTTPException)
     async def refused(_: Request, error: HTTPException) -> Response:
@@ -116,12 +124,12 @@ def add_error_handlers(app: FastAPI) -> None:
     @app.exception_handler(EmotionRosError)
     async def failed(_: Request, error: EmotionRosError) -> Response:
         LOG.error("a request failed: %s", error)
-        return JSONResponse({"detail": str(error)}, 500)
+        return JSONResponse({"detail": str(error) if detailed else INTERNAL_ERROR}, 500)
 
     @app.exception_handler(Exception)
     async def failed_unexpectedly(_: Request, error: Exception) -> Response:
         LOG.error("a request failed: %s: %s", type(error).__name__, error)
-        return JSONResponse({"detail": "the request failed; the log of the service has the cause"}, 500)
+        return JSONResponse({"detail": INTERNAL_ERROR}, 500)
 
 
 def add_detect(

@@ -132,7 +132,7 @@ def create_page(
     authenticator = Authenticator(token)
     authenticated = Depends(authenticator)
     app = FastAPI(title="emotion_ros", docs_url=None, redoc_url=None, openapi_url=None)
-    add_error_handlers(app)
+    add_error_handlers(app, detailed=True)
     requests = ImageRequests(backend, ServeConfig())
     add_detect(app, backend, requests, authenticated, lambda: {"settings": settings_source()})
     _add_files(app, authenticator, token)

@@ -196,8 +196,8 @@ def humans(listener):
 def test_people_of_a_camera_that_died_vanish_by_the_clock(humans, follower, listener):
     humans.publish("image_raw", IMAGE, perception("aaaaa"), stamped(10), 0.5)
     assert listener.until(lambda: follower.lists and follower.lists[-1].ids == ["aaaaa"])
-    humans.expire(0.5)
-    assert listener.until(lambda: not humans.expire(0.5) and follower.lists[-1].ids == [], 2)
+    humans.expire(0.5, time.monotonic())
+    assert listener.until(lambda: not humans.expire(0.5, time.monotonic()) and follower.lists[-1].ids == [], 2)
     assert listener.until(lambda: listener.node.count_publishers("/humans/faces/aaaaa/roi") == 0)
     assert len(follower.lists) == 2  # the list is published when somebody vanishes, not each time
 
@@ -207,7 +207,7 @@ def test_people_vanish_by_the_clock_though_stamps_stand_still(humans, follower, 
     humans.publish("image_raw", IMAGE, perception("aaaaa", "bbbbb"), stamped(0), 0.5)
     while time.monotonic() < begin + 0.8:
         humans.publish("image_raw", IMAGE, perception("bbbbb"), stamped(0), 0.5)
-        humans.expire(0.5)
+        humans.expire(0.5, time.monotonic())
         listener.until(lambda: False, 0.05)
     assert listener.until(lambda: follower.lists[-1].ids == ["bbbbb"], 2)
 
@@ -229,7 +229,7 @@ def test_people_come_and_go_while_another_thread_asks_for_subscribers(humans, fo
             for number in range(150):
                 ids = [f"p{number}{letter}" for letter in "abc"]
                 humans.publish("image_raw", IMAGE, perception(*ids), stamped(10 * number), 1.0)
-                humans.expire(1.0)
+                humans.expire(1.0, time.monotonic())
         except Exception as error:
             errors.append(error)
 
@@ -244,7 +244,7 @@ def test_people_come_and_go_while_another_thread_asks_for_subscribers(humans, fo
 def test_nothing_is_published_after_close(humans, follower, listener):
     humans.close()
     humans.publish("image_raw", IMAGE, perception("aaaaa"), stamped(10), 1.0)
-    humans.expire(0.0)
+    humans.expire(0.0, time.monotonic())
     assert not humans.has_subscribers
     assert listener.node.count_publishers("/humans/faces/aaaaa/roi") == 0
 

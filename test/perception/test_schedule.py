@@ -7,7 +7,6 @@ import pytest
 
 from emotion_ros.cli.benchmark_pipeline import crowd_image
 from emotion_ros.config import PipelineConfig
-from emotion_ros.perception.frame_clock import FrameClock
 from emotion_ros.perception.loaded_models import LoadedModels, load_models
 from emotion_ros.perception.pipeline import Pipeline
 from emotion_ros.perception.schedule import (
@@ -83,6 +82,7 @@ def test_least_recently_classified_faces_come_first_and_new_ones_always():
     assert select(["a", "b", "c"], {}) == {"a", "b", "c"}
     assert select(["a", "b", "c"], last) == {"a", "b"}
     assert select(["c", "b", "d"], last) == {"d", "b"}
+    assert select(["d", "e", "a", "b"], last) == {"d", "e", "a"}  # one turn is left for the known ones
     assert select(["a", "b", "c"], last, limit=0) == {"a", "b", "c"}
     assert select([], last) == set()
 
@@ -116,22 +116,6 @@ def test_history_starts_again_when_time_goes_back():
 
 def test_plan_is_a_value():
     assert FramePlan((), HandSearch.NONE) == FramePlan((), HandSearch.NONE)
-
-
-def test_clock_follows_the_stamps_while_they_advance():
-    clock = FrameClock()
-    assert [clock.update(stamp, 50 + stamp) for stamp in (7.0, 7.1, 7.3)] == [7.0, 7.1, 7.3]
-    assert clock.update(2.0, 60.0) == 2.0
-    assert not clock.is_stalled
-
-
-def test_clock_follows_the_arrivals_while_the_stamps_stand_still():
-    clock = FrameClock()
-    times = [clock.update(0.0, 50 + 0.1 * number) for number in range(5)]
-    assert times == pytest.approx([0.0, 0.1, 0.2, 0.3, 0.4])
-    assert clock.is_stalled
-    assert clock.update(0.1, 50.5) == pytest.approx(0.5)  # never back
-    assert not clock.is_stalled
 
 
 class Recorder:

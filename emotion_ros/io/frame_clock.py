@@ -8,16 +8,17 @@ drivers that stamp coarsely."""
 
 
 class FrameClock:
-    """Time of one camera's images in seconds: their stamps, or their arrival times if the stamps do not advance.
+    """Time of one camera's images in seconds: their stamps, or their arrival times while the stamps do not advance.
 
     Only differences of the time are meaningful. An image with the stamp of the one before is later by the time between
-    their arrivals, and so are all images after it: the time never jumps when a driver alternates between both cases. If
-    the stamp jumps back, for example in a bag that is played again, the time is the stamp again.
+    their arrivals. The next stamp that advances adds only what exceeds the time added since the last advance, so that
+    coarse stamps neither stop the time nor count twice. If the stamp jumps back, for example in a bag that is played
+    again, the time is the stamp again.
     """
 
     def __init__(self) -> None:
         self._stamp: float | None = None
-        self._arrival = self._offset = 0.0
+        self._arrival = self._time = self._ahead = 0.0
         self._repeated = 0
 
     @property
@@ -28,7 +29,7 @@ class FrameClock:
     @property
     def time(self) -> float:
         """Time of the last image, seconds."""
-        return (self._stamp or 0.0) + self._offset
+        return self._time
 
     def update(self, stamp: float, arrival: float) -> float:
         """Time of an image, seconds.
@@ -38,11 +39,12 @@ class FrameClock:
             arrival: of the image, seconds of a monotonic clock.
         """
         if self._stamp is None or stamp < self._stamp:
-            self._offset, self._repeated = 0.0, 0
+            self._time, self._ahead, self._repeated = stamp, 0.0, 0
         elif stamp == self._stamp:
-            self._offset += max(arrival - self._arrival, 0.0)
-            self._repeated += 1
+            waited = max(arrival - self._arrival, 0.0)
+            self._time, self._ahead, self._repeated = self._time + waited, self._ahead + waited, self._repeated + 1
         else:
-            self._repeated = 0
+            self._time += max(stamp - self._stamp - self._ahead, 0.0)
+            self._ahead, self._repeated = 0.0, 0
         self._stamp, self._arrival = stamp, arrival
-        return self.time
+        return self._time
