@@ -55,11 +55,12 @@ def pictures(data: Path, split: str) -> Iterator[tuple[str, Image]]:
         DatasetError: there is no such split, or pictures cannot be read. The latter is raised after the last picture.
     """
     unreadable = []
-    for name, content in _contents(data, split):
-        image = _decode(content)
+    some_held_out = split == "train" and not has(data, "val")
+    for number, (name, content) in enumerate(_contents(data, split)):
+        image = _decode(content)  # held-out pictures too: each unreadable one is named
         if image is None:
             unreadable.append(name)
-        else:
+        elif not some_held_out or number % HELD_OUT_EVERY != 0:
             yield name, image
     if unreadable:
         count = len(unreadable)
@@ -156,12 +157,11 @@ def _contents(data: Path, split: str) -> Iterator[tuple[str, bytes | Image]]:
         raise DatasetError(
             f"{data}: expected a folder {split}/ or a file {split}.zip, found neither; emotion-ros split makes them"
         )
-    if split == "test" or has(data, "val"):
+    if split != "val" or has(data, "val"):
         return entries
-    if split == "val":
-        message = f"no val split; every {HELD_OUT_EVERY}th picture of train is used as val and not trained on"
-        print(f"{data}: {message}", file=sys.stderr)
-    return (entry for number, entry in enumerate(entries) if (number % HELD_OUT_EVERY == 0) == (split == "val"))
+    message = f"no val split; every {HELD_OUT_EVERY}th picture of train is used as val and not trained on"
+    print(f"{data}: {message}", file=sys.stderr)
+    return (entry for number, entry in enumerate(entries) if number % HELD_OUT_EVERY == 0)
 
 
 def _entries(data: Path, split: str) -> Iterator[tuple[str, bytes]] | None:
