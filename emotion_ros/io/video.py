@@ -107,13 +107,14 @@ class _Timeline:
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._stamps = FrameClock()
-        self._arrival = self._elapsed = 0.0
+        self._stamp = self._arrival = self._elapsed = 0.0
         self._started = False
 
     def elapsed(self, stamp: float) -> float:
         """Return the time of the next image, which never goes back."""
         arrival, before = self._clock(), self._stamps.time
-        step = self._stamps.update(stamp if np.isfinite(stamp) else before, arrival) - before
+        self._stamp = stamp if np.isfinite(stamp) else self._stamp
+        step = self._stamps.update(self._stamp, arrival) - before
         if self._started:
             plausible = 0 <= step <= MAX_PAUSE_S
             self._elapsed += step if plausible else min(max(arrival - self._arrival, 0.0), MAX_PAUSE_S)

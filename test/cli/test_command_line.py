@@ -279,3 +279,13 @@ def test_no_library_gathers_what_it_might_send_home(tmp_path):
     environment = {**{name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"}, **homes}
     subprocess.run([sys.executable, "-c", code, "detect", "sample"], env=environment, capture_output=True, check=True)
     assert not [each for each in tmp_path.rglob("*") if "onnxruntime" in each.name]
+
+
+@pytest.mark.parametrize("name", ["./photo.png", ".//photo.png", "sub/../photo.png"])
+def test_source_with_dots_in_its_path_has_an_output(command_line, tmp_path, portrait, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "sub").mkdir()
+    cv2.imwrite("photo.png", portrait)
+    result = command_line("detect", name, "--out", "out", "--no-hands")
+    assert result.returncode == 0, result.stderr
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["photo.png"]

@@ -50,6 +50,16 @@ def test_video_takes_as_long_as_its_images_did(tmp_path, stamps, seconds):
     assert recorded(tmp_path / "a.mp4", stamps)[0] == pytest.approx(seconds, rel=0.1)
 
 
+def test_no_image_is_lost_if_the_recording_begins_slowly(tmp_path):
+    assert recorded(tmp_path / "a.mp4", idle_then_active())[1] == 30
+
+
+def test_coarse_stamps_do_not_make_the_video_longer(tmp_path):
+    arrivals = every(1 / 30, 6)
+    stamps = [arrival // 0.1 * 0.1 for arrival in arrivals]
+    assert recorded(tmp_path / "a.mp4", stamps, arrivals)[0] == pytest.approx(6, rel=0.1)
+
+
 ARRIVALS = every(1 / 15, 8)
 
 

@@ -125,7 +125,7 @@ def test_frame_has_stamp_and_intrinsics_of_its_messages(make_node, portrait):
         if received and camera.intrinsics is not None:
             break
     ((topic, message),) = received
-    frame = camera.to_frame(message)
+    frame = camera.to_frame(message, 7.0)
     assert (topic, frame.camera, frame.stamp) == ("image_raw", "image_raw", 7.0)
     assert np.array_equal(frame.image, portrait)
     assert (camera.intrinsics.fx, camera.intrinsics.fy, camera.intrinsics.cx) == (500.0, 510.0, 320.0)

@@ -9,6 +9,8 @@ from emotion_ros.nodes.diagnostics import FAILING_FROM, DiagnosticsCollector
 from emotion_ros.nodes.graph_benchmark import PIPELINE_FIGURES
 from emotion_ros.types import Box, Emotion, Face, Perception
 
+CAMERAS = ("image_raw", "left/image_raw", "right/image_raw")
+
 
 def perception(people=0, **timings):
     face = Face(Box(0, 0, 10, 10), 0.9, np.zeros((0, 2), np.float32))
@@ -46,7 +48,7 @@ def test_broken_camera_is_an_error_that_names_it_while_another_works(collector):
     for _ in range(FAILING_FROM):
         collector.record_failure("left/image_raw", "encoding hologram is not known")
         collector.record_result("right/image_raw", perception(), 0.02)
-    level, message = collector.level(0.0)
+    level, message = collector.level(0.0, CAMERAS)
     assert level == DiagnosticStatus.ERROR
     assert "left/image_raw" in message
     assert "hologram" in message
@@ -57,28 +59,28 @@ def test_one_good_frame_ends_the_error_of_a_camera(collector):
     for _ in range(2 * FAILING_FROM):
         collector.record_failure("left/image_raw", "bad")
     collector.record_result("left/image_raw", perception(), 0.02)
-    assert collector.level(0.0) == (DiagnosticStatus.OK, "running")
+    assert collector.level(0.0, CAMERAS) == (DiagnosticStatus.OK, "running")
 
 
 def test_fewer_failures_are_no_error(collector):
     for _ in range(FAILING_FROM - 1):
         collector.record_failure("image_raw", "bad")
-    assert collector.level(0.0)[0] == DiagnosticStatus.OK
+    assert collector.level(0.0, CAMERAS)[0] == DiagnosticStatus.OK
 
 
 def test_failures_of_no_single_camera_end_with_any_result(collector):
     for _ in range(FAILING_FROM):
         collector.record_failure(None, "out of memory")
-    assert collector.level(0.0) == (DiagnosticStatus.ERROR, "the last 5 frames failed: out of memory")
+    assert collector.level(0.0, CAMERAS) == (DiagnosticStatus.ERROR, "the last 5 frames failed: out of memory")
     collector.record_result("image_raw", perception(), 0.02)
-    assert collector.level(0.0)[0] == DiagnosticStatus.OK
+    assert collector.level(0.0, CAMERAS)[0] == DiagnosticStatus.OK
 
 
 def test_new_subscription_forgets_the_failures_before_it(collector):
     for _ in range(FAILING_FROM):
         collector.record_failure("image_raw", "bad")
     collector.expect_images("image_raw")
-    assert collector.level(0.0)[0] == DiagnosticStatus.OK
+    assert collector.level(0.0, CAMERAS)[0] == DiagnosticStatus.OK
 
 
 def test_cameras_without_images_are_silent(collector, clock):
@@ -95,8 +97,8 @@ def test_low_output_rate_is_a_warning(collector, clock):
     for _ in range(50):
         clock.now += 0.1
         collector.record_result("image_raw", perception(), 0.02)
-    assert collector.level(5.0)[0] == DiagnosticStatus.OK
-    level, message = collector.level(20.0)
+    assert collector.level(5.0, CAMERAS)[0] == DiagnosticStatus.OK
+    level, message = collector.level(20.0, CAMERAS)
     assert level == DiagnosticStatus.WARN
     assert "min_rate 20" in message
 
@@ -131,11 +133,19 @@ def test_benchmark_reads_keys_that_exist(collector):
     assert set(PIPELINE_FIGURES.values()) <= set(values(collector))
 
 
-def test_start_resets_everything(collector):
+def test_failures_of_a_camera_that_is_not_subscribed_to_are_no_error(collector):
+    for _ in range(FAILING_FROM):
+        collector.record_failure("left/image_raw", "bad")
+    assert collector.level(0.0, CAMERAS)[0] == DiagnosticStatus.ERROR
+    assert collector.level(0.0, ("right/image_raw",))[0] == DiagnosticStatus.OK
+
+
+def test_start_resets_rates_and_cameras_but_not_the_totals(collector):
     collector.expect_images("image_raw")
     collector.record_result("image_raw", perception(1), 0.02)
     collector.record_failure("image_raw", "bad")
     collector.start()
     figures = values(collector)
-    assert (figures["processed"], figures["failed"], figures["people"], figures["last error"]) == ("0", "0", "0", "")
+    assert (figures["processed"], figures["failed"], figures["last error"]) == ("1", "1", "bad")
+    assert (figures["people"], figures["output rate (Hz)"]) == ("0", "0.0")
     assert collector.silent_cameras() == []

@@ -14,6 +14,7 @@ from emotion_ros.perception.schedule import (
     FramePlan,
     HandSearch,
     advance,
+    advance_failed,
     is_due,
     is_idle,
     plan_frame,
@@ -226,5 +227,13 @@ def test_result_of_an_image_is_frozen(portrait):
     assert left.timings["total"] == total
     with pytest.raises(TypeError):
         left.timings["total"] = 0.0
-    with pytest.raises(ValueError, match="read-only"):
-        left.people[0].probabilities[0] = 1.0
+    for values in (left.people[0].probabilities, left.people[0].face.landmarks):
+        with pytest.raises(ValueError, match="read-only"):
+            values[0] = 1.0
+
+
+def test_failed_images_count_for_the_idle_rate():
+    history = advance_failed(advance_failed(FrameHistory(), 0.0), 1.5)
+    assert is_idle(history, 1.6, 1.0)
+    assert not is_due(history, 1.6, 5.0, 1.0)
+    assert is_due(history, 1.75, 5.0, 1.0)
