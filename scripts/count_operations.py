@@ -7,18 +7,18 @@ import onnx
 from onnx import numpy_helper, shape_inference
 
 BYTES_PER_VALUE = 4
-"""Of float32."""
+"""Size of a float32 value."""
 
 
 def count(path, shape):
-    """Count what one run of a model computes and writes.
+    """Count the operations and bytes of one run of a model.
 
     Args:
         path: the ONNX file.
-        shape: of its first input: N, C, H, W.
+        shape: N, C, H, W of the first input.
 
     Returns:
-        Multiply-accumulates of convolutions and matrix products; bytes of the weights as they are stored; bytes of the
+        Multiply-accumulates of convolutions and matrix products; bytes of the weights as stored; bytes of the
         activations as float32.
     """
     graph = _graph_with_shapes(path, shape)

@@ -15,11 +15,11 @@ from emotion_ros.io.sources import frames
 from emotion_ros.nodes.graph import Process, environment
 from emotion_ros.perception.emotion.classifier import EmotionClassifier
 
-sys.path.insert(0, str(Path(__file__).parent))  # for the modules that tests share
+sys.path.insert(0, str(Path(__file__).parent))  # modules shared by tests
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
-# A shell that runs us in the background has us ignore Ctrl-C, and with us the processes that tests start and interrupt.
+# A process that a shell starts in the background ignores SIGINT, and so do its children. Tests interrupt theirs.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 os.environ["ROS_DOMAIN_ID"] = str(20 + os.getpid() % 70)
@@ -28,7 +28,7 @@ os.environ.update(environment())
 
 @pytest.fixture(scope="session")
 def portrait():
-    """A real smiling face, 640×480."""
+    """Portrait of a smiling person, BGR, uint8, 480 × 640 × 3."""
     return next(frames("sample")).image
 
 
@@ -39,12 +39,12 @@ def classifier():
 
 @pytest.fixture(scope="session")
 def shared():
-    """A function that gives a file beside the project, or skips where it is not there."""
+    """Function that returns the path of a file in shared/, or skips the test if it does not exist."""
 
     def find(name):
         path = SHARED / name
         if not path.exists():
-            pytest.skip(f"{path} is not here")
+            pytest.skip(f"{path} does not exist")
         return path
 
     return find
@@ -52,7 +52,7 @@ def shared():
 
 @pytest.fixture
 def command_line():
-    """A function that runs emotion-ros in a process of its own."""
+    """Function that runs emotion-ros in a process and returns the completed process."""
 
     def run(*arguments, timeout=60):
         code = "import sys; from emotion_ros.cli import main; sys.exit(main())"
@@ -63,35 +63,35 @@ def command_line():
 
 
 class Listener:
-    """A node of the test's own process."""
+    """Node in the process of the test."""
 
     def __init__(self, node):
         self.node = node
 
     def hear(self, kind, topic, depth=50):
-        """A list that fills with what arrives on a topic."""
-        heard = []
-        self.node.create_subscription(kind, topic, heard.append, depth)
-        return heard
+        """Subscribe to a topic and return the list to which its messages are appended."""
+        messages = []
+        self.node.create_subscription(kind, topic, messages.append, depth)
+        return messages
 
     def settle(self):
-        """Wait until the other side knows of a new connection too; what is sent before may be lost, answers as well."""
+        """Wait until both sides have discovered a new connection. Messages and responses sent earlier may be lost."""
         time.sleep(0.5)
 
     def until(self, condition, seconds=20):
-        """Spin until a condition holds; what it gave last."""
+        """Spin until a condition is true or ``seconds`` have passed, and return the condition's last result."""
         deadline = time.monotonic() + seconds
         while not (result := condition()) and time.monotonic() < deadline:
             rclpy.spin_once(self.node, timeout_sec=0.05)
         return result
 
     def call(self, kind, name, request):
-        """The answer of a service."""
+        """Call a service and return the response."""
         client = self.node.create_client(kind, name)
         assert client.wait_for_service(20), f"no service {name}"
         self.settle()
         future = client.call_async(request)
-        assert self.until(future.done), f"no answer from {name}"
+        assert self.until(future.done), f"no response from {name}"
         return future.result()
 
 
@@ -106,22 +106,22 @@ def listener():
 
 @pytest.fixture
 def start(spawn):
-    """A function that starts a node of this package in a process of its own."""
+    """Function that starts a node of this package in a process."""
     return lambda executable, **parameters: spawn(*Process(executable, parameters).command())
 
 
 @pytest.fixture
 def spawn():
-    """A function that runs a command in a process of its own; all are ended at the end."""
+    """Function that starts a command in a process; all processes are stopped after the test."""
     processes = []
 
     def run(*command):
-        command = [str(each) for each in command]
+        command = [str(argument) for argument in command]
         processes.append(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True))
         return processes[-1]
 
     yield run
-    for process in processes:  # killed ones would leave their shared memory behind
+    for process in processes:  # not killed, which would leave shared memory behind
         process.terminate()
     for process in processes:
         try:
@@ -133,7 +133,7 @@ def spawn():
 
 @pytest.fixture(scope="session")
 def data(tmp_path_factory):
-    """Two classes that anybody tells apart: dark and bright."""
+    """Data set of two separable classes, dark and bright, in the splits train, val and test."""
     folder, random = tmp_path_factory.mktemp("data"), np.random.default_rng(0)
     for split, count in (("train", 24), ("val", 8), ("test", 8)):
         for label, low in (("bright", 160), ("dark", 0)):
@@ -146,7 +146,7 @@ def data(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def small():
-    """Settings of a training that takes seconds."""
+    """Settings of a training of some seconds."""
     from emotion_ros.config import TrainConfig
 
     return TrainConfig(
@@ -156,7 +156,7 @@ def small():
 
 @pytest.fixture(scope="session")
 def trained(data, small, tmp_path_factory):
-    """The folder of a finished training."""
+    """Folder of a finished training."""
     from emotion_ros.training.classifier.classifier_training import train
 
     folder = tmp_path_factory.mktemp("model")

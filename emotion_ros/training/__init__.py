@@ -3,7 +3,7 @@
 import logging
 import warnings
 
-# Warnings of libraries about their own internals, on which a user of this package cannot act.
+# Hides warnings of libraries about their own internals: a user of this package cannot act on them.
 for _name in ("torchao", "torch.utils._pytree", "litert_torch"):
     logging.getLogger(_name).setLevel(logging.ERROR)
 logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)

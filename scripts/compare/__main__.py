@@ -1,40 +1,38 @@
-"""This package beside what people use today, in one run on the same frames and the same two cores, as tables.
+"""Compare this package with others: one run on the same frames and the same two cores, printed as Markdown tables.
 
 compare PEERS OUT.json [--clip FILE_OR_FOLDER] [--data FER2013] [--seconds 1] [--minutes 10] [--only PART...]
 
-PEERS is the folder that `make compare` sets up. Parts: library, classification, floors, layers, node, ros, accuracy.
+PEERS is the folder of the compared packages, which `make compare` installs. Parts: library, classification, floors,
+layers, node, ros, accuracy.
 """
 
 import argparse
 import json
-import os
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
 
-import contender
 import floors
 import layers
+import library
 import node
 import numpy as np
-from sequence import COUNTS, SIZES, clip, sequence
+from contender import NO_INTERVALS
+from contender_process import ContenderProcess
 
 from emotion_ros.cli.benchmark_pipeline import CROWDS, crowd_image
 from emotion_ros.config import PipelineConfig
 from emotion_ros.inference.catalog import find_model
-from emotion_ros.nodes import graph_benchmark as ros
+from emotion_ros.nodes import graph_benchmark
 from emotion_ros.perception.pipeline import Pipeline
 
-OURS = ("emotion_resnet18", "emotion_resnet18_int8")
-ROUNDS, ROUNDS_OF_ALL = 200, 3
-HERE = Path(__file__).parent
+MODELS = ("emotion_resnet18", "emotion_resnet18_int8")
+CLASSIFICATION_FRAMES = 200
 
 
 def main():
-    """Run what is asked for, print tables and keep the figures."""
+    """Measure the requested parts, print their tables and write the figures to a JSON file."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("peers", type=Path)
     parser.add_argument("out", type=Path)
@@ -43,216 +41,144 @@ def main():
     parser.add_argument("--seconds", type=float, default=1.0)
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--only", nargs="*", choices=PARTS, default=list(PARTS))
-    asked = parser.parse_args()
-    figures = json.loads(asked.out.read_text()) if asked.out.is_file() else {}
-    for part in asked.only:
-        if part == "accuracy" and not asked.data:
-            print("accuracy: not measured; give FER2013's folder (DATA=folder)")
+    arguments = parser.parse_args()
+    figures = json.loads(arguments.out.read_text()) if arguments.out.is_file() else {}
+    for part in arguments.only:
+        if part == "accuracy" and not arguments.data:
+            print("accuracy: skipped; it needs FER2013's folder (DATA=folder)")
             continue
-        figures[part] = PARTS[part](asked)
-        asked.out.write_text(json.dumps(figures, indent=2) + "\n")
+        figures[part] = PARTS[part](arguments)
+        arguments.out.write_text(json.dumps(figures, indent=2) + "\n")
         print(TABLES[part](figures[part]), flush=True)
 
 
-def library(asked):
-    """Each contender on each sequence, in turn, several times: medians, so that what else runs here hits all alike."""
-    with tempfile.TemporaryDirectory() as folder:
-        paths = {}
-        for name, frames in sequences(asked.clip):
-            paths[name] = f"{folder}/{len(paths)}.npy"
-            np.save(paths[name], frames)
-        running = {name: Running(asked.peers, name) for name in contender.CONTENDERS}
-        rounds = []
-        for number in range(ROUNDS_OF_ALL):
-            print(f"{time.strftime('%H:%M:%S')} round {number + 1} of {ROUNDS_OF_ALL}", file=sys.stderr, flush=True)
-            rounds.append(
-                {
-                    (name, sequence): each.ask(f"{path} {asked.seconds}")
-                    for sequence, path in paths.items()
-                    for name, each in running.items()
-                }
-            )
-        for each in running.values():
-            each.close()
-    return {name: {one: middle([turn[name, one] for turn in rounds]) for one in paths} for name in running}
-
-
-def sequences(source):
-    """Names and frames."""
-    for size in SIZES:
-        for count in COUNTS:
-            yield f"{size[0]}×{size[1]}, {count} faces", sequence(count, size)
-    if source:
-        yield f"{Path(source).name}, 640×480", clip(source)
-
-
-def middle(figures):
-    """Median of each figure."""
-    first = figures[0]
-    return {
-        key: middle([each[key] for each in figures])
-        if isinstance(first[key], dict)
-        else statistics.median(each[key] for each in figures)
-        for key in first
-    }
-
-
-class Running:
-    """A contender in the environment it needs."""
-
-    def __init__(self, peers, name, *arguments):
-        theirs = name.startswith("fer")
-        python = peers.absolute() / "bin" / "python" if theirs else sys.executable
-        settings = {**os.environ, "FER_WITH_MTCNN": str(peers / "mtcnn")}
-        if theirs:  # its packages are not ours
-            settings = {key: value for key, value in settings.items() if key not in ("PYTHONPATH", "LD_LIBRARY_PATH")}
-        command = [str(python), str(HERE / "contender.py"), name, *arguments]
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
-        self._name, self._process = name, subprocess.Popen(command, env=settings, text=True, **pipes)
-        self.ready = self._answer()
-
-    def ask(self, line):
-        """What it answers to a line."""
-        self._process.stdin.write(line + "\n")
-        self._process.stdin.flush()
-        return self._answer()
-
-    def close(self):
-        """Let it end."""
-        self._process.stdin.close()
-        self._process.wait()
-
-    def _answer(self):
-        for line in self._process.stdout:
-            if line.startswith(("{", "[", '"', "0", "1")):
-                return json.loads(line)
-        raise SystemExit(f"{self._name} ended without an answer; run {HERE / 'contender.py'} by hand to see why")
-
-
 def classification(_):
-    """Crops, preprocessing, the model and what is made of its answer beside the bare call of ONNX Runtime, in turn."""
+    """Return the time of classification in the pipeline beside the bare call of ONNX Runtime, for each model."""
     import onnxruntime as ort
 
     figures = {}
-    for model in OURS:
-        everything = PipelineConfig(model=model, hands=False, **contender.ALL)
-        pipeline = Pipeline(everything)
+    for model in MODELS:
+        no_intervals = PipelineConfig(model=model, hands=False, **NO_INTERVALS)
+        pipeline = Pipeline(no_intervals)
         settings = ort.SessionOptions()
         settings.intra_op_num_threads = PipelineConfig.threads
-        bare = ort.InferenceSession(str(find_model(model)), settings, providers=["CPUExecutionProvider"])
+        session = ort.InferenceSession(str(find_model(model)), settings, providers=["CPUExecutionProvider"])
         for count in CROWDS:
-            image, pixels = crowd_image(count), np.zeros((count, 1, 48, 48), np.float32)
-            ours, theirs, cadence = [], [], []
-            for number in range(ROUNDS):
-                seen = pipeline.perceive(image, number / 30)
-                ours.append(seen.timings["classify"])
-                begin = time.perf_counter()
-                bare.run(["output_0"], {"input_0": pixels})
-                theirs.append(1000 * (time.perf_counter() - begin))
-            pipeline.configure(PipelineConfig(hands=False))
-            for number in range(ROUNDS, 2 * ROUNDS):
-                cadence.append(pipeline.perceive(image, number / 30).timings["classify"])
-            pipeline.configure(everything)
-            medians = [float(np.median(each)) for each in (ours, theirs)]
-            figures[f"{model}, {count} faces"] = {
-                "found": len(seen.people), "ours ms": medians[0], "bare ms": medians[1],
-                "ratio": medians[0] / medians[1], "by default ms": float(np.mean(cadence)),
-            }  # fmt: skip
+            pipeline.configure(no_intervals)
+            figures[f"{model}, {count} {plural(count)}"] = crowd_figures(pipeline, session, count)
         pipeline.close()
     return figures
 
 
-def over_ros(asked):
-    """The transport alone, the graph at 30 Hz, and for how long no image is lost."""
+def plural(count):
+    """Return the noun for a number of faces."""
+    return "face" if count == 1 else "faces"
+
+
+def crowd_figures(pipeline, session, count):
+    """Measure a pipeline without intervals and the bare call alternately, then the pipeline with default intervals.
+
+    Returns:
+        Detected ``faces``; median milliseconds of classification with crops and preprocessing (``pipeline ms``) and of
+        the bare call (``onnxruntime ms``), their ``ratio``; mean milliseconds with default intervals (``defaults ms``).
+    """
+    image, pixels = crowd_image(count), np.zeros((count, 1, 48, 48), np.float32)
+    pipeline_ms, bare_ms, defaults_ms = [], [], []
+    for number in range(CLASSIFICATION_FRAMES):
+        perception = pipeline.perceive(image, number / 30)
+        pipeline_ms.append(perception.timings["classify"])
+        start = time.perf_counter()
+        session.run(["output_0"], {"input_0": pixels})
+        bare_ms.append(1000 * (time.perf_counter() - start))
+    pipeline.configure(PipelineConfig(hands=False))
+    for number in range(CLASSIFICATION_FRAMES, 2 * CLASSIFICATION_FRAMES):
+        defaults_ms.append(pipeline.perceive(image, number / 30).timings["classify"])
+    medians = statistics.median(pipeline_ms), statistics.median(bare_ms)
     return {
-        "raw image, 640×480": ros.transport((640, 480), use_profile=True),
-        "raw image, 1280×720": ros.transport((1280, 720), use_profile=True),
-        "image to EmotionArray, 640×480": ros.graph("sample", 30.0),
-        f"the same for {asked.minutes:g} minutes": ros.graph("sample", 30.0, 60 * asked.minutes),
+        "faces": len(perception.people),
+        "pipeline ms": medians[0],
+        "onnxruntime ms": medians[1],
+        "ratio": medians[0] / medians[1],
+        "defaults ms": statistics.fmean(defaults_ms),
     }
 
 
-def accuracy(asked):
-    """On FER2013's test split: ours as the robot runs it, and fer's classifiers on the same pictures."""
+def ros(arguments):
+    """Return latency and losses of the transport alone and of the graph at 30 Hz, briefly and for some minutes."""
+    title = "image to EmotionArray, 640×480"
+    return {
+        "raw image, 640×480": graph_benchmark.transport((640, 480), use_profile=True),
+        "raw image, 1280×720": graph_benchmark.transport((1280, 720), use_profile=True),
+        title: graph_benchmark.graph("sample", graph_benchmark.RATE_HZ),
+        f"{title}, {arguments.minutes:g} minutes": graph_benchmark.graph(
+            "sample", graph_benchmark.RATE_HZ, 60 * arguments.minutes
+        ),
+    }
+
+
+def accuracy(arguments):
+    """Return the accuracy of this package's models and of fer's classifiers on FER2013's test split."""
     from emotion_ros.training.data.readers import pictures
     from emotion_ros.training.evaluation.classifier_evaluation import evaluate
 
-    found = {f"emotion_ros, {model}": evaluate(find_model(model), asked.data, "test")["accuracy"] for model in OURS}
-    named = list(pictures(asked.data, "test"))
+    accuracies = {
+        f"emotion_ros, {model}": evaluate(find_model(model), arguments.data, "test")["accuracy"] for model in MODELS
+    }
+    named = list(pictures(arguments.data, "test"))
     with tempfile.TemporaryDirectory() as folder:
-        np.save(f"{folder}/pictures.npy", np.stack([image[..., 0] for _, image in named]))
-        np.save(f"{folder}/labels.npy", np.array([name.split("/")[0] for name, _ in named]))
+        files = f"{folder}/pictures.npy", f"{folder}/labels.npy"
+        np.save(files[0], np.stack([image[..., 0] for _, image in named]))
+        np.save(files[1], np.array([name.split("/")[0] for name, _ in named]))
         for name in ("fer 25.10.3, Haar, TFLite", "fer 25.10.3, Haar, Keras"):
-            found[name] = Running(asked.peers, name, f"{folder}/pictures.npy", f"{folder}/labels.npy").ready
-    return found
-
-
-def library_table(found):
-    """Frames per second, and what one frame costs where one face is in view."""
-    sequences = list(next(iter(found.values())))
-    lines = ["", "Frames/s:", "", "| | " + " | ".join(sequences) + " |", "| --- |" + " --- |" * len(sequences)]
-    for name, figures in found.items():
-        lines.append(f"| {name} | " + " | ".join(f"{figures[each]['frames/s']:.1f}" for each in sequences) + " |")
-    one, many = "640×480, 1 faces", "640×480, 8 faces"
-    lines += [
-        "",
-        "| 640×480 | ms of each stage, one face | CPU ms per frame, 1 and 8 faces | faces found of 8 | peak MiB |",
-    ]
-    lines += ["| --- | --- | --- | --- | --- |"]
-    for name, figures in found.items():
-        stages = ", ".join(f"{stage} {span:.1f}" for stage, span in figures[one]["stages"].items())
-        lines.append(
-            f"| {name} | {stages or format(figures[one]['ms'], '.1f')} | {figures[one]['cpu ms']:.1f}, "
-            f"{figures[many]['cpu ms']:.1f} | {figures[many]['faces']:.1f} | {figures[many]['peak MiB']:.0f} |"
-        )
-    return "\n".join(lines)
+            accuracies[name] = ContenderProcess(arguments.peers, name, *files).first_response
+    return accuracies
 
 
 def classification_table(figures):
-    """Ours beside the bare call."""
+    """Return a Markdown table with one row per model and number of faces."""
     lines = [
         "",
-        "| classification | classified: all, ms | bare ONNX Runtime, ms | ratio | by default, mean ms |",
+        "| classification | all intervals 0, ms | bare ONNX Runtime, ms | ratio | default intervals, mean ms |",
+        "| --- |" + " --- |" * 4,
     ]
-    lines += ["| --- | --- | --- | --- | --- |"]
-    for name, each in figures.items():
-        spans = f"{each['ours ms']:.2f} | {each['bare ms']:.2f} | {each['ratio']:.2f} | {each['by default ms']:.2f}"
-        lines.append(f"| {name} | {spans} |")
+    for name, results in figures.items():
+        keys = "pipeline ms", "onnxruntime ms", "ratio", "defaults ms"
+        lines.append(f"| {name} | " + " | ".join(f"{results[key]:.2f}" for key in keys) + " |")
     return "\n".join(lines)
 
 
 def ros_table(figures):
-    """Milliseconds and losses."""
+    """Return a Markdown table of latencies and losses."""
     lines = [
         "",
-        "| ROS, 30 Hz | p50 ms | p95 ms | the pipeline in it: p50, p95 ms | images | lost |",
+        "| ROS, 30 Hz | p50 ms | p95 ms | pipeline: p50, p95 ms | images | lost |",
         "| --- |" + " --- |" * 5,
     ]
-    for name, each in figures.items():
-        alone = [f"{each[key]:.1f}" for key in ("pipeline_p50_ms", "pipeline_p95_ms") if key in each]
-        spans = f"{each['p50_ms']:.1f}", f"{each['p95_ms']:.1f}", ", ".join(alone)
-        row = (name, *spans, each["published"], each["dropped"])
-        lines.append("| " + " | ".join(map(str, row)) + " |")
+    for name, results in figures.items():
+        pipeline = [f"{results[key]:.1f}" for key in graph_benchmark.PIPELINE_FIGURES if key in results]
+        latencies = f"{results['p50_ms']:.1f}", f"{results['p95_ms']:.1f}", ", ".join(pipeline)
+        cells = (name, *latencies, results["published"], results["dropped"])
+        lines.append("| " + " | ".join(map(str, cells)) + " |")
     return "\n".join(lines)
 
 
 def accuracy_table(figures):
-    """One line each."""
+    """Return a Markdown table with one row per classifier."""
     lines = ["", "| FER2013 test | accuracy |", "| --- | --- |"]
     return "\n".join([*lines, *(f"| {name} | {value:.3f} |" for name, value in figures.items())])
 
 
 PARTS = {
-    "library": library,
+    "library": library.measure,
     "classification": classification,
     "floors": lambda _: floors.measure(),
     "layers": lambda _: layers.measure(),
     "node": lambda _: node.measure(),
-    "ros": over_ros,
+    "ros": ros,
     "accuracy": accuracy,
 }
 TABLES = {
-    "library": library_table,
+    "library": library.table,
     "classification": classification_table,
     "floors": floors.table,
     "layers": layers.table,

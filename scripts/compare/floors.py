@@ -1,7 +1,11 @@
-"""Where the time of an image goes: operations and bytes of each stage, what this processor needs for them at least.
+"""Measured time of each stage of an image, beside the minimum time for its operations and bytes on this processor.
 
-The peaks are measured, not looked up: products of large matrices by ONNX Runtime on one thread, and copies of memory.
+The peak rates are measured: products of large matrices by ONNX Runtime on one thread, and copies in memory.
 """
+
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 import onnxruntime as ort
@@ -23,113 +27,190 @@ from emotion_ros.perception.pipeline import Pipeline
 from emotion_ros.perception.quality import quality
 from emotion_ros.perception.tracking import Tracker
 
-SIDE = 1024
-FACE_OPERATIONS, FACE_WEIGHTS = 2 * 165.4e6, 0.28e6
-"""By scripts/count_operations.py, for an image of 640×480; bytes of float32. What lies between input
-and output stays in the caches at best."""
+MATRIX_SIZE = 1024
+"""Rows and columns of the multiplied matrices."""
+
+COPY_BYTES = 64 << 20
+"""Bytes of a copy: more than any cache holds."""
+
+FACE_NETWORK_OPERATIONS = 2 * 165.4e6
+"""Operations of the face network for 640×480, by scripts/count_operations.py."""
+
+FACE_NETWORK_WEIGHT_BYTES = 0.28e6
+"""Size of its float32 weights, by scripts/count_operations.py. Intermediate results are assumed to stay in the
+caches."""
+
+MIN_RATIO_FLOOR_MS = 0.005
+"""Floor below which the ratio of measured time to floor is not printed."""
+
+MIN_CONFIDENCE, MIN_SIZE_PX, MAX_HANDS = 0.5, 24, 4
+"""Detector settings."""
 
 
-def product(kind):
-    """10⁹ operations per second in a product of large matrices: "MatMul" in float32, "MatMulInteger" in int8."""
-    types = (TensorProto.FLOAT,) * 3 if kind == "MatMul" else (TensorProto.UINT8, TensorProto.INT8, TensorProto.INT32)
-    dtypes = (np.float32, np.float32) if kind == "MatMul" else (np.uint8, np.int8)
-    weights = helper.make_tensor("b", types[1], (SIDE, SIDE), np.ones((SIDE, SIDE), dtypes[1]).tobytes(), raw=True)
+class Peaks(NamedTuple):
+    """Highest rates of one thread: 10⁹ operations per second in float32 and int8, 10⁹ bytes per second of memory."""
+
+    float32: float
+    int8: float
+    memory: float
+
+
+class Stage(NamedTuple):
+    """A part of the processing of one image.
+
+    Attributes:
+        name: row of the table.
+        call: runs the stage.
+        operations: additions and multiplications; None: unknown, no floor.
+        size: bytes that are read from and written to memory.
+        rate: peak rate of its operations, 10⁹ per second; 0: none are counted.
+    """
+
+    name: str
+    call: Callable[[], object]
+    operations: float | None = None
+    size: float | None = None
+    rate: float = 0.0
+
+
+def product_rate(operator):
+    """Return 10⁹ operations per second in a product of large matrices: "MatMul" float32, "MatMulInteger" int8."""
+    is_float = operator == "MatMul"
+    types = (TensorProto.FLOAT,) * 3 if is_float else (TensorProto.UINT8, TensorProto.INT8, TensorProto.INT32)
+    dtypes = (np.float32, np.float32) if is_float else (np.uint8, np.int8)
+    shape = (MATRIX_SIZE, MATRIX_SIZE)
+    weights = helper.make_tensor("b", types[1], shape, np.ones(shape, dtypes[1]).tobytes(), raw=True)
     graph = helper.make_graph(
-        [helper.make_node(kind, ["a", "b"], ["c"])],
+        [helper.make_node(operator, ["a", "b"], ["c"])],
         "product",
-        [helper.make_tensor_value_info("a", types[0], (SIDE, SIDE))],
-        [helper.make_tensor_value_info("c", types[2], (SIDE, SIDE))],
+        [helper.make_tensor_value_info("a", types[0], shape)],
+        [helper.make_tensor_value_info("c", types[2], shape)],
         [weights],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    session, inputs = single_thread_session(model.SerializeToString()), {"a": np.ones(shape, dtypes[0])}
+    return 2 * MATRIX_SIZE**3 / median_ms(lambda: session.run(None, inputs)) / 1e6
+
+
+def copy_rate():
+    """Return 10⁹ bytes per second that a copy reads and writes."""
+    source, target = np.ones(COPY_BYTES, np.uint8), np.empty(COPY_BYTES, np.uint8)
+    return 2 * COPY_BYTES / median_ms(lambda: np.copyto(target, source)) / 1e6
+
+
+def single_thread_session(model):
+    """Load a model (path or bytes) in ONNX Runtime with one thread on the CPU, as the package does by default."""
     settings = ort.SessionOptions()
     settings.intra_op_num_threads = 1
-    session = ort.InferenceSession(model.SerializeToString(), settings, providers=["CPUExecutionProvider"])
-    feed = {"a": np.ones((SIDE, SIDE), dtypes[0])}
-    return 2 * SIDE**3 / median_ms(lambda: session.run(None, feed)) / 1e6
-
-
-def copies():
-    """10⁹ bytes per second that are read and written by a copy that fits into no cache."""
-    there, here = np.ones(64 << 20, np.uint8), np.empty(64 << 20, np.uint8)
-    return 2 * len(here) / median_ms(lambda: np.copyto(here, there)) / 1e6
-
-
-def network(path):
-    """One thread of ONNX Runtime, as the package uses it."""
-    settings = ort.SessionOptions()
-    settings.intra_op_num_threads = 1
-    return ort.InferenceSession(str(path), settings, providers=["CPUExecutionProvider"])
+    return ort.InferenceSession(model, settings, providers=["CPUExecutionProvider"])
 
 
 def measure():
-    """Peaks, and per stage operations, bytes, the floor they imply and what was measured, in milliseconds."""
+    """Return ``peaks`` and, for each of ``stages``, operations, bytes, floor and measured time in milliseconds."""
     keep_freed_memory()
-    float32, int8, memory = product("MatMul"), product("MatMulInteger"), copies()
+    peaks = Peaks(product_rate("MatMul"), product_rate("MatMulInteger"), copy_rate())
     image = crowd_image(1)
     pipeline = Pipeline(PipelineConfig(model="emotion_resnet18", hands=False))
-    quick = Pipeline(PipelineConfig(model="emotion_resnet18_int8", hands=False))
-    (person,) = pipeline.perceive(image, 0.0).people
-    perception, message, face = pipeline.perceive(image, 0.1), to_message(image, Header()), person.face
-    metadata, tracker = pipeline.models.emotion.classifier.metadata, Tracker()
-    crop = region_crop(image, "face", face, (), metadata.margin, metadata.shift)
-    faces = pipeline.models.faces
-    blob = np.ascontiguousarray(image.transpose(2, 0, 1)[None], np.float32)
-    pixels = to_input([crop], metadata.size, metadata.color, metadata.mean, metadata.std)
-    bare = {name: network(find_model(name)) for name in ("emotion_resnet18", "emotion_resnet18_int8")}
-    bare["emotion_faces"] = network(default_face_model())
-    hands = HAND_DETECTORS["mediapipe"](4)
-    ticks = iter(range(10**9))
-    rows = [
-        ("message to image (a view)", 0, 0, 0, lambda: to_bgr(message)),
-        ("image to the detector's input", 0, image.nbytes + blob.nbytes, 0,
-         lambda: np.ascontiguousarray(image.transpose(2, 0, 1)[None], np.float32)),
-        ("faces: the network alone", FACE_OPERATIONS, blob.nbytes + FACE_WEIGHTS, float32,
-         lambda: bare["emotion_faces"].run(["cells"], {"pixels": blob})),
-        ("faces: all of it", FACE_OPERATIONS, blob.nbytes + FACE_WEIGHTS, float32,
-         lambda: faces.detect(image, 0.5, 24)),
-        ("faces: around the one that was there", None, None, 0, lambda: faces.detect(image, 0.5, 24, [face.box])),
-        ("crop, upright", 0, 2 * crop.nbytes, 0,
-         lambda: region_crop(image, "face", face, (), metadata.margin, metadata.shift)),
-        ("crop to the classifier's input", 0, crop.nbytes + pixels.nbytes, 0,
-         lambda: to_input([crop], metadata.size, metadata.color, metadata.mean, metadata.std)),
-        ("classifier alone, float32", RESNET18_OPERATIONS, 2 * RESNET18_WEIGHT_BYTES, float32,
-         lambda: bare["emotion_resnet18"].run(["output_0"], {"input_0": pixels})),
-        ("classifier alone, int8", RESNET18_OPERATIONS, RESNET18_WEIGHT_BYTES / 2, int8,
-         lambda: bare["emotion_resnet18_int8"].run(["output_0"], {"input_0": pixels})),
-        ("hands (MediaPipe), none in view", None, None, 0, lambda: hands.detect(image)),
-        ("who is who (norfair)", None, None, 0, lambda: tracker.update([face.box], next(ticks) / 30)),
-        ("quality of a face", 0, crop.nbytes, 0, lambda: quality(image, face)),
-        ("EmotionArray", None, None, 0, lambda: to_emotion_array(perception, Header())),
-        ("drawing, only while somebody looks", 0, 2 * image.nbytes, 0, lambda: draw(image, perception)),
-        ("JPEG, only while somebody looks", None, None, 0, lambda: to_jpeg(image, Header())),
-    ]  # fmt: skip
-    stages = {}
-    for name, operations, moved, rate, call in rows:
-        floor = None if operations is None else max(operations / (rate or 1) / 1e6, moved / memory / 1e6)
-        stages[name] = {"operations": operations, "bytes": moved, "floor ms": floor, "ms": median_ms(call)}
-    for each in (pipeline, quick, hands):
-        each.close()
-    return {"peaks": {"float32": float32, "int8": int8, "memory": memory}, "stages": stages}
+    hands = HAND_DETECTORS["mediapipe"](MAX_HANDS)
+    pipeline.perceive(image, 0.0)
+    perception = pipeline.perceive(image, 0.1)
+    face = perception.people[0].face
+    metadata = pipeline.models.emotion.classifier.metadata
+    to_crop = partial(region_crop, image, "face", face, (), metadata.margin, metadata.shift)
+    stages = [
+        *face_stages(pipeline.models.faces, image, face, peaks),
+        *classifier_stages(metadata, to_crop, peaks),
+        Stage("hands (MediaPipe), none in view", lambda: hands.detect(image)),
+        *other_stages(image, face, to_crop().nbytes, perception),
+    ]
+    figures = {stage.name: stage_figures(stage, peaks) for stage in stages}
+    pipeline.close()
+    hands.close()
+    return {"peaks": peaks._asdict(), "stages": figures}
+
+
+def face_stages(detector, image, face, peaks):
+    """Return the stages from an image message to faces."""
+    message, network = to_message(image, Header()), single_thread_session(str(default_face_model()))
+
+    def to_planes():
+        return np.ascontiguousarray(image.transpose(2, 0, 1)[None], np.float32)
+
+    planes = to_planes()
+    cost = FACE_NETWORK_OPERATIONS, planes.nbytes + FACE_NETWORK_WEIGHT_BYTES, peaks.float32
+    return [
+        Stage("message to image (a view)", lambda: to_bgr(message), 0, 0),
+        Stage("image to the detector's input", to_planes, 0, image.nbytes + planes.nbytes),
+        Stage("faces: the network", partial(network.run, ["cells"], {"pixels": planes}), *cost),
+        Stage(
+            "faces: including pre- and postprocessing",
+            lambda: detector.detect(image, MIN_CONFIDENCE, MIN_SIZE_PX),
+            *cost,
+        ),
+        Stage(
+            "faces: around a known face",
+            lambda: detector.detect(image, MIN_CONFIDENCE, MIN_SIZE_PX, [face.box]),
+        ),
+    ]
+
+
+def classifier_stages(metadata, to_crop, peaks):
+    """Return the stages from a face to logits, with the classifier in float32 and int8."""
+    crop = to_crop()
+    to_pixels = partial(to_input, [crop], metadata.size, metadata.color, metadata.mean, metadata.std)
+    pixels = to_pixels()
+    networks = [single_thread_session(str(find_model(name))) for name in ("emotion_resnet18", "emotion_resnet18_int8")]
+    float32_bytes, int8_bytes = 2 * RESNET18_WEIGHT_BYTES, RESNET18_WEIGHT_BYTES / 2
+    run_float32, run_int8 = (partial(network.run, ["output_0"], {"input_0": pixels}) for network in networks)
+    return [
+        Stage("crop and rotation", to_crop, 0, 2 * crop.nbytes),
+        Stage("crop to the classifier's input", to_pixels, 0, crop.nbytes + pixels.nbytes),
+        Stage("classifier network, float32", run_float32, RESNET18_OPERATIONS, float32_bytes, peaks.float32),
+        Stage("classifier network, int8", run_int8, RESNET18_OPERATIONS, int8_bytes, peaks.int8),
+    ]
+
+
+def other_stages(image, face, crop_bytes, perception):
+    """Return tracking, face quality and the outputs."""
+    tracker, numbers = Tracker(), iter(range(10**9))
+    return [
+        Stage("tracking (norfair)", lambda: tracker.update([face.box], next(numbers) / 30)),
+        Stage("face quality", lambda: quality(image, face), 0, crop_bytes),
+        Stage("EmotionArray", lambda: to_emotion_array(perception, Header())),
+        Stage("drawing, only with subscribers", lambda: draw(image, perception), 0, 2 * image.nbytes),
+        Stage("JPEG, only with subscribers", lambda: to_jpeg(image, Header())),
+    ]
+
+
+def stage_figures(stage, peaks):
+    """Measure a stage and compute its floor: the time for its operations or its bytes, whichever is longer."""
+    floor = None
+    if stage.operations is not None:
+        compute_ms = stage.operations / stage.rate / 1e6 if stage.rate else 0.0
+        floor = max(compute_ms, stage.size / peaks.memory / 1e6)
+    return {"operations": stage.operations, "bytes": stage.size, "floor ms": floor, "ms": median_ms(stage.call)}
 
 
 def table(figures):
-    """One line each."""
-    peaks = figures["peaks"]
+    """Return the peaks and a Markdown table with one row per stage."""
+    peaks = Peaks(**figures["peaks"])
     lines = [
         "",
-        f"One thread: {peaks['float32']:.0f} · 10⁹ operations/s in float32, {peaks['int8']:.0f} in int8; memory "
-        f"{peaks['memory']:.1f} GB/s.",
+        f"One thread: {peaks.float32:.0f} · 10⁹ operations/s in float32, {peaks.int8:.0f} in int8; memory "
+        f"{peaks.memory:.1f} GB/s.",
         "",
         "| stage, 640×480, one face | million operations | MB moved | floor ms | measured ms | ratio |",
         "| --- |" + " --- |" * 5,
     ]
-    for name, each in figures["stages"].items():
-        if each["floor ms"] is None:
-            cells = ["", "", "", f"{each['ms']:.2f}", ""]
-        else:
-            ratio = f"{each['ms'] / each['floor ms']:.1f}" if each["floor ms"] > 0.005 else ""
-            cells = [f"{each['operations'] / 1e6:.0f}", f"{each['bytes'] / 1e6:.2f}", f"{each['floor ms']:.2f}",
-                     f"{each['ms']:.2f}", ratio]  # fmt: skip
-        lines.append(f"| {name} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+    return "\n".join([*lines, *(row(name, stage) for name, stage in figures["stages"].items())])
+
+
+def row(name, stage):
+    """Return a stage's row of the table."""
+    measured, floor = f"{stage['ms']:.2f}", stage["floor ms"]
+    if floor is None:
+        cells = ["", "", "", measured, ""]
+    else:
+        ratio = f"{stage['ms'] / floor:.1f}" if floor > MIN_RATIO_FLOOR_MS else ""
+        cells = [f"{stage['operations'] / 1e6:.0f}", f"{stage['bytes'] / 1e6:.2f}", f"{floor:.2f}", measured, ratio]
+    return f"| {name} | " + " | ".join(cells) + " |"

@@ -1,4 +1,4 @@
-"""What the detector node costs a robot: until its first message, in memory, idle, with somebody there."""
+"""Load, memory and start-up time of the detector node in a running graph."""
 
 import os
 import subprocess
@@ -15,121 +15,142 @@ from rclpy.executors import SingleThreadedExecutor
 from emotion_ros.nodes.graph import Process, environment, stop
 from emotion_ros.nodes.image_source_node import SUBSCRIBER_TIMEOUT_S
 
-DOMAIN = "96"
-SETTLE, SECONDS = 4.0, 10.0
-RATE = 30.0
+DOMAIN_ID = "96"
+"""ROS domain of the measurement, separate from the robot's own graph."""
+
+SETTLING_TIME_S = 4.0
+"""Time for nodes to start and connect before a measurement."""
+
+DURATION_S = 10.0
+FIRST_MESSAGE_TIMEOUT_S = 30.0
+RATE_HZ = 30.0
+BLANK_IMAGES = 60
+
+SCENARIOS = {
+    "one person": {},
+    "one person, no hands": {"hands": False},
+    "nobody in view": {"blank": True},
+    "nobody in view, `idle_rate: 0`": {"blank": True, "idle_rate": 0.0},
+    "no subscribers": {"subscribe": False},
+    "three cameras, one person each": {"cameras": 3},
+    "three cameras, one person each, no hands": {"cameras": 3, "hands": False},
+}
+"""Row of the table to arguments of :class:`DetectorGraph`; ``blank``: the images show no face."""
 
 
-class Robot:
-    """Cameras, the detector and a listener, in processes of their own but for the listener."""
+class DetectorGraph:
+    """Image sources and the detector, each in a process of its own, and a subscriber in this process.
 
-    def __init__(self, source, cameras=1, heard=True, **parameters):
-        self.environment = {**os.environ, **environment(), "ROS_DOMAIN_ID": DOMAIN}
-        os.environ["ROS_DOMAIN_ID"] = DOMAIN
+    Args:
+        source: parameters of the image sources.
+        cameras: number of image sources.
+        subscribe: to the emotions of each camera.
+        parameters: of the detector.
+    """
+
+    def __init__(self, source, cameras=1, subscribe=True, **parameters):
+        self._environment = {**os.environ, **environment(), "ROS_DOMAIN_ID": DOMAIN_ID}
+        os.environ["ROS_DOMAIN_ID"] = DOMAIN_ID
         rclpy.init()
-        self.node = rclpy.create_node("listener")
-        self.executor = SingleThreadedExecutor()
-        self.executor.add_node(self.node)
+        self._node = rclpy.create_node("listener")
+        self._executor = SingleThreadedExecutor()
+        self._executor.add_node(self._node)
         names = ["image_raw"] if cameras == 1 else [f"camera{index}/image_raw" for index in range(cameras)]
-        self.counts = dict.fromkeys(names, 0)
-        for name in names if heard else ():
-            topic = "emotions" if cameras == 1 else f"{name.split('/')[0]}/emotions"
-            self.node.create_subscription(EmotionArray, topic, lambda _, name=name: self.count(name), 10)
-        self.sources = [self.spawn("image_source", self.remap(name), **source) for name in names]
-        time.sleep(SETTLE)
-        self.begun = time.monotonic()
-        self.detector = self.spawn("detector", [], image_topics=names, **parameters)
-
-    def remap(self, name):
-        """To where one camera's images go."""
-        return ["-r", f"image_raw:={name}", "-r", f"camera_info:={Path(name).parent / 'camera_info'}"]
-
-    def spawn(self, executable, more, **parameters):
-        """One node."""
-        command = [*Process(executable, parameters).command(), *more]
-        return subprocess.Popen(command, env=self.environment, stderr=subprocess.DEVNULL)
-
-    def count(self, name):
-        """A message came."""
-        self.counts[name] += 1
+        self._counts = dict.fromkeys(names, 0)
+        if subscribe:
+            self._subscribe(names)
+        self._sources = [self._spawn("image_source", remappings(name), **source) for name in names]
+        time.sleep(SETTLING_TIME_S)
+        self._start = time.monotonic()
+        self._detector = self._spawn("detector", [], image_topics=names, **parameters)
 
     def spin(self, seconds, until=lambda: False):
-        """Listen for so long, or until then."""
+        """Receive messages for ``seconds``, or until a condition holds."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline and not until():
-            self.executor.spin_once(0.05)
+            self._executor.spin_once(0.05)
 
-    def first_message(self):
-        """Seconds from the start of the process to its first message."""
-        self.spin(30, until=lambda: any(self.counts.values()))
-        return time.monotonic() - self.begun
+    def first_message_s(self):
+        """Wait for the first message and return the seconds since the start of the detector's process."""
+        self.spin(FIRST_MESSAGE_TIMEOUT_S, until=lambda: any(self._counts.values()))
+        return time.monotonic() - self._start
 
-    def cpu(self):
-        """Share of a core that the detector takes, and its messages per second, from now on for a while."""
-        before, counts = self.ticks(), dict(self.counts)
-        begin = time.monotonic()
-        self.spin(SECONDS)
-        took = time.monotonic() - begin
-        rates = [(self.counts[name] - counts[name]) / took for name in counts]
-        return (self.ticks() - before) / os.sysconf("SC_CLK_TCK") / took, rates
+    def load(self):
+        """Return the detector's share of a core and its messages per second of each camera, over the next seconds."""
+        start, start_cpu_s, start_counts = time.monotonic(), self._cpu_s(), dict(self._counts)
+        self.spin(DURATION_S)
+        elapsed = time.monotonic() - start
+        rates = [(self._counts[name] - start_counts[name]) / elapsed for name in start_counts]
+        return (self._cpu_s() - start_cpu_s) / elapsed, rates
 
-    def ticks(self):
-        """Of a processor, that the detector used so far."""
-        fields = Path(f"/proc/{self.detector.pid}/stat").read_text().rpartition(")")[2].split()
-        return int(fields[11]) + int(fields[12])
-
-    def memory(self):
-        """Resident megabytes of the detector."""
-        pages = int(Path(f"/proc/{self.detector.pid}/statm").read_text().split()[1])
+    def memory_mb(self):
+        """Return the resident memory of the detector in 10⁶ bytes."""
+        pages = int(Path(f"/proc/{self._detector.pid}/statm").read_text().split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
     def close(self):
-        """End all."""
-        stop([self.detector, *self.sources])
-        self.node.destroy_node()
+        """Stop all processes and the subscriber."""
+        stop([self._detector, *self._sources])
+        self._node.destroy_node()
         rclpy.shutdown()
+
+    def _subscribe(self, names):
+        for name in names:
+            topic = "emotions" if len(names) == 1 else f"{name.split('/')[0]}/emotions"
+            self._node.create_subscription(EmotionArray, topic, lambda _, name=name: self._count(name), 10)
+
+    def _count(self, name):
+        self._counts[name] += 1
+
+    def _spawn(self, executable, arguments, **parameters):
+        command = [*Process(executable, parameters).command(), *arguments]
+        return subprocess.Popen(command, env=self._environment, stderr=subprocess.DEVNULL)
+
+    def _cpu_s(self):
+        """Return the processor time of the detector so far: user and system, fields 14 and 15 of proc(5)'s stat."""
+        fields = Path(f"/proc/{self._detector.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def remappings(name):
+    """Return the arguments that remap an image source to a camera's topics."""
+    return ["-r", f"image_raw:={name}", "-r", f"camera_info:={Path(name).parent / 'camera_info'}"]
 
 
 def measure():
-    """All of it."""
-    sample = {"source": "sample", "loop": True, "rate": RATE}
-    figures = {}
+    """Return the figures of each scenario."""
     with tempfile.TemporaryDirectory() as folder:
-        for number in range(60):
+        for number in range(BLANK_IMAGES):
             cv2.imwrite(f"{folder}/{number}.png", np.full((480, 640, 3), 90, np.uint8))
-        empty = {"source": folder, "loop": True, "rate": RATE}
-        for name, source, how in (
-            ("one person", sample, {}),
-            ("one person, no hands", sample, {"hands": False}),
-            ("nobody in view", empty, {}),
-            ("nobody in view, all images looked at", empty, {"idle_rate": 0.0}),
-            ("nobody subscribes", sample, {"heard": False}),
-            ("three cameras, one person each", sample, {"cameras": 3}),
-            ("three cameras, one person each, no hands", sample, {"cameras": 3, "hands": False}),
-        ):
-            robot = Robot(source, **how)
-            try:
-                if how.get("heard", True):
-                    figures[name] = {"first message s": robot.first_message()}
-                else:
-                    figures[name] = {}
-                robot.spin(SETTLE + (2 if how.get("heard", True) else SUBSCRIBER_TIMEOUT_S))
-                cores, rates = robot.cpu()
-                figures[name] |= {"share of a core": cores, "messages/s": rates, "MB": robot.memory()}
-            finally:
-                robot.close()
-    return figures
+        return {name: measure_scenario(folder, **scenario) for name, scenario in SCENARIOS.items()}
+
+
+def measure_scenario(blank_folder, blank=False, **arguments):
+    """Return ``first message s`` (with a subscriber), ``share of a core``, ``messages/s`` per camera and ``MB``."""
+    source = {"source": blank_folder if blank else "sample", "loop": True, "rate": RATE_HZ}
+    subscribe = arguments.get("subscribe", True)
+    graph = DetectorGraph(source, **arguments)
+    try:
+        figures = {"first message s": graph.first_message_s()} if subscribe else {}
+        graph.spin(SETTLING_TIME_S + (2 if subscribe else SUBSCRIBER_TIMEOUT_S))
+        cores, rates = graph.load()
+        return {**figures, "share of a core": cores, "messages/s": rates, "MB": graph.memory_mb()}
+    finally:
+        graph.close()
 
 
 def table(figures):
-    """One line each."""
+    """Return a Markdown table with one row per scenario."""
     lines = [
         "",
-        "| detector node, 640×480 at 30 Hz | share of a core | messages/s per camera | MB | first message after s |",
+        "| node, 640×480 at 30 Hz | share of a core | messages/s per camera | MB | first message, s |",
+        "| --- |" + " --- |" * 4,
     ]
-    lines.append("| --- |" + " --- |" * 4)
-    for name, each in figures.items():
-        first = f"{each['first message s']:.1f}" if "first message s" in each else ""
-        rates = ", ".join(f"{rate:.1f}" for rate in each["messages/s"])
-        lines.append(f"| {name} | {each['share of a core']:.3f} | {rates} | {each['MB']:.0f} | {first} |")
-    return "\n".join(lines)
+    return "\n".join([*lines, *(row(name, scenario) for name, scenario in figures.items())])
+
+
+def row(name, scenario):
+    """Return a scenario's row of the table."""
+    first_message = f"{scenario['first message s']:.1f}" if "first message s" in scenario else ""
+    rates = ", ".join(f"{rate:.1f}" for rate in scenario["messages/s"])
+    return f"| {name} | {scenario['share of a core']:.3f} | {rates} | {scenario['MB']:.0f} | {first_message} |"

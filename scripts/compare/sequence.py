@@ -1,4 +1,4 @@
-"""Frames with as many moving faces as one likes: the sample's, over a wall, 640×480 or larger."""
+"""Image sequences for the comparison: moving copies of the sample's face on a blurred background, or a user's clip."""
 
 import cv2
 import numpy as np
@@ -6,44 +6,71 @@ import skimage.data
 
 from emotion_ros.cli.benchmark_pipeline import CROWDS
 
-COUNTS = (0, *CROWDS)
+FACE_COUNTS = (0, *CROWDS)
 SIZES = ((640, 480), (1280, 720))
-FRAMES = 30
+"""Width and height in pixels."""
 
-HEAD = (slice(10, 250), slice(130, 330))
-"""Of the portrait: rows and columns that hold the head; the face fills half of it."""
+FRAME_COUNT = 30
+MAX_CLIP_FRAMES = 60
+
+HEAD_REGION = (slice(10, 250), slice(130, 330))
+"""Rows and columns of the head in skimage's portrait of an astronaut; the face fills half of them."""
+
+HEAD_SHARE = 0.8
+"""Height of a head as a share of its cell's height or of 1.2 times its width, whichever is smaller."""
+
+NOISE = 4
+"""Standard deviation of the camera noise, in grey levels."""
 
 
 def sequence(count, size):
-    """FRAMES images, BGR, n × h × w × 3, uint8: each head sways in a place of its own, with a camera's noise."""
+    """Return :data:`FRAME_COUNT` images, BGR, n × h × w × 3, uint8, with noise.
+
+    Args:
+        count: number of faces; each moves inside its own cell of a grid.
+        size: width and height in pixels.
+    """
     width, height = size
     rng = np.random.default_rng(count)
-    wall = cv2.GaussianBlur(rng.integers(60, 160, (height, width, 3), np.uint8), (0, 0), 9)
-    head = cv2.cvtColor(skimage.data.astronaut(), cv2.COLOR_RGB2BGR)[HEAD]
+    background = cv2.GaussianBlur(rng.integers(60, 160, (height, width, 3), np.uint8), (0, 0), 9)
     columns, rows = CROWDS.get(count, (1, 1))
-    tall = round(0.8 * min(height / rows, width / columns * 1.2))
-    head = cv2.resize(head, (round(tall * head.shape[1] / head.shape[0]), tall))
-    frames = np.empty((FRAMES, height, width, 3), np.uint8)
-    for number in range(FRAMES):
-        image = wall.copy()
+    head = scaled_head(round(HEAD_SHARE * min(height / rows, width / columns * 1.2)))
+    frames = np.empty((FRAME_COUNT, height, width, 3), np.uint8)
+    for number in range(FRAME_COUNT):
+        image = background.copy()
         for index in range(count):
             paste(image, head, index, number, (width // columns, height // rows), columns)
-        frames[number] = np.clip(image + rng.normal(0, 4, image.shape), 0, 255)
+        frames[number] = np.clip(image + rng.normal(0, NOISE, image.shape), 0, 255)
     return frames
 
 
-def paste(image, head, index, number, place, columns):
-    """Put a head into its place, a little to one side."""
-    angle = 2 * np.pi * (number / FRAMES + index / 8)
-    spare_x, spare_y = place[0] - head.shape[1], place[1] - head.shape[0]
-    x = index % columns * place[0] + round(spare_x / 2 * (1 + 0.8 * np.cos(angle)))
-    y = index // columns * place[1] + round(spare_y / 2 * (1 + 0.8 * np.sin(angle)))
+def scaled_head(height):
+    """Return the sample's head, BGR, uint8, ``height`` pixels high."""
+    head = cv2.cvtColor(skimage.data.astronaut(), cv2.COLOR_RGB2BGR)[HEAD_REGION]
+    return cv2.resize(head, (round(height * head.shape[1] / head.shape[0]), height))
+
+
+def paste(image, head, index, number, cell, columns):
+    """Paste a head into its cell, on a circle around the cell's centre.
+
+    Args:
+        image: is changed.
+        head: is pasted.
+        index: of the cell, row by row.
+        number: of the frame.
+        cell: width and height in pixels.
+        columns: of the grid.
+    """
+    angle = 2 * np.pi * (number / FRAME_COUNT + index / 8)
+    spare_x, spare_y = cell[0] - head.shape[1], cell[1] - head.shape[0]
+    x = index % columns * cell[0] + round(spare_x / 2 * (1 + 0.8 * np.cos(angle)))
+    y = index // columns * cell[1] + round(spare_y / 2 * (1 + 0.8 * np.sin(angle)))
     image[y : y + head.shape[0], x : x + head.shape[1]] = head
 
 
 def clip(source, size=(640, 480)):
-    """The first frames of what the user named, all in one size."""
+    """Return the first :data:`MAX_CLIP_FRAMES` images of a file or folder, resized, n × h × w × 3, uint8."""
     from emotion_ros.io.sources import frames
 
-    images = (cv2.resize(each.image, size) for each in frames(source) if each.image is not None)
-    return np.stack([image for image, _ in zip(images, range(60), strict=False)])
+    images = (cv2.resize(frame.image, size) for frame in frames(source) if frame.image is not None)
+    return np.stack([image for image, _ in zip(images, range(MAX_CLIP_FRAMES), strict=False)])

@@ -1,4 +1,4 @@
-"""What make compare measures with: the frames, one contender in its own process, and the counting of operations."""
+"""Parts of `make compare`: image sequences, a contender in its own process, counted operations, profiled kernels."""
 
 import json
 import subprocess
@@ -12,18 +12,18 @@ SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 sys.path.insert(0, str(SCRIPTS / "compare"))
 
 
-def test_contender_finds_the_faces_of_the_frames_and_says_what_they_cost(tmp_path):
-    from sequence import COUNTS, SIZES, sequence
+def test_contender_detects_the_faces_of_a_sequence_and_measures_their_cost(tmp_path):
+    from sequence import FACE_COUNTS, SIZES, sequence
 
-    assert COUNTS == (0, 1, 2, 4, 8)
+    assert FACE_COUNTS == (0, 1, 2, 4, 8)
     frames = sequence(2, SIZES[0])
     assert frames.shape == (30, 480, 640, 3)
     assert not np.array_equal(frames[0], frames[10])
     np.save(tmp_path / "two.npy", frames)
     command = [sys.executable, str(SCRIPTS / "compare" / "contender.py"), "emotion_ros, int8"]
-    asked = f"{tmp_path / 'two.npy'} 0.1\n"
-    done = subprocess.run(command, input=asked, capture_output=True, text=True, timeout=60, check=True)
-    ready, figures = (json.loads(line) for line in done.stdout.splitlines())
+    request = f"{tmp_path / 'two.npy'} 0.1\n"
+    completed = subprocess.run(command, input=request, capture_output=True, text=True, timeout=60, check=True)
+    ready, figures = (json.loads(line) for line in completed.stdout.splitlines())
     assert ready == "ready"
     assert figures["faces"] == pytest.approx(2, abs=0.1)
     assert 1000 / figures["frames/s"] == pytest.approx(figures["ms"], rel=0.5)
@@ -34,18 +34,18 @@ def test_contender_finds_the_faces_of_the_frames_and_says_what_they_cost(tmp_pat
 
 def test_operations_of_a_network_are_counted():
     script, model = SCRIPTS / "count_operations.py", SCRIPTS.parent / "models" / "emotion_resnet18.onnx"
-    command = [sys.executable, script, model, "2", "1", "48", "48"]
-    done = subprocess.run([str(each) for each in command], capture_output=True, text=True, timeout=60, check=True)
-    assert done.stdout.startswith("626.5 million multiply-accumulates, 44.68 MB")
+    command = [sys.executable, str(script), str(model), "2", "1", "48", "48"]
+    completed = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    assert completed.stdout.startswith("626.5 million multiply-accumulates, 44.68 MB")
 
 
-def test_layers_of_a_network_are_timed():
-    from layers import layers, table
+def test_kernels_of_a_network_are_timed():
+    from layers import kernel_times, table
 
-    found = layers(SCRIPTS.parent / "models" / "emotion_faces.onnx", (1, 3, 96, 128))
-    spans = [ms for _, _, ms in found]
-    assert spans == sorted(spans, reverse=True)
-    assert spans[-1] > 0
-    assert sum(operator == "Conv" for operator, _, _ in found) == 34
-    assert [1, 16, 48, 64] in [shape for _, shape, _ in found]
-    assert table({"faces": found}).splitlines()[-1].startswith(f"| faces | {sum(spans):.2f} | ")
+    kernels = kernel_times(SCRIPTS.parent / "models" / "emotion_faces.onnx", (1, 3, 96, 128))
+    times = [ms for _, _, ms in kernels]
+    assert times == sorted(times, reverse=True)
+    assert times[-1] > 0
+    assert sum(operator == "Conv" for operator, _, _ in kernels) == 34
+    assert [1, 16, 48, 64] in [shape for _, shape, _ in kernels]
+    assert table({"faces": kernels}).splitlines()[-1].startswith(f"| faces | {sum(times):.2f} | ")
