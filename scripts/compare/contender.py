@@ -1,7 +1,7 @@
-"""What one contender makes of sequences of frames: contender.py NAME, then a line FRAMES.npy SECONDS for each answer.
+"""Measures one contender on sequences of frames: contender.py NAME, then lines FRAMES.npy SECONDS on standard input.
 
-Answers are lines of JSON. Runs in this package's environment or in that of the peers, on two cores, in a process of its
-own. contender.py NAME PICTURES.npy LABELS.npy answers how often fer's classifier is right.
+Prints a line of JSON per sequence. Runs in this package's environment or in that of the peers, on two cores, in a
+process of its own. contender.py NAME PICTURES.npy LABELS.npy prints the accuracy of fer's classifier.
 """
 
 import json
@@ -12,16 +12,15 @@ import time
 
 import numpy as np
 
-WARM, LEAST = 3, 5
-"""Frames before time is taken, and how many it is taken of at least."""
-
+WARM_UP_FRAMES, MIN_FRAMES = 3, 5
+"""Frames before the measurement, and least number of measured frames."""
 
 ALL = {"face_search_interval": 0.0, "classification_interval": 0.0, "max_classifications_per_image": 0}
-"""Each image is looked at as if it were the first."""
+"""Options with which each image is processed as if it were the first."""
 
 
 def ours(model, hands, **more):
-    """This package's pipeline as a library: faces, emotions, ids, and hands where asked for."""
+    """Return a maker of this package's pipeline as a library: faces, emotions, ids, and hands if ``hands``."""
 
     def make():
         from emotion_ros.config import PipelineConfig
@@ -31,17 +30,17 @@ def ours(model, hands, **more):
         pipeline = Pipeline(PipelineConfig(model=model, hands=hands, threads=threads, **more))
         number = iter(range(10**9))
 
-        def look(image):
-            seen = pipeline.perceive(image, next(number) / 30)
-            return len(seen.people), seen.timings
+        def process(image):
+            perception = pipeline.perceive(image, next(number) / 30)
+            return len(perception.people), perception.timings
 
-        return look
+        return process
 
     return make
 
 
 def mediapipe():
-    """Faces by MediaPipe, and nothing else."""
+    """Return MediaPipe's face detection alone."""
     from emotion_ros.perception.detection import FACE_DETECTORS, FaceSettings
 
     detector = FACE_DETECTORS["mediapipe"](FaceSettings())
@@ -49,26 +48,26 @@ def mediapipe():
 
 
 def fer(**options):
-    """The package fer as its README uses it."""
+    """Return a maker of the package fer, used as in its README."""
 
     def make():
         model = fer_model(**options)
 
-        def look(image):
-            begin = time.perf_counter()
+        def process(image):
+            start = time.perf_counter()
             faces = model.find_faces(image)
-            found = time.perf_counter()
+            middle = time.perf_counter()
             model.detect_emotions(image, faces)
             end = time.perf_counter()
-            return len(faces), {"faces": 1000 * (found - begin), "classify": 1000 * (end - found)}
+            return len(faces), {"faces": 1000 * (middle - start), "classify": 1000 * (end - middle)}
 
-        return look
+        return process
 
     return make
 
 
 def fer_model(**options):
-    """Its newest version; MTCNN in the last version that brings it without PyTorch."""
+    """Return fer's model: of its newest version, or with MTCNN of the last version that needs no PyTorch."""
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
     if options.get("mtcnn"):
         sys.path.insert(0, os.environ["FER_WITH_MTCNN"])
@@ -90,61 +89,61 @@ CONTENDERS = {
 }
 
 
-def measure(look, frames, seconds):
-    """Frames per second, mean milliseconds per stage, CPU and faces found, over as many frames as that takes."""
-    for image in frames[:WARM]:
-        look(image)
-    spans, stages, found = [], [], 0
+def measure(process, frames, seconds):
+    """Return frames per second, mean milliseconds per stage, CPU time and faces per frame, over some seconds."""
+    for image in frames[:WARM_UP_FRAMES]:
+        process(image)
+    spans, stages, faces = [], [], 0
     begin, before = time.perf_counter(), time.process_time()
-    while time.perf_counter() - begin < seconds or len(spans) < LEAST:
+    while time.perf_counter() - begin < seconds or len(spans) < MIN_FRAMES:
         start = time.perf_counter()
-        count, timings = look(frames[len(spans) % len(frames)])
+        count, timings = process(frames[len(spans) % len(frames)])
         spans.append(1000 * (time.perf_counter() - start))
-        found += count
+        faces += count
         stages.append({name: span for name, span in timings.items() if name != "total"})
     return {
         "frames/s": len(spans) / (time.perf_counter() - begin),
         "ms": statistics.median(spans),
         "stages": {name: statistics.fmean(each.get(name, 0.0) for each in stages) for name in sorted({*stages[-1]})},
         "cpu ms": 1000 * (time.process_time() - before) / len(spans),
-        "faces": found / len(spans),
+        "faces": faces / len(spans),
     }
 
 
-def peak():
-    """MiB that this process held at most; getrusage would count what its parent held when it was made."""
+def peak_mib():
+    """Return the peak memory of this process in MiB; getrusage would include its parent's at the time of the fork."""
     with open("/proc/self/status") as file:
         return next(int(line.split()[1]) for line in file if line.startswith("VmHWM")) / 1024
 
 
 def accuracy(name, pictures, labels):
-    """How often fer's classifier says the folder's class of 48×48 pictures (n × 48 × 48), resized as fer does."""
+    """Return the accuracy of fer's classifier on grey pictures, n × 48 × 48, resized as fer does."""
     import cv2
 
     model = fer_model(use_tflite="TFLite" in name)
     if not hasattr(model, "_get_labels"):
-        raise SystemExit("this version of fer names its classes otherwise")
+        raise SystemExit("expected a version of fer with _get_labels")
     names = model._get_labels()
     inputs = np.stack([cv2.resize(each, (64, 64)) for each in pictures]).astype(np.float32) / 127.5 - 1
     parts = [np.asarray(model._classify_emotions(inputs[start : start + 64])) for start in range(0, len(inputs), 64)]
-    said = [names[index] for index in np.concatenate(parts).argmax(1)]
-    return float(np.mean([a == b for a, b in zip(said, labels, strict=True)]))
+    predicted = [names[index] for index in np.concatenate(parts).argmax(1)]
+    return float(np.mean([a == b for a, b in zip(predicted, labels, strict=True)]))
 
 
 def main(name, *files):
-    """See the top of this file."""
+    """Run a contender; see the top of this file."""
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:2])
     if files:
         print(json.dumps(accuracy(name, np.load(files[0]), np.load(files[1]).tolist())))
         return
-    look, largest = CONTENDERS[name](), 0
+    process, largest = CONTENDERS[name](), 0
     print(json.dumps("ready"), flush=True)
     for line in sys.stdin:
         file, seconds = line.split()
         frames = np.load(file)
         largest = max(largest, frames.nbytes)
-        figures = measure(look, frames, float(seconds))
-        figures["peak MiB"] = peak() - largest / 2**20
+        figures = measure(process, frames, float(seconds))
+        figures["peak MiB"] = peak_mib() - largest / 2**20
         del frames
         print(json.dumps(figures), flush=True)
 

@@ -1,6 +1,6 @@
-"""Where the time of an image goes: operations and bytes of each stage, what this processor needs for them at least.
+"""Time of each stage of an image, beside the least time that its operations and bytes need on this processor.
 
-The peaks are measured, not looked up: products of large matrices by ONNX Runtime on one thread, and copies of memory.
+The peaks are measured: products of large matrices by ONNX Runtime on one thread, and copies of memory.
 """
 
 import numpy as np
@@ -22,40 +22,41 @@ from emotion_ros.perception.pipeline import Pipeline
 from emotion_ros.perception.quality import quality
 from emotion_ros.perception.tracking import Tracker
 
-SIDE = 1024
+MATRIX_SIZE = 1024
 FACE_OPERATIONS, FACE_WEIGHTS = 2 * 165.4e6, 0.28e6
-"""By scripts/count_operations.py, for an image of 640×480; bytes of float32. What lies between input
-and output stays in the caches at best."""
+"""Operations and bytes of float32 weights, by scripts/count_operations.py for an image of 640×480. Activations are not
+counted: at best they stay in the caches."""
 
 
 def product(kind):
-    """10⁹ operations per second in a product of large matrices: "MatMul" in float32, "MatMulInteger" in int8."""
+    """Return 10⁹ operations per second of a matrix product: "MatMul" in float32, "MatMulInteger" in int8."""
     types = (TensorProto.FLOAT,) * 3 if kind == "MatMul" else (TensorProto.UINT8, TensorProto.INT8, TensorProto.INT32)
     dtypes = (np.float32, np.float32) if kind == "MatMul" else (np.uint8, np.int8)
-    weights = helper.make_tensor("b", types[1], (SIDE, SIDE), np.ones((SIDE, SIDE), dtypes[1]).tobytes(), raw=True)
+    shape = (MATRIX_SIZE, MATRIX_SIZE)
+    weights = helper.make_tensor("b", types[1], shape, np.ones(shape, dtypes[1]).tobytes(), raw=True)
     graph = helper.make_graph(
         [helper.make_node(kind, ["a", "b"], ["c"])],
         "product",
-        [helper.make_tensor_value_info("a", types[0], (SIDE, SIDE))],
-        [helper.make_tensor_value_info("c", types[2], (SIDE, SIDE))],
+        [helper.make_tensor_value_info("a", types[0], (MATRIX_SIZE, MATRIX_SIZE))],
+        [helper.make_tensor_value_info("c", types[2], (MATRIX_SIZE, MATRIX_SIZE))],
         [weights],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     settings = ort.SessionOptions()
     settings.intra_op_num_threads = 1
     session = ort.InferenceSession(model.SerializeToString(), settings, providers=["CPUExecutionProvider"])
-    feed = {"a": np.ones((SIDE, SIDE), dtypes[0])}
-    return 2 * SIDE**3 / median_ms(lambda: session.run(None, feed)) / 1e6
+    feed = {"a": np.ones((MATRIX_SIZE, MATRIX_SIZE), dtypes[0])}
+    return 2 * MATRIX_SIZE**3 / median_ms(lambda: session.run(None, feed)) / 1e6
 
 
 def copies():
-    """10⁹ bytes per second that are read and written by a copy that fits into no cache."""
-    there, here = np.ones(64 << 20, np.uint8), np.empty(64 << 20, np.uint8)
-    return 2 * len(here) / median_ms(lambda: np.copyto(here, there)) / 1e6
+    """Return 10⁹ bytes per second, read and written, of a copy that fits into no cache."""
+    source, target = np.ones(64 << 20, np.uint8), np.empty(64 << 20, np.uint8)
+    return 2 * len(target) / median_ms(lambda: np.copyto(target, source)) / 1e6
 
 
 def measure():
-    """Peaks, and per stage operations, bytes, the floor they imply and what was measured, in milliseconds."""
+    """Return the peaks, and per stage operations, bytes, the least and the measured milliseconds."""
     keep_freed_memory()
     float32, int8, memory = product("MatMul"), product("MatMulInteger"), copies()
     image = crowd_image(1)
@@ -76,9 +77,9 @@ def measure():
         ("image to the detector's input", 0, image.nbytes + blob.nbytes, 0, lambda: faces._to_input(image)),
         ("faces: the network alone", FACE_OPERATIONS, blob.nbytes + FACE_WEIGHTS, float32,
          lambda: faces._session._running.run(["cells"], {"pixels": blob})),
-        ("faces: all of it", FACE_OPERATIONS, blob.nbytes + FACE_WEIGHTS, float32,
+        ("faces: network and decoding", FACE_OPERATIONS, blob.nbytes + FACE_WEIGHTS, float32,
          lambda: faces.detect(image, 0.5, 24)),
-        ("faces: around the one that was there", None, None, 0, lambda: faces.detect(image, 0.5, 24, [face.box])),
+        ("faces: around a known face", None, None, 0, lambda: faces.detect(image, 0.5, 24, [face.box])),
         ("crop, upright", 0, 2 * crop.nbytes, 0,
          lambda: region_crop(image, "face", face, (), metadata.margin, metadata.shift)),
         ("crop to the classifier's input", 0, crop.nbytes + pixels.nbytes, 0,
@@ -88,11 +89,11 @@ def measure():
         ("classifier alone, int8", OPERATIONS, WEIGHTS / 2, int8,
          lambda: bare["i"].run(["output_0"], {"input_0": pixels})),
         ("hands (MediaPipe), none in view", None, None, 0, lambda: hands.detect(image)),
-        ("who is who (norfair)", None, None, 0, lambda: tracker.update([face.box], next(ticks) / 30)),
+        ("tracking (norfair)", None, None, 0, lambda: tracker.update([face.box], next(ticks) / 30)),
         ("quality of a face", 0, crop.nbytes, 0, lambda: quality(image, face)),
         ("EmotionArray", None, None, 0, lambda: to_emotion_array(perception, Header())),
-        ("drawing, only while somebody looks", 0, 2 * image.nbytes, 0, lambda: draw(image, perception)),
-        ("JPEG, only while somebody looks", None, None, 0, lambda: to_jpeg(image, Header(), 80)),
+        ("drawing, only with subscribers", 0, 2 * image.nbytes, 0, lambda: draw(image, perception)),
+        ("JPEG, only with subscribers", None, None, 0, lambda: to_jpeg(image, Header(), 80)),
     ]  # fmt: skip
     stages = {}
     for name, operations, moved, rate, call in rows:
@@ -104,7 +105,7 @@ def measure():
 
 
 def table(figures):
-    """One line each."""
+    """Format the result of :func:`measure` as Markdown."""
     peaks = figures["peaks"]
     lines = [
         "",

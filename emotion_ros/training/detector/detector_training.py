@@ -179,7 +179,7 @@ def train_detector(data: Path, model_dir: Path, config: FaceTrainConfig, resume:
     if model is None:
         model = FaceDetection(dataclasses.asdict(config))
         if config.pretrained:
-            _start_from(model, Path(config.pretrained), first)
+            start_from_file(model, Path(config.pretrained), first)
     return fit(trainer, model.to(memory_format=torch.channels_last), loaders, model_dir, last)
 
 
@@ -196,7 +196,17 @@ def load_detector(checkpoint: Path) -> FaceDetection:
     return model
 
 
-def _start_from(model: FaceDetection, path: Path, pixels: Tensor) -> None:
+def start_from_file(model: FaceDetection, path: Path, pixels: Tensor) -> None:
+    """Fill a detector with the weights of a checkpoint or of an exported ONNX file.
+
+    Args:
+        model: the detector.
+        path: the file.
+        pixels: training scenes, n × 3 × height × width, BGR, 0…255.
+
+    Raises:
+        ModelError: the file cannot be used, or is a detector of another width.
+    """
     wanted = f"a detector of width {model.config.width}"
     if path.suffix == ".onnx":
         if not about_detector(path):
