@@ -179,7 +179,7 @@ def train_detector(data: Path, model_dir: Path, config: FaceTrainConfig, resume:
     if model is None:
         model = FaceDetection(dataclasses.asdict(config))
         if config.pretrained:
-            start_from_file(model, Path(config.pretrained), first)
+            _start_from(model, Path(config.pretrained), first)
     return fit(trainer, model.to(memory_format=torch.channels_last), loaders, model_dir, last)
 
 
@@ -196,7 +196,7 @@ def load_detector(checkpoint: Path) -> FaceDetection:
     return model
 
 
-def start_from_file(model: FaceDetection, path: Path, pixels: Tensor) -> None:
+def _start_from(model: FaceDetection, path: Path, pixels: Tensor) -> None:
     """Fill a detector with the weights of a checkpoint or of an exported ONNX file.
 
     Args:
