@@ -19,7 +19,7 @@ class _VisionTransformer(nn.Module):
 
 
 def build(labels: int, channels: int, size: int) -> nn.Module:
-    """Return an untrained small vision transformer: 1.2 million parameters, 6 layers of width 128, patches of 8 × 8 pixels.
+    """Return an untrained small ViT: 1.2 million parameters, 6 layers of width 128, patches of 8 × 8 pixels.
 
     Two convolutions precede the transformer; without them it learns nothing from some ten thousand pictures (Xiao et
     al., "Early Convolutions Help Transformers See Better", 2021).
