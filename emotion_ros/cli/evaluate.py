@@ -9,6 +9,7 @@ from pathlib import Path
 from emotion_ros.cli.arguments import add_crop_argument
 from emotion_ros.cli.extras import requires_training
 from emotion_ros.inference.catalog import find_model
+from emotion_ros.io.atomic_file import replacing
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -60,6 +61,7 @@ def _evaluate_faces(parsed: argparse.Namespace) -> int:
     figures = compare(parsed.model.split(","), parsed.data, parsed.backgrounds, parsed.confidence)
     if parsed.out:
         parsed.out.mkdir(parents=True, exist_ok=True)
-        (parsed.out / "faces.json").write_text(json.dumps(figures, indent=2))
+        with replacing(parsed.out / "faces.json") as partial:
+            partial.write_text(json.dumps(figures, indent=2))
     print(json.dumps(figures) if parsed.json else table(figures))
     return 0

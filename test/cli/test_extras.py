@@ -1,9 +1,14 @@
 """Commands whose libraries are missing say what to install."""
 
+import argparse
+import inspect
 import subprocess
 import sys
 
 import pytest
+
+from emotion_ros.cli import COMMANDS
+from emotion_ros.cli.extras import requires_training
 
 MINIMAL = {
     "compare": ["data", "model.onnx"],
@@ -36,6 +41,11 @@ def run_without(hidden, *arguments):
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
 
 
+def test_every_command_that_uses_training_is_tested():
+    modules = {name: module for name, (module, _) in COMMANDS.items()}
+    assert {name for name in modules if "emotion_ros.training" in inspect.getsource(modules[name])} == set(MINIMAL)
+
+
 @pytest.mark.parametrize("command", MINIMAL)
 def test_command_of_training_without_its_libraries_names_them(command, tmp_path):
     (tmp_path / "pictures").mkdir()
@@ -51,10 +61,6 @@ def test_command_of_training_without_its_libraries_names_them(command, tmp_path)
 
 
 def test_missing_module_of_this_package_is_shown_as_the_defect_that_it_is():
-    import argparse
-
-    from emotion_ros.cli.extras import requires_training
-
     @requires_training
     def run(_):
         raise ModuleNotFoundError("No module named 'emotion_ros.nothing'", name="emotion_ros.nothing")

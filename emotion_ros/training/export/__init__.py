@@ -1,1 +1,1 @@
-"""From a checkpoint to a model file, and from float32 to int8."""
+"""Export of checkpoints to model files, and quantization to int8."""

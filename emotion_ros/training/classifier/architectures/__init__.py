@@ -1,4 +1,4 @@
-"""Networks that can be trained: name to a function (labels, channels, size) -> module that maps pixels to logits."""
+"""Networks: name to a function (labels, channels, size) -> module that maps normalised pixels to logits."""
 
 from emotion_ros.training.classifier.architectures import cnn8, resnet18, tiny, vit
 

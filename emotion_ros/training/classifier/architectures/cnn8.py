@@ -5,15 +5,15 @@ from __future__ import annotations
 from torch import nn
 
 WIDTHS = (32, 64, 192, 448)
-"""Channels of the four pairs of convolutions; each pair ends in a max-pooling that halves the map. The large maps have
-few channels, as they cost most time."""
+"""Channels of the four pairs of convolutions; a max-pooling after each pair halves the map. The large maps
+have few channels because they cost most time."""
 
 DENSE = 1024
-"""Width of the first dense layer, which holds most weights: 30 MB in all at 48 × 48."""
+"""Width of the first dense layer, which has most of the weights (30 MB in all at 48 × 48)."""
 
 
 def build(labels: int, channels: int, size: int) -> nn.Module:
-    """An untrained network for that many labels, input channels (1 grey, 3 colour) and pixels per side."""
+    """Return an untrained network for a number of labels, input channels (1 grey, 3 colour) and pixels per side."""
     layers: list[nn.Module] = []
     previous = channels
     for width in WIDTHS:

@@ -8,19 +8,20 @@ from torch import Tensor, nn
 from transformers import ResNetConfig, ResNetForImageClassification
 from transformers.models.resnet.modeling_resnet import ResNetConvLayer
 
-POOLED_FROM = 112
+MIN_POOLED_SIZE_PX = 112
+"""Input size from which on the first max-pooling is kept."""
 
 
 class _MatrixConv(nn.Conv2d):
-    """A 3 × 3 convolution that trains as one matrix product on a CPU.
+    """A 3 × 3 convolution that is computed as one matrix product in training on a CPU.
 
-    oneDNN's convolutions on maps of 3 × 3 pixels take twice the time of the product; elsewhere, and when the network
-    is run or exported, this is an ordinary convolution with the same weights.
+    On maps of 3 × 3 pixels oneDNN's convolution takes twice the time of the product. On other devices, in inference and
+    in export this is an ordinary convolution with the same weights.
     """
 
     @classmethod
     def like(cls, other: nn.Conv2d) -> _MatrixConv:
-        """The same convolution, sharing its weights."""
+        """Return the same convolution, with shared weights."""
         stride, padding = other.stride[0], other.padding[0]
         convolution = cls(other.in_channels, other.out_channels, 3, stride, padding, bias=False)  # type: ignore[arg-type]
         convolution.weight = other.weight
@@ -45,8 +46,8 @@ class _MatrixConv(nn.Conv2d):
 class ResNet18(nn.Module):
     """Normalised pixels, n × channels × size × size, to logits, n × labels.
 
-    Below :data:`POOLED_FROM` pixels the max-pooling behind the first convolution is left out: at 48 it would leave
-    12 × 12 for the first stage.
+    Below :data:`MIN_POOLED_SIZE_PX` there is no max-pooling after the first convolution: at 48 pixels it would reduce
+    the map of the first stage to 12 × 12.
     """
 
     def __init__(self, labels: int, channels: int, size: int) -> None:
@@ -61,18 +62,18 @@ class ResNet18(nn.Module):
                 num_labels=labels,
             )
         )
-        if size < POOLED_FROM:
+        if size < MIN_POOLED_SIZE_PX:
             self.network.resnet.embedder.pooler = nn.Identity()
         for layer in self.network.resnet.encoder.stages[-1].modules():
             if isinstance(layer, ResNetConvLayer) and layer.convolution.kernel_size == (3, 3):
                 layer.convolution = _MatrixConv.like(layer.convolution)
 
     def forward(self, pixels: Tensor) -> Tensor:
-        """Logits for a batch."""
+        """Return the logits of a batch."""
         logits: Tensor = self.network(pixel_values=pixels).logits
         return logits
 
 
 def build(labels: int, channels: int, size: int) -> nn.Module:
-    """An untrained ResNet-18 for that many labels, input channels (1 grey, 3 colour) and pixels per side."""
+    """Return an untrained ResNet-18 for a number of labels, input channels (1 grey, 3 colour) and pixels per side."""
     return ResNet18(labels, channels, size)

@@ -8,11 +8,11 @@ FIRST = 32
 """Channels of the first convolution."""
 
 BLOCKS = ((48, 1), (96, 2), (96, 1), (192, 2), (192, 1), (256, 2), (256, 1))
-"""Channels and stride of each block; in int8 the file stays below 300,000 bytes."""
+"""Channels and stride of each block, chosen for an int8 file below 300,000 bytes."""
 
 
 def build(labels: int, channels: int, size: int) -> nn.Module:
-    """An untrained network for that many labels and input channels (1 grey, 3 colour), any size."""
+    """Return an untrained network for a number of labels and input channels (1 grey, 3 colour), for any size."""
     layers = _convolution(channels, FIRST, 3, stride=2)
     previous = FIRST
     for width, stride in BLOCKS:

@@ -7,7 +7,7 @@ from transformers import ViTConfig, ViTForImageClassification
 
 
 class _VisionTransformer(nn.Module):
-    """Attention is computed step by step: torch's fused one costs twice the time on a CPU in bf16."""
+    """A ViT with unfused attention: torch's fused attention takes twice the time on a CPU in bf16."""
 
     def __init__(self, config: ViTConfig) -> None:
         super().__init__()
@@ -19,10 +19,10 @@ class _VisionTransformer(nn.Module):
 
 
 def build(labels: int, channels: int, size: int) -> nn.Module:
-    """A small one, 1.2 million parameters: 6 layers of width 128 on patches of 8 × 8 pixels.
+    """Return an untrained small ViT: 1.2 million parameters, 6 layers of width 128, patches of 8 × 8 pixels.
 
-    Two convolutions look at the picture first, without which it does not begin to learn from some ten thousand pictures
-    (Xiao et al., "Early Convolutions Help Transformers See Better", 2021).
+    Two convolutions precede the transformer; without them it learns nothing from some ten thousand pictures (Xiao et
+    al., "Early Convolutions Help Transformers See Better", 2021).
     """
     stem = [
         *(nn.Conv2d(channels, 32, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(32), nn.ReLU()),
@@ -34,5 +34,5 @@ def build(labels: int, channels: int, size: int) -> nn.Module:
 
 
 def build_b16(labels: int, channels: int, size: int) -> nn.Module:
-    """ViT-B/16, 86 million parameters."""
+    """Return an untrained ViT-B/16, 86 million parameters."""
     return _VisionTransformer(ViTConfig(image_size=size, patch_size=16, num_channels=channels, num_labels=labels))
