@@ -29,7 +29,7 @@ from emotion_ros.training.data.corruptions import KINDS, LEVELS, corrupt
 from emotion_ros.training.data.datasets import read_split
 from emotion_ros.training.data.region_crop import View
 from emotion_ros.training.data.votes import Votes
-from emotion_ros.training.detector.detector_training import FaceDetection, _start_from
+from emotion_ros.training.detector.detector_training import FaceDetection, start_from_file
 from emotion_ros.training.detector.network import FaceNetwork
 from emotion_ros.training.evaluation.classifier_evaluation import evaluate
 from emotion_ros.training.evaluation.crop_search import measure_crop
@@ -184,7 +184,7 @@ def test_detector_that_starts_from_an_exported_file_gives_its_output():
     model = FaceDetection(dataclasses.asdict(FaceTrainConfig()))
     pixels = torch.rand(4, 3, 96, 128) * 255
     file = default_model().with_name("emotion_faces.onnx")
-    _start_from(model, file, pixels)
+    start_from_file(model, file, pixels)
     (expected,) = ort.InferenceSession(str(file)).run(None, {"pixels": pixels.numpy()})
     with torch.no_grad():
         actual = model.network.eval()(pixels).numpy()
