@@ -10,6 +10,5 @@ from pkgutil import extend_path
 __path__ = extend_path(__path__, __name__)
 __version__ = "0.1.0"
 
-# ONNX Runtime 1.31 tells its makers about models and machines unless this is set before it loads (see its Privacy.md);
-# this package sends nothing that nobody asked for.
+# ONNX Runtime 1.31 sends telemetry unless this is set before it is loaded (Privacy.md).
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")

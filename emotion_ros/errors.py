@@ -7,11 +7,11 @@
     ├── ImageError      an image that cannot be decoded or converted
     ├── SourceError     a camera, file or folder that cannot be opened or read
     ├── ModelError      a model file that is missing, corrupt or contradicts itself
-    │   └── ProviderError   an execution provider that was asked for and is not there
+    │   └── ProviderError   a requested execution provider that is not available
     ├── DatasetError    training or test data that cannot be used as they are
     └── OutputError     a place that cannot be written to
 
-Every message says what was expected, what came and what to do.
+Every message says what was expected, what was received and what to do.
 """
 
 
@@ -36,7 +36,7 @@ class ModelError(EmotionRosError):
 
 
 class ProviderError(ModelError):
-    """An execution provider was asked for that this machine does not have."""
+    """A requested execution provider is not available."""
 
 
 class DatasetError(EmotionRosError):

@@ -77,7 +77,7 @@ class Worker:
         return {"name": row["name"], "text": "".join(lines), "unreadable": json.dumps(problems)}
 
     def _lines(self, source: str, number: int, problems: list[str]) -> Iterator[str]:
-        """Yield the lines of a source; a frame that cannot be read costs that frame only."""
+        """Yield the lines of a source; unreadable frames are skipped."""
         self._pipeline.reset()
         for frame in [_picture(source, number)] if is_picture(Path(source)) else frames(source):
             try:

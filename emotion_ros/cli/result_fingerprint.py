@@ -1,4 +1,4 @@
-"""What decides a result besides the source: needed to know which kept results are still valid."""
+"""Fingerprint of settings, models and versions: stored results with another one are invalid."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from emotion_ros.config.package_files import default_gestures
 from emotion_ros.inference.catalog import catalog, find_model
 
 LIBRARIES = ("mediapipe", "onnxruntime")
-"""Libraries that bring models of their own, or run ours."""
+"""Libraries that contain models, or run this package's."""
 
 
 def result_fingerprint(config: PipelineConfig) -> str:

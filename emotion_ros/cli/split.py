@@ -8,7 +8,7 @@ from pathlib import Path
 from emotion_ros.cli.extras import requires_training
 
 MAX_PRINTED_PAIRS = 10
-"""Doubtful pairs that are printed; the others are counted."""
+"""Maximum number of printed pairs of similar pictures with different labels."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -35,7 +35,7 @@ def create_engine_folder(folder: Path) -> None:
     is used only if it belongs to this user and nobody else may write to it.
 
     Raises:
-        OutputError: the folder cannot be created, or the temporary cache belongs to somebody else.
+        OutputError: the folder cannot be created, or the temporary cache belongs to another user.
     """
     temporary = temporary_cache()
     try:

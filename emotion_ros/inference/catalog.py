@@ -99,7 +99,7 @@ def find_model(name: str) -> Path:
     """Return a model by its path, or by its name in the catalog.
 
     Raises:
-        ModelError: there is no such file; the message says how to get it.
+        ModelError: the file does not exist; the message names the command that downloads it.
     """
     if Path(name).is_file():
         return Path(name)

@@ -31,7 +31,7 @@ class Session:
     """An open ONNX model.
 
     Building a TensorRT engine takes minutes the first time on a Jetson. It is built in a thread, and the model runs on
-    CUDA or the CPU until it is ready, or for good if the build fails.
+    CUDA or the CPU until it is ready, or permanently if the build fails.
 
     Threads: one thread calls :meth:`run`. The thread ``engine`` opens a second ONNX Runtime session, runs it once per
     shape, and only then stores it in ``_active``, its last action. It never touches the session that is in use, and
@@ -107,7 +107,7 @@ class Session:
                 raise ProviderError("ONNX Runtime continued without it; are TensorRT's libraries on the library path?")
             for shape in profile:
                 built.run([output.name for output in self.outputs], {self.inputs[0].name: np.zeros(shape, np.float32)})
-        except Exception as error:  # a failed engine build, in whatever library, must not stop inference
+        except Exception as error:  # a failed engine build, in any library, must not stop inference
             self._failure = f"TensorRT engine could not be built, running on {self.provider}: {_first_line(error)}"
         else:
             self._active = built

@@ -29,8 +29,8 @@ def plan_outputs(sources: Sequence[str], out: Path) -> dict[str, Path]:
 
     Returns:
         ``SourceFrame.source``, or the bag, to its output: a picture for a picture, a folder for a bag, else a video.
-        It has the source's name. Sources of equal names get their folder's name in front; a number comes behind if that
-        is not enough. ``_annotated`` comes behind if the output would replace a source.
+        It has the source's name. Sources of equal names are prefixed with their folder's name, then suffixed with a
+        number. ``_annotated`` is appended if the output would replace a source.
 
     Raises:
         ConfigError: ``out`` is a file, but there are several outputs, one of another kind, or the source itself.
@@ -169,7 +169,7 @@ def make_folder(folder: Path) -> None:
 
 
 def _write_picture(path: Path, picture: Image) -> None:
-    """Write a picture in the format of its suffix; a file that is there is replaced once the new one is whole."""
+    """Write a picture in the format of its suffix; an existing file is replaced when the new one is complete."""
     success, content = cv2.imencode(path.suffix, picture)
     if not success:
         raise OutputError(f"{path}: OpenCV cannot write this format; choose another suffix")

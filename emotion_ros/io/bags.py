@@ -73,7 +73,7 @@ class BagWithEmotions:
         self._perceptions: dict[tuple[str, int], Perception] = {}
         self._bag = path
         if copy.exists():
-            raise OutputError(f"{copy}: is there already; name another folder with --out")
+            raise OutputError(f"{copy}: already exists; name another folder with --out")
 
     def add(self, frame: SourceFrame, perception: Perception) -> None:
         """Keep the result of a frame until :meth:`close`."""

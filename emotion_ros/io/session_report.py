@@ -71,7 +71,7 @@ def report(source: Path, out: Path) -> list[PersonTimeline]:
     """
     people = _people(_lines(source))
     if not people:
-        raise SourceError(f"{source}: expected people, there is nobody in it")
+        raise SourceError(f"{source}: expected people, found none; record a session with a visible face")
     try:
         out.mkdir(parents=True, exist_ok=True)
         _write_table(people, out / "people.csv")

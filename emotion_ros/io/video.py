@@ -67,7 +67,7 @@ class VideoFile:
             self._write_waiting(self._rate or _usual_rate(self._interval()))
 
     def close(self) -> None:
-        """Finish the file. Whether all of it is on the disk, :attr:`written` tells afterwards."""
+        """Finish the file; :attr:`written` is valid afterwards."""
         if self._waiting:
             self._write_waiting(float(np.clip(1 / max(self._interval(), 1e-6), MIN_RATE_HZ, MAX_RATE_HZ)))
         if self._writer is not None:

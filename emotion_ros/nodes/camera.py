@@ -196,7 +196,7 @@ class Camera:
         self._subscriptions.append(self._node.create_subscription(type_, topic, callback, qos))
 
     def _relay_info(self, source: str) -> None:
-        """Publish camera_info beside the annotated images, unless the camera's own is there already."""
+        """Publish camera_info beside the annotated images, unless the camera publishes it on the same topic."""
         topic = f"{self._prefix}camera_info"
         if self._node.resolve_topic_name(topic) != source:
             self._info_relay = self._node.create_publisher(CameraInfo, topic, PUBLISH)

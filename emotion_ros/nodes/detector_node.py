@@ -34,7 +34,7 @@ NO_SUBSCRIBERS = "no output has subscribers: no camera is subscribed to (see laz
 IDLE = "no face is visible: images are processed at idle_rate"
 
 DISTRIBUTIONS = {"cv2": "opencv-python", "yaml": "pyyaml", "google": "protobuf"}
-"""Names under which pip knows modules of another name."""
+"""Module name to pip package name, if they differ."""
 
 FIXED = {option.name for config in (DetectorConfig, PipelineConfig) for option in options(config) if not option.live}
 """Parameters that are read when the node is configured; those of :data:`RELOADABLE` may change later too."""
@@ -62,12 +62,12 @@ class Detector(LifecycleNode):
         self.add_on_set_parameters_callback(self._on_parameters)
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Load the networks and create the publishers. If that fails, the node stays unconfigured and says why."""
+        """Load the networks and create the publishers; after a failure the node stays unconfigured and logs the reason."""
         try:
             check_topics(self, self._config.image_topics)
             self._models = load_models(self._pipeline_config)
             self._worker = self._create_worker(self._models)
-        except Exception as error:  # anything that a model or a library raises is reported, and the node lives on
+        except Exception as error:  # reported, and the node stays unconfigured
             self._report_failure("configuring", error)
             self._models = None
             return TransitionCallbackReturn.FAILURE
@@ -180,7 +180,7 @@ class Detector(LifecycleNode):
                 if RELOADABLE & set(values):
                     self._models = load_models(pipeline_config, self._models, RELOADABLE & set(values))
                 self._worker.apply(Settings(config, pipeline_config, self._models))
-        except Exception as error:  # whatever a model file raises is a reason to refuse it; the old one stays in use
+        except Exception as error:  # any exception while loading rejects the value; the old model stays
             return SetParametersResult(successful=False, reason=_describe(error))
         self._config, self._pipeline_config = config, pipeline_config
         return SetParametersResult(successful=True)

@@ -70,7 +70,7 @@ class DiagnosticsCollector:
             self._counters = _Counters()
 
     def expect_images(self, camera: str) -> None:
-        """Note that a camera was subscribed to: it is silent if no image comes from now on. Forgets its failures."""
+        """Start monitoring a camera after its subscription. Resets its failure count."""
         with self._lock:
             self._counters.cameras[camera] = _CameraStatus(last_image=time.monotonic())
 
@@ -115,7 +115,7 @@ class DiagnosticsCollector:
     def level(self, min_rate: float, cameras: Collection[str]) -> tuple[bytes, str]:
         """Return level and message of the status while the node is active.
 
-        ERROR if the last :data:`FAILING_FROM` frames of any of the cameras failed, whatever the others do.
+        ERROR if the last :data:`FAILING_FROM` frames of any of the cameras failed, regardless of the others.
 
         Args:
             min_rate: output rate in images per second below which the level is WARN; 0: never.

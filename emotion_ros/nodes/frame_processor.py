@@ -90,7 +90,7 @@ class FrameProcessor:
             return []
         try:
             return list(zip(frames, self._pipeline.perceive_all(frames), strict=True))
-        except Exception as error:  # a frame that fails costs that frame, never the node
+        except Exception as error:  # a failed frame is skipped, the node continues
             if len(frames) == 1:
                 self._fail(frames[0].camera, error)
                 return []
@@ -99,7 +99,7 @@ class FrameProcessor:
     def _decode(self, topic: str, arrival: Arrival) -> Frame | None:
         try:
             return self._cameras[topic].to_frame(arrival.message, self._clocks[topic].time)
-        except Exception as error:  # whatever a message holds costs that message only
+        except Exception as error:  # a message that cannot be decoded is skipped
             self._fail(topic, error)
             return None
 

@@ -93,8 +93,8 @@ class HriPublisher:
     def expire(self, track_timeout: float, now: float) -> None:
         """Remove people that no image showed for ``track_timeout`` seconds of the monotonic clock.
 
-        To be called several times a second, also while no images come. Stamps cannot tell that a camera died, nor do
-        they if a driver never advances them. Publishes the lists if anybody vanished.
+        Called several times per second, also without images. Uses the
+        monotonic clock, because stamps stop when a camera fails. Publishes the lists if a person was removed.
 
         Args:
             track_timeout: seconds.

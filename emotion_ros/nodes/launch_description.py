@@ -1,4 +1,4 @@
-"""Common code of the launch files. Imported by them only: it needs ``launch``, which comes with ROS."""
+"""Common code of the launch files. Imported by them only: it needs ``launch``, which is part of ROS."""
 
 from __future__ import annotations
 

@@ -116,7 +116,7 @@ class ProcessingWorker:
             self._node.get_logger().info("ready; subscribes to images when an output has a subscriber (see lazy)")
 
     def stop(self) -> None:
-        """Unsubscribe from all cameras and publish that nobody is tracked."""
+        """Unsubscribe from all cameras and publish empty lists of people."""
         for camera in self.cameras.values():
             camera.unsubscribe()
         with self._publishing:
@@ -176,7 +176,7 @@ class ProcessingWorker:
                 try:
                     with until_shutdown():
                         self._step(processor, arrivals)
-                except Exception as error:  # a frame that fails costs that frame, never the node
+                except Exception as error:  # a failed frame is skipped, the node continues
                     self.report_failure(None, error)
         finally:
             pipeline.close()
@@ -191,7 +191,7 @@ class ProcessingWorker:
         for frame, perception in results:
             try:
                 self._publish(frame, perception, current[frame.camera], settings)
-            except Exception as error:  # a result that cannot be published costs that result only
+            except Exception as error:  # a result that cannot be published is skipped
                 self.report_failure(frame.camera, error)
         if self._hri is not None:  # after the people of all cameras were published
             with self._publishing:

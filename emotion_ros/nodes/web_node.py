@@ -1,4 +1,4 @@
-"""Entry point of the web node; reports a missing web server, which ROS does not bring."""
+"""Entry point of the web node; reports a missing web server, which ROS does not include."""
 
 from __future__ import annotations
 

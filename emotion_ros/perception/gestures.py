@@ -146,7 +146,7 @@ def _direction_changes(positions: Iterable[float], min_width: float) -> int:
 
 
 def _fit(hand: HandObservation, rule: GestureRule) -> float:
-    """Return the fit of a hand to a rule, 0…1: the fit of the condition that is met worst."""
+    """Return the fit of a hand to a rule, 0…1: the minimum over its conditions."""
     if rule.swings > hand.swings:
         return 0.0
     points = hand.points

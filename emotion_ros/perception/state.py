@@ -1,4 +1,4 @@
-"""All that is remembered of a camera, and all that is known of one of its images."""
+"""State of a camera, and results of one of its images."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Frame:
 
 @dataclass(frozen=True)
 class FrameState:
-    """What is known of one image; each stage of the pipeline returns a copy that knows more.
+    """Results of one image. Each stage of the pipeline returns a copy with its results added.
 
     Attributes:
         frame: the image.
@@ -74,7 +74,7 @@ class FrameState:
 
 
 class CameraState:
-    """All that is remembered of a camera between two images. Owned by the thread that runs the pipeline.
+    """State of a camera between two images. Owned by the thread that runs the pipeline.
 
     Attributes:
         history: what the schedule depends on.

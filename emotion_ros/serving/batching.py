@@ -127,7 +127,7 @@ class BatchingQueue:
             self._seconds_per_image += 0.1 * ((time.perf_counter() - begin) / count - self._seconds_per_image)
 
     def _run_batch(self, jobs: Sequence[_Job]) -> None:
-        """Process jobs; an error belongs to the requests, and the worker thread goes on."""
+        """Process jobs; errors are returned to the requests; the worker thread continues."""
         try:
             pipeline = self._current_pipeline()
         except Exception as error:

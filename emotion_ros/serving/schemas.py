@@ -154,7 +154,7 @@ class StatusResponse(BaseModel):
 
 
 class ErrorResponse(BaseModel):
-    """An error: what was expected, what came, and what to do."""
+    """An error: what was expected, what was received, and what to do."""
 
     model_config = _example({"detail": "body: expected JPEG, PNG, WEBP, BMP, got another format"})
 

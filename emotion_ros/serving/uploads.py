@@ -109,7 +109,7 @@ async def read_uploads(request: Request, limits: UploadLimits) -> list[Upload]:
 
 
 async def decode_image(upload: Upload) -> Image:
-    """Decode an image to BGR, uint8, height × width × 3, rotated as its EXIF data say.
+    """Decode an image to BGR, uint8, height × width × 3, rotated according to its EXIF data.
 
     Raises:
         HTTPException: 422, the image cannot be decoded.

@@ -152,7 +152,7 @@ def test_training_starts_from_what_an_onnx_file_does(model, checkpoint, tmp_path
     """A network filled from the file answers as the network did that the file was made of."""
     import torch
 
-    from emotion_ros.training.detector.detector_training import FaceDetection, start_from_file, load_detector
+    from emotion_ros.training.detector.detector_training import FaceDetection, load_detector, start_from_file
 
     first = load_detector(checkpoint).eval()
     again = FaceDetection({**first.hparams["config"], "seed": 9}).eval()

@@ -118,5 +118,5 @@ def is_detector(checkpoint: Path) -> bool:
     try:
         content = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)
         return "scenes" in content["hyper_parameters"]["config"]
-    except Exception:  # torch raises whatever its unpickler met
+    except Exception:  # torch.load raises exceptions of many types for a corrupt file
         return False

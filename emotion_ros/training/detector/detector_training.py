@@ -212,7 +212,7 @@ def load_detector(checkpoint: Path) -> FaceDetection:
     """
     try:
         model: FaceDetection = FaceDetection.load_from_checkpoint(checkpoint, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises whatever its unpickler met
+    except Exception as error:  # torch.load raises exceptions of many types for a corrupt file
         raise ModelError(f"{checkpoint}: expected a checkpoint of emotion-ros train-detector: {error}") from error
     return model
 
@@ -239,7 +239,7 @@ def start_from_file(model: FaceDetection, path: Path, pixels: Tensor) -> None:
         return
     try:
         model.load_state_dict(load_detector(path).state_dict())
-    except RuntimeError as error:  # what torch says where shapes differ
+    except RuntimeError as error:  # raised by torch if shapes differ
         raise ModelError(f"{path}: expected {wanted}: {str(error).splitlines()[-1].strip()}") from error
 
 
