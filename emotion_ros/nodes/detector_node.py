@@ -62,7 +62,7 @@ class Detector(LifecycleNode):
         self.add_on_set_parameters_callback(self._on_parameters)
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Load the networks and create the publishers; after a failure the node stays unconfigured and logs the reason."""
+        """Load the networks and create the publishers. A failure is logged, and the node stays unconfigured."""
         try:
             check_topics(self, self._config.image_topics)
             self._models = load_models(self._pipeline_config)

@@ -113,7 +113,7 @@ class LivePage(Node):
                 self._state.update(diagnostics={item.key: item.value for item in status.values}, status=status.message)
 
     def _start_capture(self, label: str, count: int) -> tuple[bool, str]:
-        """Request pictures from the capture node. Called by the web server's thread; the executor's gets the response."""
+        """Request pictures from the capture node. Called by the web server's thread, answered by the executor's."""
         if not self._capture.service_is_ready():
             return False, "no capture node runs; start one with detect.launch.py capture:=FOLDER"
         answered = threading.Event()

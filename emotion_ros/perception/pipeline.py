@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from emotion_ros.config import PipelineConfig
 from emotion_ros.errors import ImageError
-from emotion_ros.perception.association import associate_hands, filter_false_faces
 from emotion_ros.perception.emotion.affect import valence_arousal
 from emotion_ros.perception.filtering import NO_LABEL
 from emotion_ros.perception.geometry import face_position
@@ -22,13 +21,12 @@ from emotion_ros.perception.quality import quality
 from emotion_ros.perception.schedule import (
     FrameHistory,
     HandSearch,
-    advance,
     advance_failed,
     plan_frame,
     select_for_classification,
 )
 from emotion_ros.perception.stage_timer import StageTimer
-from emotion_ros.perception.state import CameraState, Frame, FrameState
+from emotion_ros.perception.state import CameraState, Frame, FrameState, associate, history_after
 from emotion_ros.perception.tracking import IdGenerator
 from emotion_ros.types import Box, Emotion, Face, Hand, Image, Perception
 
@@ -136,7 +134,7 @@ class Pipeline:
             timer.run("people", self._people, state, camera) for state, camera in zip(states, cameras, strict=True)
         ]
         for state, camera in zip(states, cameras, strict=True):
-            camera.history = _history_after(state, camera.history)
+            camera.history = history_after(state, camera.history)
         timings = timer.finish()
         return [
             Perception(*_size(state.frame.image), emotion.classifier.name, emotion.labels, persons, free_hands, timings)
@@ -269,25 +267,6 @@ class Pipeline:
             quality=qualities[id],
             position=face_position(face, frame.intrinsics, *_size(frame.image)),
         )
-
-
-def associate(state: FrameState) -> FrameState:
-    """Remove faces that are hands, and assign each hand to a face."""
-    hands = state.hands or ()
-    kept = tuple(filter_false_faces(state.detected, hands))
-    owned, free = associate_hands([state.detected[index] for index in kept], hands)
-    return replace(state, kept=kept, owned_hands=tuple(owned), free_hands=free, is_associated=True)
-
-
-def _history_after(state: FrameState, before: FrameHistory) -> FrameHistory:
-    return advance(
-        before,
-        state.frame.stamp,
-        state.plan,
-        [face.box for face in state.detected],
-        has_face=bool(state.kept),
-        hands=None if state.hands is None else len(state.hands),
-    )
 
 
 def _frozen(detections: Sequence[D]) -> Sequence[D]:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from emotion_ros.perception.association import associate_hands, filter_false_faces
 from emotion_ros.perception.emotion.emotion_model import EmotionModel
 from emotion_ros.perception.filtering import EmotionFilter
 from emotion_ros.perception.geometry import CameraIntrinsics
 from emotion_ros.perception.gestures import GestureRecognizer
-from emotion_ros.perception.schedule import FrameHistory, FramePlan
+from emotion_ros.perception.schedule import FrameHistory, FramePlan, advance
 from emotion_ros.perception.tracking import Tracker
 from emotion_ros.types import Face, Hand, Image
 
@@ -71,6 +72,26 @@ class FrameState:
     def hands_by_id(self) -> Mapping[str, tuple[Hand, ...]]:
         """Hands of each kept face; empty before the hands are associated."""
         return {self.ids[index]: hands for index, hands in zip(self.kept, self.owned_hands, strict=True)}
+
+
+def associate(state: FrameState) -> FrameState:
+    """Remove faces that are hands, and assign each hand to a face."""
+    hands = state.hands or ()
+    kept = tuple(filter_false_faces(state.detected, hands))
+    owned, free = associate_hands([state.detected[index] for index in kept], hands)
+    return replace(state, kept=kept, owned_hands=tuple(owned), free_hands=free, is_associated=True)
+
+
+def history_after(state: FrameState, before: FrameHistory) -> FrameHistory:
+    """History of a camera after an image; ``before``: its history before the image."""
+    return advance(
+        before,
+        state.frame.stamp,
+        state.plan,
+        [face.box for face in state.detected],
+        has_face=bool(state.kept),
+        hands=None if state.hands is None else len(state.hands),
+    )
 
 
 class CameraState:

@@ -18,8 +18,8 @@ from emotion_ros.perception.emotion.classifier import EmotionClassifier
 from emotion_ros.perception.emotion.preprocess import normalise
 from emotion_ros.training.classifier.classifier_training import train
 from emotion_ros.training.data.corruptions import KINDS, LEVELS
+from emotion_ros.training.evaluation.classification_metrics import classification_metrics, wilson
 from emotion_ros.training.evaluation.classifier_evaluation import evaluate
-from emotion_ros.training.evaluation.metrics import classification_metrics, wilson
 from emotion_ros.training.export import micro, onnx_file
 from emotion_ros.training.export.classifier_export import export
 from emotion_ros.training.export.formats import FORMATS, export_as

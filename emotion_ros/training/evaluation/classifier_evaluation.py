@@ -13,8 +13,8 @@ from emotion_ros.perception.emotion.classifier import EmotionClassifier
 from emotion_ros.perception.emotion.metadata import ModelMetadata
 from emotion_ros.training.data.datasets import Samples, check_classes, read_split
 from emotion_ros.training.data.region_crop import View
+from emotion_ros.training.evaluation.classification_metrics import classification_metrics
 from emotion_ros.training.evaluation.group_accuracy import accuracy_by_group
-from emotion_ros.training.evaluation.metrics import classification_metrics
 
 BATCH_SIZE = 64
 """Pictures that are classified at once."""
@@ -43,8 +43,8 @@ def evaluate(
 
     Returns:
         ``model``, ``split``, ``size`` (bytes), ``latency_ms`` (p50 and p95 for one picture with preprocessing), and
-        the metrics of :func:`~emotion_ros.training.evaluation.metrics.classification_metrics` against the class of
-        each picture. ``votes``: the same metrics of the same output against the class that more than half of the
+        the metrics of :func:`~.classification_metrics.classification_metrics` against the class of each picture.
+        ``votes``: the same metrics of the same output against the class that more than half of the
         annotators chose, for pictures with such a class. ``groups``: see
         :func:`~emotion_ros.training.evaluation.group_accuracy.accuracy_by_group`.
 

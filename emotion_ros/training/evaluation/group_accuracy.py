@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from emotion_ros.errors import DatasetError
 from emotion_ros.training.data.datasets import Samples
 from emotion_ros.training.data.readers import summarize
-from emotion_ros.training.evaluation.metrics import wilson
+from emotion_ros.training.evaluation.classification_metrics import wilson
 
 MIN_GROUP_PICTURES = 20
 """Pictures below which a group is listed but does not count for the largest gap, which chance alone would cause."""
