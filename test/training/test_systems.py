@@ -62,11 +62,11 @@ def test_jetson_inference_model_does_what_imagenet_py_did(jetson_model, tmp_path
         video.write(coloured(name))
     video.release()
     sources = [tmp_path / "red.png", tmp_path / "blue.png", tmp_path / "clip.mp4"]
-    options = ["--model", model, "--labels", labels, "--smoothing", "0", "--label-hysteresis", "0"]
+    options = ["--model", model, "--labels", labels, "--smoothing", "0"]
     result = command_line("detect", *sources, *options, "--out", tmp_path / "out", "--json")
     assert result.returncode == 0, result.stderr
-    said = [json.loads(line)["people"][0]["label"] for line in result.stdout.splitlines()]
-    assert said == ["red", "blue", *["red"] * 5, *["blue"] * 5]
+    labels_found = [json.loads(line)["people"][0]["label"] for line in result.stdout.splitlines()]
+    assert labels_found == ["red", "blue", *["red"] * 5, *["blue"] * 5]
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["blue.png", "clip.mp4", "red.png"]
     # as imagenet.py, with a file for the result
     result = command_line(
