@@ -63,11 +63,6 @@ class EmotionClassifier:
         self._check(path)
 
     @property
-    def contract(self) -> ModelMetadata:
-        """The metadata under its former name, for callers that are not renamed yet."""
-        return self.metadata
-
-    @property
     def provider(self) -> str:
         """Execution provider in use: ``tensorrt``, ``cuda`` or ``cpu``."""
         return self._session.provider
