@@ -190,7 +190,8 @@ class ProcessingWorker:
         self._skipped, self._idle_cameras = processor.skipped, processor.idle_cameras
         for frame, perception in results:
             try:
-                self._publish(frame, perception, current[frame.camera], settings)
+                with until_shutdown():
+                    self._publish(frame, perception, current[frame.camera], settings)
             except Exception as error:  # a result that cannot be published is skipped
                 self.report_failure(frame.camera, error)
         if self._hri is not None:  # after the people of all cameras were published
