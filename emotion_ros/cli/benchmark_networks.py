@@ -51,7 +51,7 @@ and 170 of the GPU alone)."""
 RESNET18_OPERATIONS = 2 * 313.2e6
 """Operations of ResNet-18 for one face, by ``scripts/count_operations.py``."""
 
-RESNET18_WEIGHT_BYTES = 44.68e6 / 2
+RESNET18_WEIGHT_BYTES = 44.69e6 / 2
 """Size of the weights of ResNet-18 in fp16, by ``scripts/count_operations.py``."""
 
 
