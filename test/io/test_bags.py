@@ -33,14 +33,18 @@ def record(tmp_path, portrait):
         data = cv2.cvtColor(portrait, cv2.COLOR_BGR2RGB).ravel()
         return kinds[kind](header, height, width, "rgb8", 0, 3 * width, data)
 
-    def write(topics, storage=StoragePlugin.MCAP, frames=FRAMES):
+    def write(topics, storage=StoragePlugin.MCAP, frames=FRAMES, stamped=True):
         path = tmp_path / "session"
         with Writer(path, version=8, storage_plugin=storage) as writer:
             made = {topic: writer.add_connection(topic, kind, typestore=store) for topic, kind in topics.items()}
             note = writer.add_connection("/note", "std_msgs/msg/String", typestore=store)
             for index in range(frames):
                 for topic, kind in topics.items():
-                    writer.write(made[topic], index * 100_000_000, store.serialize_cdr(message(kind, index), kind))
+                    writer.write(
+                        made[topic],
+                        index * 100_000_000,
+                        store.serialize_cdr(message(kind, index if stamped else 0), kind),
+                    )
             text = kinds["std_msgs/msg/String"](data="kept")
             writer.write(note, 5, store.serialize_cdr(text, "std_msgs/msg/String"))
         return path
@@ -59,6 +63,14 @@ def test_images_of_a_bag_come_in_order_with_their_stamps(record, portrait, topic
     assert [frame.time for frame in frames] == pytest.approx([100 + index / 10 for index in range(FRAMES)])
     assert {frame.source for frame in frames} == {"/camera/image_raw"}
     assert np.abs(frames[3].image.astype(int) - portrait).mean() < 3
+
+
+def test_bag_without_stamps_follows_the_times_of_recording(record, command_line, tmp_path):
+    bag = record({"/camera/image_raw": RAW}, stamped=False)
+    times = [frame.time for frame in bag_frames(bag)]
+    assert [later - times[0] for later in times] == pytest.approx([index / 10 for index in range(FRAMES)])
+    assert command_line("detect", bag, "--out", tmp_path / "out", "--no-hands").returncode == 0
+    assert len(list(perceptions(tmp_path / "out" / "session"))) == FRAMES
 
 
 def test_raw_images_are_preferred_to_compressed_ones(record, portrait):
@@ -98,7 +110,7 @@ def test_detect_writes_the_bag_with_emotions_added(record, command_line, tmp_pat
 
     again = command_line("detect", bag, "--out", tmp_path / "out", "--no-hands")
     assert again.returncode == 1
-    assert "there already" in again.stderr
+    assert "already exists" in again.stderr
 
 
 def test_bag_with_emotions_beside_its_bag_gets_another_name(record, command_line, tmp_path):
@@ -156,7 +168,7 @@ def test_time_in_which_a_person_is_absent_does_not_count():
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("emotions.jsonl", "", "nobody"),
+        ("emotions.jsonl", "", "found none"),
         ("emotions.jsonl", '{"time": 1}\n', "line 1"),
         ("emotions.jsonl", "smile\n", "line 1"),
         ("broken.mcap", "no bag", "bag"),
