@@ -135,6 +135,8 @@ class Detector(LifecycleNode):
 
     def _report_failure(self, activity: str, error: Exception) -> None:
         """Log why a transition failed, and keep it for diagnostics."""
+        if not self.context.ok():  # interrupted in the middle of a transition
+            return
         expected = isinstance(error, EmotionRosError)
         self._failure = str(error) if expected else f"{activity} failed: {_describe(error)}; then configure again"
         self.get_logger().error(self._failure)

@@ -28,7 +28,7 @@ def test_outputs_of_several_topics_are_distinct(topics, prefixes):
     assert not any(prefix.startswith("//") for prefix in prefixes)
 
 
-@pytest.mark.parametrize("again", ["left/image_raw", "/left/image_raw", "left/image_raw/"])
+@pytest.mark.parametrize("again", ["left/image_raw", "left/image_raw/"])
 def test_topic_named_twice_is_refused(again):
     with pytest.raises(ConfigError, match="'left/image_raw' twice; name each topic once"):
         output_prefixes(["left/image_raw", "right/image_raw", again])
