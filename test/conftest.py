@@ -86,13 +86,18 @@ class Listener:
         return result
 
     def call(self, kind, name, request):
-        """Call a service and return the response."""
+        """Call a service and return the response.
+
+        A request that is sent before both sides have discovered each other is lost: it is sent again after a while.
+        """
         client = self.node.create_client(kind, name)
         assert client.wait_for_service(20), f"no service {name}"
         self.settle()
-        future = client.call_async(request)
-        assert self.until(future.done), f"no response from {name}"
-        return future.result()
+        for _ in range(4):
+            future = client.call_async(request)
+            if self.until(future.done, 8):
+                return future.result()
+        raise AssertionError(f"no response from {name}")
 
 
 @pytest.fixture

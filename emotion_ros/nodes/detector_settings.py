@@ -16,6 +16,9 @@ from emotion_ros.errors import ConfigError
 SERVICE_TIMEOUT_S = 5.0
 """Maximum seconds for an answer; a detector does not answer while it loads its models."""
 
+DISCOVERY_TIMEOUT_S = 2.0
+"""Maximum seconds until a detector that runs is discovered."""
+
 POLL_INTERVAL_S = 0.01
 """Seconds between two checks for the answer."""
 
@@ -55,8 +58,16 @@ class DetectorSettings:
         Raises:
             ConfigError: the detector does not answer, or lacks a parameter.
         """
-        self._found = self._client.service_is_ready()
+        self._found = self._wait_for_detector()
         return build(PipelineConfig, self._request()) if self._found else PipelineConfig()
+
+    def _wait_for_detector(self) -> bool:
+        """Wait until the detector is discovered, which takes a moment after the start of either node."""
+        deadline = time.monotonic() + DISCOVERY_TIMEOUT_S
+        while not (found := self._client.service_is_ready()) and time.monotonic() < deadline:
+            if self._closed.wait(POLL_INTERVAL_S):
+                break
+        return bool(found)
 
     def _request(self) -> dict[str, object]:
         future = self._client.call_async(GetParameters.Request(names=PARAMETERS))
