@@ -11,7 +11,8 @@ ACCELERATION_NOISE = 2.0
 """Standard deviation of the change of velocity in one second, in face sizes per second.
 
 After the first detections only its ratio to :data:`MEASUREMENT_NOISE` matters. Of ratios from 6 to 200, ids changed
-least often at 50: 20 variants of the sequence of ``scripts/compare_trackers.py``, 12 simulated sequences of nine people.
+least often at 50: 20 variants of the sequence of ``scripts/compare_trackers.py``, and 12 simulated sequences of nine
+people.
 """
 
 INITIAL_SPEED = 1.0
