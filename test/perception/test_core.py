@@ -26,7 +26,7 @@ def hand(x, y):
 
 @pytest.fixture(scope="module")
 def pipeline():
-    made = Pipeline(PipelineConfig())
+    made = Pipeline(PipelineConfig(hands=False))
     yield made
     made.close()
 

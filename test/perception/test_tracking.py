@@ -14,8 +14,7 @@ from emotion_ros.types import Box
 
 
 @pytest.fixture(scope="module")
-def instants():
-    pytest.importorskip("mediapipe", reason="the faces of the sequence are detected by mediapipe")
+def instants(mediapipe):
     return moving_faces.instants()
 
 
