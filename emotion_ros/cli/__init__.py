@@ -19,6 +19,7 @@ from emotion_ros.cli import (
     draw,
     evaluate,
     export,
+    label_hands,
     measure_crop,
     models,
     quantize,
@@ -28,6 +29,7 @@ from emotion_ros.cli import (
     split,
     train,
     train_detector,
+    train_hands,
 )
 from emotion_ros.cli.arguments import ShortUsage
 from emotion_ros.errors import ConfigError, EmotionRosError
@@ -43,6 +45,8 @@ COMMANDS = {
     "draw": (draw, "draw a small data set from a large one"),
     "train": (train, "train a classifier"),
     "train-detector": (train_detector, "train a face detector"),
+    "label-hands": (label_hands, "label the hands in photos with another hand detector"),
+    "train-hands": (train_hands, "train the hand landmark network"),
     "export": (export, "write a checkpoint as a model file with metadata"),
     "quantize": (quantize, "write an int8 copy of an ONNX model, if it stays accurate"),
     "evaluate": (evaluate, "measure a model on labelled pictures"),

@@ -60,7 +60,7 @@ def decode_cells(values: NDArray[np.float32], height: int, width: int, min_confi
     scores = 1 / (1 + np.exp(-cells[:, 0]))
     size = np.exp(np.minimum(cells[:, 3:5], MAX_LOG_SIZE)) * strides
     boxes = np.concatenate([middles + cells[:, 1:3] * strides - size / 2, size], 1)
-    points = np.tile(middles, 5) + cells[:, 5:] * strides
+    points = np.tile(middles, cells.shape[1] // 2 - 2) + cells[:, 5:] * strides
     order = cv2.dnn.NMSBoxes(boxes.tolist(), scores.tolist(), 0.0, MAX_OVERLAP)
     remaining = np.asarray(order, int).ravel()
     return np.concatenate([boxes, points, scores[:, None]], 1)[remaining].astype(np.float32)  # type: ignore[no-any-return]

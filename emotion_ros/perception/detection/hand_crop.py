@@ -44,7 +44,8 @@ class HandCrop:
         scale = size / self.side
         cos, sin = math.cos(self.radians) * scale, math.sin(self.radians) * scale
         rotation = np.array([[cos, sin], [-sin, cos]])
-        return np.c_[rotation, size / 2 - rotation @ (self.x, self.y)]
+        matrix: NDArray[np.float64] = np.c_[rotation, size / 2 - rotation @ (self.x, self.y)]
+        return matrix
 
     def pixels(self, image: Image, size: int = CROP_SIZE_PX) -> Image:
         """Return the crop, size × size × 3; black outside the image.

@@ -1,4 +1,4 @@
-"""Training crops of the hand landmark network: patches rotated, scaled, shifted, mirrored, pasted, covered and degraded."""
+"""Training crops of the hand landmark network: moved, mirrored, pasted, covered and degraded patches of photos."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ EMPTY_SHARE, MISPLACED_SHARE = 0.2, 0.06
 """Shares of the crops without a hand, and of those with a hand far from the middle or far too large."""
 
 ROTATION_DEG, ANY_ROTATION_SHARE = 15.0, 0.15
-"""Standard deviation of the rotation, and share of the crops with any rotation: a detector's two points may be wrong."""
+"""Standard deviation of the rotation, and share of the crops with any rotation: a detector's points may be wrong."""
 
 SCALE_RANGE, MAX_SHIFT = (0.8, 1.35), 0.12
 """Range of the crop's side relative to that of the landmarks, and largest shift as a share of it."""
@@ -38,7 +38,9 @@ PALM = (0, 1, 2, 5, 9, 13, 17)
 """Landmarks of the palm's outline."""
 
 
-def training_crop(patches: Sequence[HandPatch], empty: Sequence[HandPatch], rng: np.random.Generator) -> tuple[Image, NDArray[np.float32]]:
+def training_crop(
+    patches: Sequence[HandPatch], empty: Sequence[HandPatch], rng: np.random.Generator
+) -> tuple[Image, NDArray[np.float32]]:
     """Return a random crop and its target.
 
     Args:
@@ -58,7 +60,7 @@ def training_crop(patches: Sequence[HandPatch], empty: Sequence[HandPatch], rng:
         return _degraded(_mirrored(crop.pixels(patch.image), rng), rng), np.zeros(RIGHT + 1, np.float32)
     image, points, is_right = _hand(patch, rng)
     if rng.random() < PASTE_SHARE and empty:
-        image = _pasted(image, points, _turned(empty[rng.integers(len(empty))], rng), rng)
+        image = _pasted(image, points, _turned(empty[rng.integers(len(empty))], rng))
     if rng.random() < COVER_SHARE and empty:
         image = _covered(image, _turned(empty[rng.integers(len(empty))], rng), rng)
     return _degraded(image, rng), np.concatenate([points.ravel(), [1, is_right]]).astype(np.float32)
@@ -119,18 +121,18 @@ def _mirrored(image: Image, rng: np.random.Generator) -> Image:
     return np.ascontiguousarray(image[:, ::-1]) if rng.random() < 0.5 else image
 
 
-def _pasted(image: Image, points: Points, surroundings: Image, rng: np.random.Generator) -> Image:
+def _pasted(image: Image, points: Points, surroundings: Image) -> Image:
     """Return the hand over other surroundings; its mask is drawn along the bones, with a part of the forearm."""
     mask = np.zeros(image.shape[:2], np.uint8)
     unit = palm_length(points)
-    thick = max(round(unit * MASK_PALMS), 1)
-    whole = np.round(points).astype(int)
-    cv2.fillPoly(mask, [whole[list(PALM)]], 255)
-    cv2.polylines(mask, [whole[list(PALM)]], True, 255, thick)
+    thick, white = max(round(unit * MASK_PALMS), 1), (255,)
+    whole = np.round(points).astype(np.int32)
+    cv2.fillPoly(mask, [whole[list(PALM)]], white)
+    cv2.polylines(mask, [whole[list(PALM)]], True, white, thick)
     forearm = np.round(points[0] + (points[0] - points[9]) * 2).astype(int)
-    cv2.line(mask, whole[0].tolist(), forearm.tolist(), 255, max(round(unit * 0.75), 1))
+    cv2.line(mask, whole[0].tolist(), forearm.tolist(), white, max(round(unit * 0.75), 1))
     for first, second in BONES:
-        cv2.line(mask, whole[first].tolist(), whole[second].tolist(), 255, thick)
+        cv2.line(mask, whole[first].tolist(), whole[second].tolist(), white, thick)
     soft = cv2.blur(mask, (5, 5))[..., None] / np.float32(255)
     return (image * soft + surroundings * (1 - soft)).astype(np.uint8)  # type: ignore[no-any-return]
 
@@ -178,5 +180,5 @@ def _blurred(image: Image, rng: np.random.Generator) -> Image:
     kernel = np.zeros((9, 9), np.float32)
     angle = rng.uniform(0, math.pi)
     reach = np.array([math.cos(angle), math.sin(angle)]) * (length - 1) / 2
-    cv2.line(kernel, np.round(4 - reach).astype(int).tolist(), np.round(4 + reach).astype(int).tolist(), 1.0)
+    cv2.line(kernel, np.round(4 - reach).astype(int).tolist(), np.round(4 + reach).astype(int).tolist(), (1.0,))
     return cv2.filter2D(image, -1, kernel / kernel.sum())  # type: ignore[return-value]

@@ -16,13 +16,18 @@ from emotion_ros.errors import DatasetError
 from emotion_ros.io.atomic_file import replacing
 from emotion_ros.io.frames import PICTURES
 from emotion_ros.perception.detection import HandDetector
+from emotion_ros.perception.detection.hand_crop import MIDDLE_KNUCKLE, WRIST
 from emotion_ros.perception.gestures import palm_length
 from emotion_ros.types import Hand, Image, Points
 
 POINT_COLUMNS = tuple(f"{axis}{index}" for index in range(21) for axis in "xy")
-COLUMNS = ("file", "width", "height", "x", "y", "w", "h", *POINT_COLUMNS, "side", "score")
-"""Columns of the CSV file. Lengths are in pixels of the photo. ``side``: left or right, the person's own. ``score``: share
-of the checks that confirmed the hand, 0…1; a hand with 1 is reliable. A photo without hands has a row with empty values."""
+DETECTOR_COLUMNS = ("x", "y", "w", "h", "wrist_x", "wrist_y", "middle_knuckle_x", "middle_knuckle_y")
+"""Box, wrist and middle knuckle, which ``train-detector`` reads."""
+
+COLUMNS = ("file", "width", "height", *DETECTOR_COLUMNS, *POINT_COLUMNS, "side", "score")
+"""Columns of the CSV file. Lengths are in pixels of the photo. ``side``: left or right, the person's own. ``score``:
+share of the checks that confirmed the hand, 0…1; a hand with 1 is reliable. A photo without hands has no row: the
+teacher may have missed some."""
 
 TILE_SHARE = 0.6
 """Side of a tile as a share of the photo's side: four overlapping tiles show small hands at a higher resolution."""
@@ -153,14 +158,13 @@ def _checked(image: Image, hand: Hand, teacher: HandDetector) -> LabelledHand:
 
 def _view(middle: tuple[float, float], side: float, degrees: float) -> NDArray[np.float64]:
     """Return the matrix, 2 × 3, from the photo to a square view of :data:`SEARCH_SIDE_PX`."""
-    matrix = np.array(cv2.getRotationMatrix2D(middle, degrees, SEARCH_SIDE_PX / side))
+    matrix: NDArray[np.float64] = np.zeros((2, 3))
+    matrix[:] = cv2.getRotationMatrix2D(middle, degrees, SEARCH_SIDE_PX / side)
     matrix[:, 2] += SEARCH_SIDE_PX / 2 - np.array(middle)
     return matrix
 
 
-def _seen_in(
-    image: Image, teacher: HandDetector, matrix: NDArray[np.float64], size: tuple[int, int]
-) -> list[Hand]:
+def _seen_in(image: Image, teacher: HandDetector, matrix: NDArray[np.float64], size: tuple[int, int]) -> list[Hand]:
     """Return the hands of a view, their landmarks in pixels of the photo; boxes stay in the view's pixels."""
     view = cv2.warpAffine(image, matrix, size, flags=cv2.INTER_LINEAR)
     back = cv2.invertAffineTransform(matrix)
@@ -184,11 +188,11 @@ def _is_plausible(image: Image, hand: Hand) -> bool:
 
 def _rows(name: str, image: Image, hands: Sequence[LabelledHand]) -> list[list[object]]:
     height, width = image.shape[:2]
-    if not hands:
-        return [[name, width, height, *[""] * (len(COLUMNS) - 3)]]
     rows: list[list[object]] = []
     for hand in hands:
         low, high = hand.points.min(0), hand.points.max(0)
-        numbers = np.concatenate([low, high - low, hand.points.ravel()])
+        numbers = np.concatenate(
+            [low, high - low, hand.points[WRIST], hand.points[MIDDLE_KNUCKLE], hand.points.ravel()]
+        )
         rows.append([name, width, height, *(f"{value:.2f}" for value in numbers), hand.side, f"{hand.score:.3f}"])
     return rows

@@ -120,8 +120,6 @@ def read_labels(path: Path) -> dict[str, PhotoHands]:
 
 
 def _with_row(hands: PhotoHands, row: dict[str, str]) -> PhotoHands:
-    if not row["side"]:
-        return hands
     if float(row["score"]) < 1:
         return PhotoHands(hands.points, hands.is_right, False)
     points = np.array([float(row[column]) for column in POINT_COLUMNS], np.float32).reshape(-1, 2)

@@ -54,7 +54,8 @@ class LandmarkNetwork(nn.Module):
     """Blocks of MobileNetV2 down to a stride of 16, a feature pyramid up to 4, and a heatmap per landmark.
 
     A landmark is the mean position of its heatmap's softmax (Nibali et al., "Numerical Coordinate Regression with
-    Convolutional Neural Networks", 2018). Presence and side come from the mean of the deepest features and the landmarks.
+    Convolutional Neural Networks", 2018). Presence and side come from the mean of the deepest features and the
+    landmarks.
 
     Args:
         width: channels of the pyramid.
@@ -65,8 +66,8 @@ class LandmarkNetwork(nn.Module):
         self.stem = nn.Sequential(_convolution(3, 16, 3, 2), _convolution(16, 16, 3, 2, 16), _linear(16, 32, 1))
         stages, inputs = [], 32
         for channels, blocks, stride in STAGES:
-            layers = [_InvertedResidual(inputs if not n else channels, channels, 1 if n else stride) for n in range(blocks)]
-            stages.append(nn.Sequential(*layers))
+            further = [_InvertedResidual(channels, channels, 1) for _ in range(blocks - 1)]
+            stages.append(nn.Sequential(_InvertedResidual(inputs, channels, stride), *further))
             inputs = channels
         self.stages = nn.ModuleList(stages)
         self.laterals = nn.ModuleList(_linear(channels, width, 1) for channels, _, _ in STAGES)

@@ -31,7 +31,7 @@ from emotion_ros.types import Image
 POINT_BETA = 0.01
 """Landmark error, as a share of the crop's side, up to which the loss is quadratic."""
 
-POINT_WEIGHT, HEATMAP_WEIGHT, PRESENCE_WEIGHT, SIDE_WEIGHT = 20.0, 0.5, 0.5, 0.5
+POINT_WEIGHT, HEATMAP_WEIGHT, PRESENCE_WEIGHT, SIDE_WEIGHT = 20.0, 0.5, 0.5, 1.0
 """Weights of the losses; the errors of landmarks are shares of the crop's side."""
 
 HEATMAP_SIGMA = 1.0
@@ -78,7 +78,8 @@ class HandLandmarks(L.LightningModule):
     def training_step(self, batch: tuple[Tensor, Tensor], _: int) -> Tensor:
         """Return the sum of the losses of a batch."""
         pixels, targets = batch
-        losses = landmark_losses(*self(pixels), targets)
+        values, heatmaps = self(pixels)
+        losses = landmark_losses(values, heatmaps, targets)
         total = torch.stack([*losses.values()]).sum()
         self.log_dict({f"train_{name}": value for name, value in losses.items()}, on_step=False, on_epoch=True)
         self.log("train_loss", total, on_step=False, on_epoch=True, prog_bar=True)
@@ -136,7 +137,8 @@ def _divergence(heatmaps: Tensor, truth: Tensor) -> Tensor:
     sigma = HEATMAP_SIGMA * HEATMAP_STRIDE / CROP_SIZE_PX
     logs = [-((cells - truth[..., axis, None]) ** 2) / (2 * sigma**2) for axis in (0, 1)]
     target = (logs[1][..., :, None] + logs[0][..., None, :]).flatten(2).log_softmax(-1)
-    return (target.exp() * (target - heatmaps.flatten(2).log_softmax(-1))).sum(-1)
+    divergence: Tensor = (target.exp() * (target - heatmaps.flatten(2).log_softmax(-1))).sum(-1)
+    return divergence
 
 
 def landmark_errors(values: Tensor, targets: Tensor) -> Tensor:
