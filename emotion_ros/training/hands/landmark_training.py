@@ -145,7 +145,8 @@ def landmark_errors(values: Tensor, targets: Tensor) -> Tensor:
     """Return the distance of each landmark from its target in palm lengths, n × 21."""
     truth, points = (rows[:, :PRESENCE].reshape(-1, LANDMARKS, 2) for rows in (targets, values))
     palm = torch.maximum((truth[:, 9] - truth[:, 0]).norm(dim=-1), (truth[:, 17] - truth[:, 5]).norm(dim=-1))
-    return (points - truth).norm(dim=-1) / palm.clamp(min=1)[:, None]
+    errors: Tensor = (points - truth).norm(dim=-1) / palm.clamp(min=1)[:, None]
+    return errors
 
 
 class _TrainingCrops(Dataset[Crop]):
