@@ -8,6 +8,7 @@ from pathlib import Path
 
 from emotion_ros.cli.arguments import add_crop_argument
 from emotion_ros.cli.extras import requires_training
+from emotion_ros.errors import ConfigError
 from emotion_ros.inference.catalog import find_model
 from emotion_ros.io.atomic_file import replacing
 
@@ -22,8 +23,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "data",
         type=Path,
+        nargs="+",
         metavar="DATA",
-        help="pictures in a folder per class; for face detectors photos.zip and CSV, or YOLO labels",
+        help="pictures in a folder per class; for face detectors folders with photos.zip and CSV, or YOLO labels",
     )
     parser.add_argument(
         "--folder",
@@ -57,7 +59,10 @@ def run(parsed: argparse.Namespace) -> int:
     from emotion_ros.training.evaluation.classifier_evaluation import evaluate
     from emotion_ros.training.evaluation.evaluation_report import markdown, write_report
 
-    figures = evaluate(find_model(parsed.model), parsed.data, parsed.split, parsed.groups, parsed.crop, parsed.labels)
+    if len(parsed.data) > 1:
+        raise ConfigError(f"evaluate: expected one folder for a classifier, got {len(parsed.data)}")
+    (data,) = parsed.data
+    figures = evaluate(find_model(parsed.model), data, parsed.split, parsed.groups, parsed.crop, parsed.labels)
     if parsed.out:
         write_report(figures, parsed.out)
     print(json.dumps(figures) if parsed.json else markdown(figures, pictures=parsed.out is not None))
@@ -85,7 +90,7 @@ def _evaluate_hands(parsed: argparse.Namespace) -> int:
     figures = {}
     for name in parsed.model.split(","):
         detector = create_hand_detector(build(PipelineConfig, {"hand_detector": name}))
-        figures[name] = measure_hands(detector, [parsed.data], parsed.folder).summary()
+        figures[name] = measure_hands(detector, parsed.data, parsed.folder).summary()
         detector.close()
     if parsed.out:
         parsed.out.mkdir(parents=True, exist_ok=True)

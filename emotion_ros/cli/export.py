@@ -18,7 +18,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--format", default="onnx", choices=("onnx", "tflite", "c", "edge-impulse"), help="(default: onnx)"
     )
     parser.add_argument(
-        "--calibrate", type=Path, metavar="DATA", help="the training data: sets temperature and int8 ranges"
+        "--calibrate",
+        type=Path,
+        nargs="+",
+        default=(),
+        metavar="DATA",
+        help="the training data, a folder or for a detector several: sets temperature, int8 ranges, confidence",
     )
     parser.add_argument("--margin", type=float, help="crop margin, as found by measure-crop")
     parser.add_argument("--shift", type=float, help="crop shift, as found by measure-crop")
@@ -45,5 +50,10 @@ def run(parsed: argparse.Namespace) -> int:
             raise ConfigError(f"export: expected --format onnx for a hand landmark network, got {parsed.format}")
         print(json.dumps(export_landmarks(parsed.checkpoint, parsed.output, fields)))
         return 0
-    print(export_as(parsed.format, parsed.checkpoint, parsed.output, fields, parsed.calibrate))
+    if len(parsed.calibrate) > 1:
+        raise ConfigError(
+            f"export: expected one folder after --calibrate for a classifier, got {len(parsed.calibrate)}"
+        )
+    data = parsed.calibrate[0] if parsed.calibrate else None
+    print(export_as(parsed.format, parsed.checkpoint, parsed.output, fields, data))
     return 0

@@ -113,25 +113,30 @@ class TrainConfig(LoopConfig):
 
 
 @dataclass(frozen=True)
-class FaceTrainConfig(LoopConfig):
-    """Settings of the training of a face detector."""
+class DetectorTrainConfig(LoopConfig):
+    """Settings of the training of a detector of faces or hands."""
 
-    epochs: int = option(20, "passes; each composes new scenes", minimum=1, maximum=10000, group=RUN, common=True)
-    batch_size: int = option(32, "scenes per step", minimum=2, maximum=4096, group=RUN, common=True)
+    epochs: int = option(20, "passes; each makes new images", minimum=1, maximum=10000, group=RUN, common=True)
+    batch_size: int = option(32, "images per step", minimum=2, maximum=4096, group=RUN, common=True)
     lr: float = option(
         0.004, "peak learning rate of the one-cycle schedule", minimum=1e-6, maximum=10.0, group=RUN, common=True
     )
-    workers: int = option(1, "processes that compose scenes", minimum=0, maximum=64, group=RUN)
+    workers: int = option(1, "processes that make images", minimum=0, maximum=64, group=RUN)
     optimizer: str = option("adamw", "optimizer", choices=("sgd", "adamw"), group=RUN)
     wd: float = option(0.01, "weight decay", minimum=0.0, maximum=1.0, group=RUN)
     pretrained: str = option(
         "", "initial weights: a checkpoint or ONNX file of a detector; empty: random", group=MODEL, common=True
     )
     width: int = option(64, "channels of the network", minimum=8, maximum=512, group=MODEL)
-    scenes: int = option(8000, "scenes per epoch", minimum=32, maximum=10_000_000, group=DATA)
+    kind: str = option("faces", "objects to detect", choices=("faces", "hands"), group=MODEL, common=True)
+    images: int = option(8000, "images per epoch", minimum=32, maximum=10_000_000, group=DATA)
     backgrounds: str = option(
         "", "folder of pictures without people, as backgrounds; empty: drawn shapes only", group=DATA, common=True
     )
+    teacher: str = option(
+        "", "YuNet's ONNX file, whose values for each cell are imitated; empty: no teacher", group=DATA, common=True
+    )
+    teacher_weight: float = option(1.0, "weight of the imitation in the loss", minimum=0.0, maximum=100.0, group=DATA)
     every: int = option(1, "use every n-th photo", minimum=1, maximum=10000, group=DATA)
 
 

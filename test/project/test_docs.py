@@ -206,7 +206,7 @@ def test_topics_page_lists_the_topics_of_the_detector(start, listener):
         topics = {name for name, _ in listener.node.get_publisher_names_and_types_by_node("detector", "/")}
         return {name for name in topics if not name.endswith(internal)}
 
-    assert listener.until(lambda: "/emotions" in known(published))
+    assert listener.until(lambda: "/emotions" in known(published), 60)
     assert {name for name in published() if not name.startswith("/humans/")} <= listed
 
 

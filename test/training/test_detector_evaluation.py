@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from emotion_ros.errors import DatasetError
-from emotion_ros.perception.detection.cells import VALUES_PER_CELL, cell_centres, decode_cells
+from emotion_ros.perception.detection.cells import cell_centres, decode_cells, values_per_cell
 from emotion_ros.training.detector import detector_comparison
 from emotion_ros.training.detector.detector_evaluation import LabelledImage, measure, read_yolo
 from emotion_ros.training.detector.matching import average_precision, match_faces
@@ -13,7 +13,7 @@ from emotion_ros.types import Box, Face
 
 
 def test_values_of_cells_become_boxes_and_landmarks():
-    values = np.full((40 * 40 + 20 * 20 + 10 * 10, VALUES_PER_CELL), 0, np.float32)
+    values = np.full((40 * 40 + 20 * 20 + 10 * 10, values_per_cell(5)), 0, np.float32)
     values[:, 0] = -9
     points, strides = cell_centres(320, 320)
     wanted = {100: (50.0, 60.0, 24.0, 30.0), 1700: (200.0, 90.0, 80.0, 90.0)}
@@ -41,7 +41,7 @@ def test_minimum_of_the_loss_is_at_the_labelled_faces():
     faces[1, :2] = torch.tensor(
         [[10.0, 10, 9, 11, 12, 13, 16, 13, 14, 16, 12, 18, 16, 18, 1], [80.0, 0, 90, 120, *[90] * 10, 0]]
     )
-    values = torch.zeros(2, len(points), VALUES_PER_CELL)
+    values = torch.zeros(2, len(points), values_per_cell(5))
     values[..., 0] = -3
     values.requires_grad_()
     optimizer = torch.optim.Adam([values], 0.05)
@@ -124,10 +124,10 @@ def test_face_found_twice_counts_once_and_ignored_faces_do_not_count():
 
 def test_comparison_has_a_row_per_detector_and_kind_of_image(photos, monkeypatch):
     monkeypatch.setattr(detector_comparison, "SCENE_COUNT", 5)
-    rows = detector_comparison.compare(["mediapipe"], photos, "", 0.5)
-    assert [(row["detector"], row["pictures"]) for row in rows] == [("mediapipe", "photos"), ("mediapipe", "scenes")]
+    rows = detector_comparison.compare(["mediapipe"], [photos], "", 0.5)
+    assert [(row["detector"], row["pictures"]) for row in rows] == [("mediapipe", photos.name), ("mediapipe", "scenes")]
     assert rows[0]["recall"][96] == 1.0
     lines = detector_comparison.table(rows).splitlines()
     assert len(lines) == 4
-    assert lines[0].strip("| ").split(" | ")[:4] == ["detector", "pictures", "≥ 96 px", "≥ 48 px"]
+    assert lines[0].strip("| ").split(" | ")[:4] == ["pictures", "detector", "≥ 96 px", "≥ 48 px"]
     assert len({line.count("|") for line in lines}) == 1

@@ -8,11 +8,11 @@ import numpy as np
 import onnx
 import pytest
 
-from emotion_ros.config import FaceTrainConfig, PipelineConfig
+from emotion_ros.config import DetectorTrainConfig, PipelineConfig
 from emotion_ros.errors import DatasetError, ModelError
 from emotion_ros.inference.catalog import default_model
 from emotion_ros.perception.detection import FACE_DETECTORS, FaceSettings
-from emotion_ros.perception.detection.cells import VALUES_PER_CELL
+from emotion_ros.perception.detection.cells import values_per_cell
 from emotion_ros.perception.loaded_models import load_models
 from emotion_ros.perception.pipeline import Pipeline
 
@@ -23,10 +23,8 @@ def checkpoint(photos, tmp_path_factory):
     from emotion_ros.training.detector import detector_training
 
     folder = tmp_path_factory.mktemp("run")
-    config = FaceTrainConfig(epochs=2, scenes=64, batch_size=16, width=8, workers=0, precision="32-true")
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(detector_training, "VAL_SCENES", 16)
-        detector_training.train_detector(photos, folder, config)
+    config = DetectorTrainConfig(epochs=2, images=64, batch_size=16, width=8, workers=0, precision="32-true")
+    detector_training.train_detector([photos], folder, config)
     return folder / "last.ckpt"
 
 
@@ -49,7 +47,7 @@ def test_training_resumes_and_writes_curves(photos, checkpoint):
     assert all(float(row["train_loss"]) > 0 for row in rows)
     assert {"batch.png", "Loss.png", "Precision.png", "best.ckpt"} <= {path.name for path in folder.iterdir()}
     assert (
-        detector_training.train_detector(photos, folder, FaceTrainConfig(), resume=True).epochs == 2
+        detector_training.train_detector([photos], folder, DetectorTrainConfig(), resume=True).epochs == 2
     )  # both are finished
 
 
@@ -65,10 +63,10 @@ def test_exported_detector_takes_images_of_any_size(model):
 
 def test_network_sees_the_same_when_its_weights_are_divided_instead_of_pixels():
     torch = pytest.importorskip("torch")
-    from emotion_ros.training.detector.network import FaceNetwork
+    from emotion_ros.training.detector.network import DetectionNetwork
 
     torch.manual_seed(0)
-    network, pixels = FaceNetwork().eval(), torch.rand(1, 3, 64, 96) * 255
+    network, pixels = DetectionNetwork().eval(), torch.rand(1, 3, 64, 96) * 255
     with torch.no_grad():
         before = network(pixels)
         for _ in range(2):  # once and for good
@@ -123,14 +121,14 @@ def test_calibrated_score_of_one_half_means_a_face():
 
         def __init__(self):
             super().__init__()
-            self.heads = [[None, torch.nn.Conv2d(1, VALUES_PER_CELL, 1)]]
+            self.heads = [[None, torch.nn.Conv2d(1, values_per_cell(5), 1)]]
             self.before = self.score()
 
         def score(self):
             return self.heads[0][1].weight[0].sum().item(), self.heads[0][1].bias[0].item()
 
         def forward(self, pixels):
-            values = torch.zeros(1, 16 + 4 + 1, VALUES_PER_CELL)
+            values = torch.zeros(1, 16 + 4 + 1, values_per_cell(5))
             values[..., 0] = -9
             values[0, [0, 3, 12], 0] = torch.tensor([2.0, 1.0, 0.2])
             return values
@@ -152,10 +150,10 @@ def test_training_starts_from_what_an_onnx_file_does(model, checkpoint, tmp_path
     """A network filled from the file answers as the network did that the file was made of."""
     import torch
 
-    from emotion_ros.training.detector.detector_training import FaceDetection, load_detector, start_from_file
+    from emotion_ros.training.detector.detector_training import Detection, load_detector, start_from_file
 
     first = load_detector(checkpoint).eval()
-    again = FaceDetection({**first.hparams["config"], "seed": 9}).eval()
+    again = Detection({**first.hparams["config"], "seed": 9}).eval()
     pixels = torch.randint(0, 256, (4, 3, 96, 96), generator=torch.Generator().manual_seed(1))
     before = again(pixels)
     start_from_file(again, model, pixels)
@@ -166,20 +164,18 @@ def test_training_starts_from_what_an_onnx_file_does(model, checkpoint, tmp_path
         start_from_file(again, tmp_path / "none.onnx", pixels)
 
 
-def test_each_epoch_has_scenes_of_its_own(photos, tmp_path, monkeypatch):
-    """A network that saw the same scenes in each epoch would memorise them."""
-    from emotion_ros.training.detector import detector_training
+def test_each_epoch_has_images_of_its_own(photos, tmp_path, monkeypatch):
+    """A network that saw the same images in each epoch would memorise them."""
+    from emotion_ros.training.detector import detector_training, training_images
 
-    composed = []
-    compose_scene = detector_training.compose_scene
+    numbers = []
+    get = training_images.TrainingImages.__getitem__
 
-    def record(photos, backgrounds, side, random):
-        composed.append(random.bit_generator.seed_seq.entropy)
-        return compose_scene(photos, backgrounds, side, random)
+    def record(images, key):
+        numbers.append(key[0])
+        return get(images, key)
 
-    monkeypatch.setattr(detector_training, "compose_scene", record)
-    monkeypatch.setattr(detector_training, "VAL_SCENES", 8)
-    config = FaceTrainConfig(epochs=2, scenes=32, batch_size=16, width=8, workers=0, precision="32-true", seed=6)
-    detector_training.train_detector(photos, tmp_path, config)
-    trained = [number for seed, number in composed if seed == 6][detector_training.SHOWN_SCENES :]
-    assert sorted(trained) == list(range(64))
+    monkeypatch.setattr(training_images.TrainingImages, "__getitem__", record)
+    config = DetectorTrainConfig(epochs=2, images=32, batch_size=16, width=8, workers=0, precision="32-true", seed=6)
+    detector_training.train_detector([photos], tmp_path, config)
+    assert sorted(numbers[detector_training.SHOWN_IMAGES :]) == list(range(64))

@@ -35,8 +35,8 @@ def test_mirrored_faces_have_their_right_eye_on_the_left_of_the_image(photos):
 
 
 def test_a_tenth_of_photos_is_held_out_by_name():
-    image, none = np.zeros((4, 4, 3), np.uint8), np.zeros((0, 14), np.float32)
-    held_out = [Photo(f"{number}.png", image, none).held_out for number in range(2000)]
+    image, none = np.zeros((4, 4, 3), np.uint8), np.zeros((0, 15), np.float32)
+    held_out = [Photo(f"{number}.png", image, none, none).held_out for number in range(2000)]
     assert 150 < sum(held_out) < 250
 
 

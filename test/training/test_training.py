@@ -17,7 +17,7 @@ import pytest
 import torch
 from ament_index_python.packages import get_package_prefix
 
-from emotion_ros.config import FaceTrainConfig, TrainConfig
+from emotion_ros.config import DetectorTrainConfig, TrainConfig
 from emotion_ros.errors import DatasetError, ModelError, OutputError
 from emotion_ros.inference.catalog import default_model
 from emotion_ros.training.classifier.architectures import ARCHITECTURES
@@ -181,7 +181,7 @@ def test_network_filled_from_an_exported_file_gives_its_output(arch, tmp_path):
 
 
 def test_detector_that_starts_from_an_exported_file_gives_its_output():
-    model = FaceDetection(dataclasses.asdict(FaceTrainConfig()))
+    model = FaceDetection(dataclasses.asdict(DetectorTrainConfig()))
     pixels = torch.rand(4, 3, 96, 128) * 255
     file = default_model().with_name("emotion_faces.onnx")
     start_from_file(model, file, pixels)

@@ -1,4 +1,9 @@
-"""Decodes the output of the face detector of this package."""
+"""Decodes the output of the detectors of this package.
+
+A cell has 5 + 2 p values for p landmarks: score (a logit), x and y of the box's centre, logarithms of its width and
+height, x and y of each landmark. Lengths are in strides. The centre and the landmarks are relative to the cell's centre.
+The landmarks of a face are the person's right eye, left eye, nose tip, right and left corner of the mouth.
+"""
 
 from __future__ import annotations
 
@@ -11,18 +16,16 @@ from numpy.typing import NDArray
 STRIDES = (8, 16, 32)
 """Pixels between neighbouring cells of each of the network's grids."""
 
-VALUES_PER_CELL = 15
-"""Score (a logit), x and y of the box's centre, logarithms of its width and height, x and y of five landmarks.
-
-Lengths are in strides. The box's centre and the landmarks are relative to the cell's centre. The landmarks are the
-person's right eye, left eye, nose tip, right and left corner of the mouth.
-"""
-
 MAX_OVERLAP = 0.4
 """Intersection over union above which two boxes are one face; the one with the higher confidence stays."""
 
 MAX_LOG_SIZE = 6.0
 """Limit of a box's logarithmic size, e⁶ = 403 strides: no overflow for untrained networks."""
+
+
+def values_per_cell(points: int) -> int:
+    """Return the number of a cell's values for a number of landmarks."""
+    return 5 + 2 * points
 
 
 def cell_centres(height: int, width: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -41,16 +44,17 @@ def cell_centres(height: int, width: int) -> tuple[NDArray[np.float32], NDArray[
 
 
 def decode_cells(values: NDArray[np.float32], height: int, width: int, min_confidence: float) -> NDArray[np.float32]:
-    """Return the faces in one image by descending confidence, overlapping ones suppressed.
+    """Return the objects in one image by descending confidence, overlapping ones suppressed.
 
     Args:
-        values: the network's output, cells × 15, see :data:`VALUES_PER_CELL`.
+        values: the network's output, cells × (5 + 2 p).
         height: of the network's input in pixels, a multiple of 32.
         width: likewise.
         min_confidence: minimum confidence, above 0.
 
     Returns:
-        faces × 15, float32: x, y, width and height of the box, x and y of five landmarks, confidence 0…1; in pixels.
+        objects × (5 + 2 p), float32: x, y, width and height of the box, x and y of each landmark, confidence 0…1; in
+        pixels.
     """
     # Scores are compared as logits: the sigmoid is computed for the few cells that remain.
     min_logit = np.log(min_confidence / max(1 - min_confidence, 1e-6))

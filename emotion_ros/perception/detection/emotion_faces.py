@@ -18,7 +18,7 @@ from emotion_ros.errors import ModelError
 from emotion_ros.inference.cache_folder import default_cache
 from emotion_ros.inference.ort_session import open_session, read_metadata, read_model_file
 from emotion_ros.inference.providers import ShapeProfile
-from emotion_ros.perception.detection.cells import STRIDES, VALUES_PER_CELL, decode_cells
+from emotion_ros.perception.detection.cells import STRIDES, decode_cells, values_per_cell
 from emotion_ros.perception.detection.face_rows import face_from_row, filter_faces
 from emotion_ros.perception.detection.image_region import ImageRegion, search_regions
 from emotion_ros.types import Box, Face, Image
@@ -107,7 +107,7 @@ class EmotionFaces:
 
     def _search(self, image: Image, regions: Sequence[ImageRegion], min_confidence: float) -> NDArray[np.float32]:
         """Return the rows of :func:`decode_cells` of all regions, in pixels of the image."""
-        none = np.empty((0, VALUES_PER_CELL), np.float32)
+        none = np.empty((0, values_per_cell(5)), np.float32)
         minimum = max(min_confidence, MIN_SCORE)
         return np.concatenate([none, *(self._search_region(image, region, minimum) for region in regions)])
 

@@ -1,6 +1,6 @@
-"""Losses of the face network, and the assignment of faces to the cells that predict them.
+"""Losses of the detection network, and the assignment of faces to the cells that predict them.
 
-Shapes: n images, f faces (padded), c cells of all grids. Coordinates are pixels of the scene, x before y.
+Shapes: n images, f faces or other objects (padded), c cells of all grids, p landmarks. Coordinates are pixels of the scene, x before y.
 """
 
 from __future__ import annotations
@@ -30,6 +30,9 @@ LANDMARK_BETA = 0.02
 MIN_OVERLAP = 1e-4
 """Lower bound of an overlap in the choice of cells: a cell without overlap can still be chosen."""
 
+MIN_TAUGHT_OVERLAP, MIN_TAUGHT_SCORE = 0.3, 0.3
+"""Overlap of a teacher's box with a labelled face from which its score counts, and score from which its box does."""
+
 MAX_LOG_SIZE = 6.0
 """Upper bound of the logarithm of a box's size in strides, as at run time (see perception/detection/cells.py)."""
 
@@ -38,7 +41,7 @@ MAX_LOG_SIZE = 6.0
 class Cells:
     """Predictions of all cells.
 
-    ``scores``: n × c, logits. ``boxes``: n × c × 4, left, top, right, bottom. ``points``: n × c × 10, five landmarks.
+    ``scores``: n × c, logits. ``boxes``: n × c × 4, left, top, right, bottom. ``points``: n × c × 2 p, landmarks.
     """
 
     scores: Tensor
@@ -60,17 +63,17 @@ class Assignment:
 
 
 def decode(values: Tensor, centres: Tensor, strides: Tensor) -> Cells:
-    """Convert outputs of :class:`FaceNetwork` into pixels; see :mod:`emotion_ros.perception.detection.cells`.
+    """Convert outputs of :class:`DetectionNetwork` into pixels; see :mod:`emotion_ros.perception.detection.cells`.
 
     Args:
-        values: n × c × 15, float.
+        values: n × c × (5 + 2 p), float.
         centres: c × 2, pixels.
         strides: c, pixels.
     """
     stride = strides[:, None]
     middle = centres + values[..., 1:3] * stride
     half = values[..., 3:5].clamp(max=MAX_LOG_SIZE).exp() * stride / 2
-    points = centres.repeat(1, 5) + values[..., 5:] * stride
+    points = centres.repeat(1, values.shape[-1] // 2 - 2) + values[..., 5:] * stride
     return Cells(values[..., 0], torch.cat([middle - half, middle + half], -1), points)
 
 
@@ -79,7 +82,7 @@ def loss(cells: Cells, faces: Tensor, centres: Tensor, strides: Tensor) -> dict[
 
     Args:
         cells: the predictions.
-        faces: n × f × 15: x, y, width, height, landmarks, state (see
+        faces: n × f × (5 + 2 p): x, y, width, height, landmarks (NaN if unknown), state (see
             :data:`emotion_ros.training.detector.photos.STATE_COLUMN`).
         centres: c × 2, pixels.
         strides: c, pixels.
@@ -99,6 +102,31 @@ def loss(cells: Cells, faces: Tensor, centres: Tensor, strides: Tensor) -> dict[
     return {"score": scores, "box": BOX_WEIGHT * box / total, "points": LANDMARK_WEIGHT * points / total}
 
 
+def imitation_loss(cells: Cells, teacher: Cells, faces: Tensor) -> Tensor:
+    """Compute how far the predictions are from those of a teacher, a scalar.
+
+    Cells of the teacher whose box is on no labelled face should have found none: their score counts as 0. Boxes and
+    landmarks count in proportion to the teacher's score.
+
+    Args:
+        cells: the predictions.
+        teacher: of the same cells.
+        faces: see :func:`loss`.
+    """
+    boxes = torch.cat([faces[..., :2], faces[..., :2] + faces[..., 2:4]], -1)
+    scores = teacher.scores.sigmoid()
+    overlap = _iou(boxes[:, :, None], teacher.boxes[:, None]) * (faces[..., STATE_COLUMN] >= 0)[..., None]
+    scores = scores * (overlap.amax(1) >= MIN_TAUGHT_OVERLAP)
+    score = F.binary_cross_entropy_with_logits(cells.scores, scores, reduction="sum")
+    total = scores.sum().clamp(min=1)
+    chosen = scores >= MIN_TAUGHT_SCORE
+    truth, weight = teacher.boxes[chosen], scores[chosen]
+    size = (truth[:, 2:] - truth[:, :2]).mean(1, keepdim=True)
+    box = ((1 - _giou(cells.boxes[chosen], truth)) * weight).sum()
+    points = (_landmark_loss((cells.points[chosen] - teacher.points[chosen]) / size) * weight).sum()
+    return (score + BOX_WEIGHT * box + LANDMARK_WEIGHT * points) / total
+
+
 def _geometry_losses(
     cells: Cells, faces: Tensor, boxes: Tensor, assigned: Assignment, targets: Tensor
 ) -> tuple[Tensor, Tensor]:
@@ -110,8 +138,13 @@ def _geometry_losses(
     box = ((1 - _giou(cells.boxes[chosen], truth)) * weight).sum()
     size = (truth[:, 2:] - truth[:, :2]).mean(1, keepdim=True)
     errors = (cells.points[chosen] - faces[image, face][:, 4:STATE_COLUMN]) / size
-    smooth = F.smooth_l1_loss(errors, torch.zeros_like(errors), beta=LANDMARK_BETA, reduction="none")
-    return box, (smooth.sum(1) * weight).sum()
+    return box, (_landmark_loss(errors) * weight).sum()
+
+
+def _landmark_loss(errors: Tensor) -> Tensor:
+    """Return the loss of each row of landmark errors, shares of the object's size; unknown landmarks have none."""
+    smooth = F.smooth_l1_loss(errors.nan_to_num(), torch.zeros_like(errors), beta=LANDMARK_BETA, reduction="none")
+    return smooth.sum(1) * (10 / errors.shape[1])
 
 
 @torch.no_grad()

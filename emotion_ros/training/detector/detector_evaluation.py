@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from emotion_ros.inference.timing import median_ms
 from emotion_ros.io.frames import PICTURES
 from emotion_ros.perception.detection import FaceDetector
 from emotion_ros.training.detector.matching import CONFIDENCE_COLUMN, average_precision, match_faces
+from emotion_ros.training.detector.object_kinds import FACES
 from emotion_ros.training.detector.photos import STATE_COLUMN, Backgrounds, Photo, counted
 from emotion_ros.training.detector.scenes import compose_scene
 from emotion_ros.types import Face, Image
@@ -54,7 +55,7 @@ class Figures:
 
     ``recall``: by minimum height in pixels, share of the faces that are found (NaN if there are none). ``precision``:
     by minimum height of a detection, share that is a face. ``faces``: number of faces by minimum height. ``false``:
-    number of detections that are no face. ``average_precision``: over all confidences. ``landmark_error``: mean
+    number of detections that are no face. ``images``: number of images. ``average_precision``: over all confidences. ``landmark_error``: mean
     distance of eyes and nose tip from the labelled ones, in distances between the eyes.
     """
 
@@ -62,6 +63,7 @@ class Figures:
     precision: dict[int, float]
     faces: dict[int, int]
     false: int
+    images: int
     average_precision: float
     landmark_error: float
 
@@ -106,9 +108,32 @@ def measure(detector: FaceDetector, images: Iterable[LabelledImage], confidence:
         {height: _share(is_face[detection_heights >= height]) for height in MIN_HEIGHTS_PX},
         {height: int((face_heights >= height).sum()) for height in MIN_HEIGHTS_PX},
         int((~is_face).sum()),
-        average_precision(matches),
+        len(matches),
+        average_precision(matches) if tally.face_heights else float("nan"),
         float(np.mean(tally.landmark_errors)) if tally.landmark_errors else float("nan"),
     )
+
+
+def share_found(
+    detector: FaceDetector, photos: Sequence[Photo], groups: Mapping[str, Mapping[str, str]], confidence: float
+) -> dict[str, dict[str, float]]:
+    """Return the share of photos with a detection, by kind of group and group.
+
+    Args:
+        detector: any face detector of this package.
+        photos: of one face each.
+        groups: see :func:`emotion_ros.training.detector.photos.read_groups`.
+        confidence: confidence from which a detection counts.
+    """
+    found: dict[str, dict[str, list[bool]]] = {"all": {"all": []}}
+    for photo in photos:
+        is_found = bool(detector.detect(photo.image, confidence, 1))
+        for kind, group in {"all": "all", **groups.get(photo.name, {})}.items():
+            found.setdefault(kind, {}).setdefault(group, []).append(is_found)
+    return {
+        kind: {group: float(np.mean(values)) for group, values in sorted(by_group.items())}
+        for kind, by_group in found.items()
+    }
 
 
 def milliseconds(detector: FaceDetector, width: int) -> float:
@@ -126,9 +151,9 @@ def scenes_of(photos: Sequence[Photo], backgrounds: Backgrounds, side: int, coun
 
 
 def photos_of(photos: Sequence[Photo]) -> Iterator[LabelledImage]:
-    """Yield photos as they are; all their faces count."""
+    """Yield photos as they are, with their true faces."""
     for photo in photos:
-        yield LabelledImage(photo.image, np.c_[photo.faces, np.ones(len(photo.faces))].astype(np.float32))
+        yield LabelledImage(photo.image, photo.truth)
 
 
 def read_yolo(folder: Path) -> Iterator[LabelledImage]:
@@ -158,7 +183,7 @@ def _yolo_faces(labels: Path, width: int, height: int) -> NDArray[np.float32]:
         boxes = np.array(rows, np.float32).reshape(-1, 4) * np.array([width, height, width, height])
     except ValueError as error:
         raise DatasetError(f"{labels}: expected lines of class, x, y, width, height: {error}") from error
-    faces = np.full((len(boxes), STATE_COLUMN + 1), np.nan, np.float32)
+    faces = np.full((len(boxes), len(FACES.columns) + 1), np.nan, np.float32)
     faces[:, :4] = np.c_[boxes[:, :2] - boxes[:, 2:] / 2, boxes[:, 2:]]
     faces[:, STATE_COLUMN] = 1
     return faces
@@ -166,7 +191,7 @@ def _yolo_faces(labels: Path, width: int, height: int) -> NDArray[np.float32]:
 
 def _to_rows(faces: Sequence[Face]) -> NDArray[np.float32]:
     """Return n × 15: box, eyes and nose tip, NaN for the corners of the mouth, confidence."""
-    rows = np.full((len(faces), CONFIDENCE_COLUMN + 1), np.nan, np.float32)
+    rows = np.full((len(faces), len(FACES.columns) + 1), np.nan, np.float32)
     for row, face in zip(rows, faces, strict=True):
         row[:4] = face.box.x, face.box.y, face.box.width, face.box.height
         row[4:10] = face.landmarks[:3].ravel()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,37 +13,34 @@ from numpy.typing import NDArray
 
 from emotion_ros.errors import DatasetError
 from emotion_ros.perception.detection.cells import STRIDES, decode_cells
-from emotion_ros.perception.detection.emotion_faces import DETECTOR_KIND
-from emotion_ros.training.detector.detector_evaluation import MIN_CONFIDENCE, MIN_OVERLAP, LabelledImage, scenes_of
-from emotion_ros.training.detector.detector_training import VAL_SIDE_PX, load_detector
+from emotion_ros.training.detector.detector_evaluation import MIN_CONFIDENCE, MIN_OVERLAP, LabelledImage, photos_of
+from emotion_ros.training.detector.detector_training import load_detector, pad_to_cells
 from emotion_ros.training.detector.matching import CONFIDENCE_COLUMN, match_faces
-from emotion_ros.training.detector.network import FaceNetwork
-from emotion_ros.training.detector.photos import read_backgrounds, read_photos
+from emotion_ros.training.detector.network import DetectionNetwork
+from emotion_ros.training.detector.object_kinds import OBJECT_KINDS
+from emotion_ros.training.detector.photos import read_photos
 from emotion_ros.training.export import onnx_file
 
-CALIBRATION_SCENES = 600
-"""Number of scenes with which the scores are calibrated."""
-
-CALIBRATED_PRECISION = 0.98
-"""Share of faces among the detections in these scenes whose calibrated score is 0.5 or more."""
+CALIBRATED_PRECISION = 0.95
+"""Share of objects among the detections in held-out photos whose calibrated score is 0.5 or more."""
 
 LOGIT_SCALES = np.geomspace(1, 8, 64)
 """Factors of the logits among which the one with the lowest cross-entropy is taken."""
 
 
 def export_detector(
-    checkpoint: Path, output: Path, metadata: Mapping[str, Any], calibrate_on: Path | None = None
+    checkpoint: Path, output: Path, metadata: Mapping[str, Any], calibrate_on: Sequence[Path] = ()
 ) -> dict[str, Any]:
-    """Write a face detector as ONNX with its metadata.
+    """Write a detector as ONNX with its metadata.
 
     The input ``pixels`` is n × 3 × height × width, float32, BGR of 0…255, height and width multiples of 32. The output
-    ``cells`` is n × cells × 15; see :mod:`emotion_ros.perception.detection.cells`.
+    ``cells`` is n × cells × (5 + 2 · landmarks); see :mod:`emotion_ros.perception.detection.cells`.
 
     Args:
         checkpoint: file written by ``train-detector``.
         output: path of the ONNX file.
         metadata: data and licence.
-        calibrate_on: photos as for training. Scenes of the held-out ones calibrate the scores. None: not calibrated.
+        calibrate_on: folders of photos as for training. The held-out ones calibrate the scores. None: not calibrated.
 
     Returns:
         The metadata of the file.
@@ -55,18 +52,19 @@ def export_detector(
     """
     model = load_detector(checkpoint)
     network = model.network.eval()
-    if calibrate_on is not None:
-        photos, backgrounds = read_photos(calibrate_on, only_held_out=True), read_backgrounds(model.config.backgrounds)
-        calibrate(network, scenes_of(photos, backgrounds, VAL_SIDE_PX, CALIBRATION_SCENES))
+    if calibrate_on:
+        kind = OBJECT_KINDS[model.config.kind]
+        photos = [photo for folder in calibrate_on for photo in read_photos(folder, kind, only_held_out=True)]
+        calibrate(network, photos_of(photos))
     network.absorb_division()
-    full_metadata = {"kind": DETECTOR_KIND, "color": "bgr", "strides": STRIDES, **metadata}
+    full_metadata = {"kind": model.config.kind, "color": "bgr", "strides": STRIDES, **metadata}
     example = torch.rand(2, 3, 96, 160, generator=torch.Generator().manual_seed(0)) * 255
     axes = {"pixels": {0: "batch", 2: "height", 3: "width"}, "cells": {0: "batch", 1: "cells"}}
     onnx_file.write(network, example, "pixels", "cells", axes, json.dumps(full_metadata), output)
     return full_metadata
 
 
-def calibrate(network: FaceNetwork, images: Iterable[LabelledImage]) -> None:
+def calibrate(network: DetectionNetwork, images: Iterable[LabelledImage]) -> None:
     """Shift and scale the score logits of a network, in place.
 
     The network is trained to score how well a box fits, which is seldom 1. The shift makes
@@ -75,7 +73,7 @@ def calibrate(network: FaceNetwork, images: Iterable[LabelledImage]) -> None:
 
     Args:
         network: in evaluation mode.
-        images: height and width multiples of 32.
+        images: of any size.
 
     Raises:
         DatasetError: no score reaches that precision.
@@ -98,13 +96,14 @@ def calibrate(network: FaceNetwork, images: Iterable[LabelledImage]) -> None:
 
 
 def _scored_detections(
-    network: FaceNetwork, images: Iterable[LabelledImage]
+    network: DetectionNetwork, images: Iterable[LabelledImage]
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """Return the score of each detection in the images, in descending order, and True for those that are faces."""
     scored: list[tuple[float, bool]] = []
     for image in images:
-        height, width = image.image.shape[:2]
-        pixels = torch.from_numpy(image.image.transpose(2, 0, 1)[None].copy()).float()
+        padded = pad_to_cells(image.image)
+        height, width = padded.shape[:2]
+        pixels = torch.from_numpy(padded.transpose(2, 0, 1)[None].copy()).float()
         with torch.no_grad():
             values = network(pixels)[0].numpy()
         match = match_faces(decode_cells(values, height, width, MIN_CONFIDENCE), image.faces, MIN_OVERLAP)
@@ -117,6 +116,6 @@ def is_detector(checkpoint: Path) -> bool:
     """Return True if a file is a checkpoint of ``train-detector``, False for any other or unreadable file."""
     try:
         content = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)
-        return "scenes" in content["hyper_parameters"]["config"]
+        return "images" in content["hyper_parameters"]["config"]
     except Exception:  # torch.load raises exceptions of many types for a corrupt file
         return False

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from emotion_ros.training.detector.photos import counted, ignored
+from emotion_ros.training.detector.photos import counted, ignored, intersection_over_union
 
-CONFIDENCE_COLUMN = 14
-"""Column of a detection (n × 15) that follows box and landmarks."""
+CONFIDENCE_COLUMN = -1
+"""Last column of a detection, after box and landmarks."""
 
 
 @dataclass(frozen=True)
@@ -27,20 +27,6 @@ class Match:
     is_face: NDArray[np.bool_]
     face_index: NDArray[np.int64]
     face_count: int
-
-
-def intersection_over_union(first: NDArray[np.float32], second: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the overlap of each two boxes, n × m, 0…1.
-
-    Args:
-        first: n × 4 or more: x, y, width, height, pixels.
-        second: m × 4 or more.
-    """
-    low = np.maximum(first[:, None, :2], second[None, :, :2])
-    high = np.minimum(first[:, None, :2] + first[:, None, 2:4], second[None, :, :2] + second[None, :, 2:4])
-    shared = np.clip(high - low, 0, None).prod(-1)
-    union = first[:, None, 2:4].prod(-1) + second[None, :, 2:4].prod(-1) - shared
-    return shared / np.maximum(union, 1e-6)  # type: ignore[no-any-return]
 
 
 def match_faces(detections: NDArray[np.float32], faces: NDArray[np.float32], min_overlap: float) -> Match:

@@ -1,4 +1,4 @@
-"""The face network: predictions for the cells of three grids in one pass over the image."""
+"""The detection network: predictions for the cells of three grids in one pass over the image."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from emotion_ros.perception.detection.cells import VALUES_PER_CELL
+from emotion_ros.perception.detection.cells import values_per_cell
 
 INITIAL_SCORE_LOGIT = -4.6
 """Initial bias of the scores, log(0.01): one cell in a hundred predicts a face (Lin et al., "Focal Loss for Dense
@@ -27,16 +27,17 @@ def _block(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
     return nn.Sequential(_convolution(inputs, inputs, 3, stride, inputs), _convolution(inputs, outputs, 1))
 
 
-class FaceNetwork(nn.Module):
+class DetectionNetwork(nn.Module):
     """Depth-wise convolutions to strides of 8, 16 and 32, a feature pyramid, and a head per stride.
 
     The pyramid is that of Lin et al., "Feature Pyramid Networks for Object Detection", 2017.
 
     Args:
         width: channels at all strides from 8 on.
+        points: landmarks of an object.
     """
 
-    def __init__(self, width: int = 64) -> None:
+    def __init__(self, width: int = 64, points: int = 5) -> None:
         super().__init__()
         self.near = nn.Sequential(
             _convolution(3, 16, 3, 2), _block(16, 32, 2), _block(32, width, 2), _block(width, width)
@@ -45,7 +46,7 @@ class FaceNetwork(nn.Module):
         self.far = nn.Sequential(*(_block(width, width, 2 if first else 1) for first in (True, False, False, False)))
         self.merge = nn.ModuleList(_block(width, width) for _ in range(2))
         self.heads = nn.ModuleList(
-            nn.Sequential(_block(width, width), nn.Conv2d(width, VALUES_PER_CELL, 1)) for _ in range(3)
+            nn.Sequential(_block(width, width), nn.Conv2d(width, values_per_cell(points), 1)) for _ in range(3)
         )
         self.undivided = False
         for head in self.heads:
@@ -58,7 +59,7 @@ class FaceNetwork(nn.Module):
             pixels: n × 3 × height × width, float32, BGR of 0…255; height and width are multiples of 32.
 
         Returns:
-            n × cells × 15, float32. The cells are those of the grid of stride 8, row by row, then 16, then 32. Their
+            n × cells × (5 + 2 · points), float32. The cells are those of the grid of stride 8, row by row, then 16, then 32. Their
             values are documented in :mod:`emotion_ros.perception.detection.cells`.
         """
         near = self.near(pixels if self.undivided else pixels / 255)

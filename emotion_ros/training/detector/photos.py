@@ -1,12 +1,17 @@
-"""Photos with labelled faces, and pictures for backgrounds."""
+"""Photos with labelled objects (faces or hands), and pictures for backgrounds.
+
+The labels of an object are a row of float32 in pixels: x, y, width and height of the box, x and y of each landmark of
+its :class:`ObjectKind` (NaN if unknown), state.
+"""
 
 from __future__ import annotations
 
 import csv
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from zlib import crc32
 
 import cv2
@@ -15,37 +20,42 @@ from numpy.typing import NDArray
 
 from emotion_ros.errors import DatasetError
 from emotion_ros.io.frames import PICTURES
+from emotion_ros.training.detector.object_kinds import FACES, ObjectKind
 from emotion_ros.types import Image
 
-POINTS = ("right_eye", "left_eye", "nose", "mouth_right", "mouth_left")
-COLUMNS = ("x", "y", "w", "h", *(f"{point}_{axis}" for point in POINTS for axis in "xy"))
-"""Columns of the CSV file, in the order of :attr:`Photo.faces`."""
-
-STATE_COLUMN = 14
-"""Column of a labelled face (n × 15) that follows box and landmarks. 1: the face counts. 0: ignored, it counts neither
-as present nor as absent. −1: padding."""
+STATE_COLUMN = -1
+"""Last column of a labelled object. 1: it counts. 0: ignored, counts neither as present nor as absent. −1: padding."""
 
 HELD_OUT_EVERY = 10
 """One photo of this many is held out of training, chosen by a checksum of its name."""
 
+HUMAN_BOXES = "boxes.csv"
+"""File with boxes that people drew: ``file``, ``x``, ``y``, ``w``, ``h``."""
+
+MIN_SURE_SCORE = 0.75
+"""Score of the teacher from which an object counts in training; one with a lower score is ignored."""
+
+MIN_SAME_OVERLAP = 0.3
+"""Intersection over union from which a box of the teacher and one drawn by a person are of the same object."""
+
 
 @dataclass(frozen=True)
 class Photo:
-    """A photo with its faces.
+    """A photo with its objects.
 
-    ``name``: file in the archive. ``image``: BGR, uint8, h × w × 3. ``faces``: n × 14, float32, pixels: x, y, width and
-    height of the box, then x and y of right eye, left eye, nose tip, right and left corner of the mouth (the person's
-    right and left).
+    ``name``: file in the archive. ``image``: BGR, uint8, h × w × 3. ``faces``: n × (5 + 2 · landmarks), the labels for
+    training. ``truth``: likewise, the labels for evaluation: boxes drawn by people, if there are any; all count.
     """
 
     name: str
     image: Image
     faces: NDArray[np.float32]
+    truth: NDArray[np.float32]
 
     @property
     def held_out(self) -> bool:
         """True if the photo is for evaluation only."""
-        return _held_out(self.name)
+        return is_held_out(self.name)
 
 
 @dataclass(frozen=True)
@@ -60,30 +70,55 @@ class Backgrounds:
     things: Sequence[Image] = ()
 
 
-def read_photos(folder: Path, every: int = 1, only_held_out: bool = False) -> list[Photo]:
-    """Read the photos of ``photos.zip`` with the faces of the CSV file in the same folder.
+def read_photos(folder: Path, kind: ObjectKind = FACES, every: int = 1, only_held_out: bool = False) -> list[Photo]:
+    """Read the photos of ``photos.zip`` with the labels of the CSV files in the same folder.
 
     Args:
-        folder: contains ``photos.zip`` and one CSV file with a row per face: ``file`` and :data:`COLUMNS`; empty values
-            for a photo without faces. Faces with a box of no size or a value that is not finite are left out.
+        folder: contains ``photos.zip`` and at most one CSV file with a row per object of another detector: ``file``,
+            :attr:`ObjectKind.columns`, and optionally ``score``; empty values for a photo without objects. Objects
+            with a box of no size or a value that is not finite are left out. :data:`HUMAN_BOXES`, if it exists,
+            decides which of them are objects; other CSV files are not read. Without CSV files, no photo has objects.
+        kind: of the objects.
         every: read one photo of this many.
         only_held_out: read only those of them that are held out.
 
     Raises:
         DatasetError: a file is missing or cannot be read.
     """
-    archive, tables = folder / "photos.zip", sorted(folder.glob("*.csv"))
-    if not archive.is_file() or len(tables) != 1:
-        raise DatasetError(
-            f"{folder}: expected photos.zip and one CSV file with its faces, found {len(tables)} CSV files"
-        )
+    archive = folder / "photos.zip"
+    if not archive.is_file():
+        raise DatasetError(f"{folder}: expected photos.zip, found none")
     try:
-        faces = _read_faces(tables[0])
+        tables = [path for path in sorted(folder.glob("*.csv")) if set(kind.columns) <= set(_columns(path))]
+        if len(tables) > 1:
+            raise DatasetError(f"{folder}: expected one CSV file with {kind.name}, found {len(tables)}")
+        rows = _read_rows(tables[0], (*kind.columns, "score")) if tables else {}
+        drawn = _read_rows(folder / HUMAN_BOXES, kind.columns[:4]) if (folder / HUMAN_BOXES).is_file() else None
         with zipfile.ZipFile(archive) as opened:
-            names = [name for name in sorted(faces)[::every] if _held_out(name) or not only_held_out]
-            return [_read_photo(opened, name, faces[name]) for name in names]
+            everything = sorted(rows) if rows else sorted(name for name in opened.namelist() if _is_picture(name))
+            names = [name for name in everything[::every] if is_held_out(name) or not only_held_out]
+            return [_read_photo(opened, name, rows.get(name, []), drawn, kind) for name in names]
     except (OSError, KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
-        raise DatasetError(f"{folder}: expected photos with faces, cannot read them: {error!r}") from error
+        raise DatasetError(f"{folder}: expected photos with {kind.name}, cannot read them: {error!r}") from error
+
+
+def read_groups(folder: Path) -> dict[str, dict[str, str]]:
+    """Return the groups to which the person in each photo belongs: file to kind of group (such as age) to group.
+
+    Args:
+        folder: contains ``groups.csv``: ``file`` and a column per kind of group. Without it, the result is empty.
+
+    Raises:
+        DatasetError: the file cannot be read.
+    """
+    path = folder / "groups.csv"
+    if not path.is_file():
+        return {}
+    try:
+        with path.open(newline="") as file:
+            return {row.pop("file"): row for row in csv.DictReader(file)}
+    except (OSError, KeyError, ValueError) as error:
+        raise DatasetError(f"{path}: expected a column file and a column per kind of group: {error!r}") from error
 
 
 def read_backgrounds(folder: str) -> Backgrounds:
@@ -97,7 +132,7 @@ def read_backgrounds(folder: str) -> Backgrounds:
     """
     if not folder:
         return Backgrounds()
-    paths = sorted(path for path in Path(folder).rglob("*") if path.suffix.lower() in PICTURES and path.is_file())
+    paths = sorted(path for path in Path(folder).rglob("*") if _is_picture(path.name) and path.is_file())
     images = {path: cv2.imread(str(path), cv2.IMREAD_UNCHANGED) for path in paths}
     unreadable = [str(path) for path, image in images.items() if image is None or image.dtype != np.uint8]
     if not images or unreadable:
@@ -112,32 +147,98 @@ def read_backgrounds(folder: str) -> Backgrounds:
 
 
 def counted(faces: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the rows of labelled faces (n × 15) that count."""
+    """Return the rows of labelled objects that count."""
     return faces[faces[:, STATE_COLUMN] == 1]  # type: ignore[no-any-return]
 
 
 def ignored(faces: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the rows of labelled faces (n × 15) that count neither as present nor as absent."""
+    """Return the rows of labelled objects that count neither as present nor as absent."""
     return faces[faces[:, STATE_COLUMN] == 0]  # type: ignore[no-any-return]
 
 
-def _held_out(name: str) -> bool:
+def intersection_over_union(first: NDArray[np.float32], second: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the overlap of each two boxes, n × m, 0…1.
+
+    Args:
+        first: n × 4 or more: x, y, width, height, pixels.
+        second: m × 4 or more.
+    """
+    low = np.maximum(first[:, None, :2], second[None, :, :2])
+    high = np.minimum(first[:, None, :2] + first[:, None, 2:4], second[None, :, :2] + second[None, :, 2:4])
+    shared = np.clip(high - low, 0, None).prod(-1)
+    union = first[:, None, 2:4].prod(-1) + second[None, :, 2:4].prod(-1) - shared
+    return shared / np.maximum(union, 1e-6)  # type: ignore[no-any-return]
+
+
+def is_held_out(name: str) -> bool:
+    """Return True if the photo of this name is for evaluation only."""
     return crc32(name.encode()) % HELD_OUT_EVERY == 0
 
 
-def _read_faces(path: Path) -> dict[str, list[list[float]]]:
-    faces: dict[str, list[list[float]]] = {}
+def _is_picture(name: str) -> bool:
+    return Path(name).suffix.lower() in PICTURES
+
+
+def _columns(path: Path) -> list[str]:
+    with path.open(newline="") as file:
+        return next(csv.reader(file), [])
+
+
+def _read_rows(path: Path, columns: Sequence[str]) -> dict[str, list[list[float]]]:
+    """Return file to the values of the columns of each of its objects. A missing column ``score`` reads as 1."""
+    rows: dict[str, list[list[float]]] = {}
     with path.open(newline="") as file:
         for row in csv.DictReader(file):
-            of_photo = faces.setdefault(row["file"], [])
+            of_photo = rows.setdefault(row["file"], [])
             if row["x"]:
-                of_photo.append([float(row[column]) for column in COLUMNS])
-    return faces
+                of_photo.append([float(row.get("score") or 1 if name == "score" else row[name]) for name in columns])
+    return rows
 
 
-def _read_photo(archive: zipfile.ZipFile, name: str, faces: list[list[float]]) -> Photo:
+def _read_photo(
+    archive: zipfile.ZipFile,
+    name: str,
+    rows: list[list[float]],
+    drawn: dict[str, list[list[float]]] | None,
+    kind: ObjectKind,
+) -> Photo:
     image = cv2.imdecode(np.frombuffer(archive.read(name), np.uint8), cv2.IMREAD_COLOR)
     if image is None:
         raise DatasetError(f"{archive.filename}: {name} is no picture that can be read")
-    rows = np.array(faces, np.float32).reshape(-1, len(COLUMNS))
-    return Photo(name, image, rows[(rows[:, 2:4] > 0).all(1) & np.isfinite(rows).all(1)])  # type: ignore[arg-type]
+    values = _valid(np.array(rows, np.float32).reshape(-1, len(kind.columns) + 1))
+    if drawn is None:
+        state = values[:, -1:] >= MIN_SURE_SCORE
+        labels, truth = np.c_[values[:, :-1], state], np.c_[values[:, :-1], np.ones(len(values))]
+    else:
+        boxes = _valid(np.array(drawn.get(name, []), np.float32).reshape(-1, 4))
+        labels, truth = _merge(values[:, :-1], boxes)
+    return Photo(name, image, labels.astype(np.float32), truth.astype(np.float32))  # type: ignore[arg-type]
+
+
+def _valid(rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    return rows[(rows[:, 2:4] > 0).all(1) & np.isfinite(rows).all(1)]  # type: ignore[no-any-return]
+
+
+def _merge(objects: NDArray[np.float32], boxes: NDArray[np.float32]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return labels and truth of objects of a teacher and boxes drawn by people.
+
+    In the labels, an object without a drawn box is ignored, and a drawn box without an object has no landmarks. The
+    truth is the drawn boxes, with the landmarks of their objects.
+    """
+    pairs = dict(_same_objects(objects, boxes))
+    truth = np.full((len(boxes), objects.shape[1] + 1), np.nan, np.float32)
+    truth[:, :4], truth[:, STATE_COLUMN] = boxes, 1
+    for number, box in pairs.items():
+        truth[box, 4:STATE_COLUMN] = objects[number, 4:]
+    state = np.isin(np.arange(len(objects)), list(pairs))
+    only_drawn = np.setdiff1d(np.arange(len(boxes)), list(pairs.values()))
+    return np.concatenate([np.c_[objects, state], truth[only_drawn]]), truth
+
+
+def _same_objects(objects: NDArray[np.float32], boxes: NDArray[np.float32]) -> Iterator[tuple[int, int]]:
+    """Yield pairs of numbers of an object and a box that overlap, those that overlap most first, each once."""
+    overlaps = intersection_over_union(objects, boxes)
+    while overlaps.size and overlaps.max() >= MIN_SAME_OVERLAP:
+        number, box = divmod(int(overlaps.argmax()), overlaps.shape[1])
+        overlaps[number], overlaps[:, box] = 0, 0
+        yield number, box

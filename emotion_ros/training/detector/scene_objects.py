@@ -13,6 +13,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from emotion_ros.training.detector.label_geometry import downscale
 from emotion_ros.training.detector.photos import Backgrounds, Photo
 from emotion_ros.types import Image
 
@@ -102,24 +103,6 @@ def tint(image: Image, random: Generator) -> Image:
     gains = np.array([1 - warmth, 1 - warmth * random.uniform(0.2, 0.7), 1 + 0.3 * warmth]) * random.uniform(0.5, 1.2)
     lookup = np.clip(np.arange(256)[:, None] * gains, 0, 255).astype(np.uint8)
     return cv2.LUT(image, np.ascontiguousarray(lookup[None]))  # type: ignore[return-value]
-
-
-def downscale(image: Image, warp: NDArray[Any], scale: float) -> tuple[Image, NDArray[Any]]:
-    """Average an image to about its final size if that is less than half, so that warping it does not alias.
-
-    Args:
-        image: h × w × 3 or 4.
-        warp: 2 × 3, affine, from pixels of the image to those of the scene.
-        scale: of the warp.
-
-    Returns:
-        The image, and the warp from its pixels to those of the scene.
-    """
-    if scale >= 0.5:
-        return image, warp
-    small = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-    enlarge = np.diag([image.shape[1] / small.shape[1], image.shape[0] / small.shape[0], 1.0])
-    return small, warp @ enlarge  # type: ignore[return-value]
 
 
 def _draw_shape(canvas: Image, random: Generator) -> None:

@@ -13,8 +13,11 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from emotion_ros.training.detector.photos import Backgrounds, Photo
-from emotion_ros.training.detector.scene_objects import Place, add_object, downscale, draw_background, tint
+from emotion_ros.training.detector.camera_effects import simulate_camera
+from emotion_ros.training.detector.label_geometry import downscale, mirrored, warped
+from emotion_ros.training.detector.object_kinds import FACES
+from emotion_ros.training.detector.photos import STATE_COLUMN, Backgrounds, Photo
+from emotion_ros.training.detector.scene_objects import Place, add_object, draw_background, tint
 from emotion_ros.types import Image
 
 MIN_FACE_HEIGHT_PX = 8.0
@@ -38,9 +41,6 @@ FACE_SHARE_OF_BOX = 0.75
 SINGLE_FACE_SHARE, OBJECT_SHARE, COVERED_SHARE = 0.3, 0.5, 0.4
 """Shares of scenes with one large photo, with objects behind the faces, and with an object in front of a face, most
 often of its mouth."""
-
-MIRRORED_LANDMARKS = (2, 3, 0, 1, 4, 5, 8, 9, 6, 7)
-"""Order of the landmark columns after a horizontal flip: right and left are exchanged."""
 
 
 def compose_scene(
@@ -72,7 +72,7 @@ def compose_scene(
     if random.random() < COVERED_SHARE:
         add_object(canvas, owner, photos, backgrounds, random, _place_before(faces, random))
     labelled = [_with_visibility(face, owner, side) for face in faces]
-    return _simulate_camera(canvas, random), np.array(labelled, np.float32).reshape(-1, 15)
+    return simulate_camera(canvas, random), np.array(labelled, np.float32).reshape(-1, 15)
 
 
 def _face_heights(side: int, random: Generator) -> list[float]:
@@ -99,11 +99,11 @@ def _paste(
 ) -> list[NDArray[np.float32]]:
     """Paste a photo so that its first face is ``face_height`` pixels high.
 
-    Writes ``number`` into ``owner`` at the photo's pixels. Returns its faces in pixels of the scene, 15 values each:
-    box, landmarks, ``number``.
+    Writes ``number`` into ``owner`` at the photo's pixels. Returns its faces in pixels of the scene, 16 values each:
+    box, landmarks, state, ``number``.
     """
     side = len(canvas)
-    image, faces = _flipped(photo) if random.random() < 0.5 else (photo.image, photo.faces)
+    image, faces = mirrored(photo, FACES) if random.random() < 0.5 else (photo.image, photo.faces)
     height, width = image.shape[:2]
     scale = face_height / (float(faces[0, 3]) if len(faces) else height)
     angle = random.uniform(-MAX_TILT_DEGREES, MAX_TILT_DEGREES) if random.random() < 0.4 else random.normal(0, 8)
@@ -123,7 +123,7 @@ def _paste(
     region = canvas[top:bottom, left:right]
     region[:] = (alpha[..., None] * pixels + (1 - alpha[..., None]) * region).astype(np.uint8)
     owner[top:bottom, left:right][alpha > 0.5] = number
-    return [np.append(_warped_face(face, warp, angle, scale), number).astype(np.float32) for face in faces]
+    return [np.append(face, number).astype(np.float32) for face in warped(faces, warp, angle, scale)]
 
 
 def _soft_mask(image: Image, random: Generator) -> NDArray[Any]:
@@ -137,50 +137,14 @@ def _soft_mask(image: Image, random: Generator) -> NDArray[Any]:
     return cv2.blur(mask, (max(width // 16, 1), max(height // 16, 1)))
 
 
-def _flipped(photo: Photo) -> tuple[Image, NDArray[np.float32]]:
-    """Return a photo's image and faces, flipped horizontally."""
-    width, faces = photo.image.shape[1], photo.faces.copy()
-    faces[:, 0] = width - photo.faces[:, 0] - photo.faces[:, 2]
-    faces[:, 4::2] = width - photo.faces[:, 4::2]
-    faces[:, 4:] = faces[:, 4:][:, list(MIRRORED_LANDMARKS)]
-    return np.ascontiguousarray(photo.image[:, ::-1]), faces
-
-
-def _warped_face(face: NDArray[np.float32], warp: NDArray[Any], angle: float, scale: float) -> NDArray[Any]:
-    """Return a face (14 values) after a warp: the box encloses the rotated ellipse that the old one enclosed."""
-    x, y, width, height = face[:4].astype(float)
-    middle = warp @ (x + width / 2, y + height / 2, 1)
-    cos, sin = np.cos(np.radians(angle)), np.sin(np.radians(angle))
-    size = scale * np.array([np.hypot(width * cos, height * sin), np.hypot(width * sin, height * cos)])
-    points = np.c_[face[4:].reshape(5, 2), np.ones(5)] @ warp.T
-    return np.concatenate([middle - size / 2, size, points.ravel()])
-
-
 def _with_visibility(face: NDArray[np.float32], owner: NDArray[np.uint8], side: int) -> NDArray[np.float32]:
-    """Return a face (15 values) with its number replaced by 1 if enough of it is visible, else by 0."""
+    """Return the labels of a face (16 values, see :func:`_paste`), ignored if too little of it is visible."""
     x, y, width, height = face[:4]
     left, top = int(np.clip(x, 0, side)), int(np.clip(y, 0, side))
     right, bottom = int(np.clip(x + width, 0, side)), int(np.clip(y + height, 0, side))
-    visible_px = float((owner[top:bottom, left:right] == face[14]).sum())
+    visible_px = float((owner[top:bottom, left:right] == face[-1]).sum())
     is_visible = visible_px >= MIN_VISIBLE_SHARE * FACE_SHARE_OF_BOX * width * height
     is_large = min(width, height) >= MIN_LABELLED_SIDE_SHARE * MIN_FACE_HEIGHT_PX
-    return np.append(face[:14], float(is_visible and is_large)).astype(np.float32)
-
-
-def _simulate_camera(image: Image, random: Generator) -> Image:
-    """Return the image with random exposure, grey, blur, noise and JPEG artefacts, each in a share of scenes."""
-    if random.random() < 0.7:
-        gain, gamma = random.uniform(0.5, 1.3), np.exp(random.uniform(-0.7, 0.7))
-        curve = 255 * np.clip(gain * (np.arange(256) / 255) ** gamma, 0, 1)
-        image = cv2.LUT(image, curve.astype(np.uint8))  # type: ignore[assignment]
-    if random.random() < 0.2:
-        image = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), cv2.COLOR_GRAY2BGR)  # type: ignore[assignment]
-    if random.random() < 0.15:
-        image = cv2.GaussianBlur(image, (0, 0), random.uniform(0.4, 1.4))  # type: ignore[assignment]
-    if random.random() < 0.3:
-        noise = random.standard_normal((len(image), len(image), 1), np.float32) * random.uniform(2, 14)
-        image = np.clip(image + noise, 0, 255).astype(np.uint8)
-    if random.random() < 0.4:
-        jpeg = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, int(random.integers(25, 90))])[1]
-        image = cv2.imdecode(jpeg, cv2.IMREAD_COLOR)  # type: ignore[assignment]
-    return image
+    labels = face[:-1].copy()
+    labels[STATE_COLUMN] *= is_visible and is_large
+    return labels

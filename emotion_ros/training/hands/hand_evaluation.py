@@ -19,8 +19,9 @@ from emotion_ros.inference.timing import median_ms
 from emotion_ros.perception.detection import HandDetector
 from emotion_ros.perception.gesture_rules import read_gestures
 from emotion_ros.perception.gestures import HandObservation, palm_length, recognize_gesture
+from emotion_ros.training.detector.photos import is_held_out
 from emotion_ros.training.hands.hand_labels import read_archive
-from emotion_ros.training.hands.hand_photos import LABELS, PhotoHands, is_held_out, read_labels
+from emotion_ros.training.hands.hand_photos import LABELS, PhotoHands, read_labels
 from emotion_ros.types import Box, Hand, Image, Points
 
 MIN_OVERLAP = 0.4

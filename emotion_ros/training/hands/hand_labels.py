@@ -18,10 +18,11 @@ from emotion_ros.io.frames import PICTURES
 from emotion_ros.perception.detection import HandDetector
 from emotion_ros.perception.detection.hand_crop import MIDDLE_KNUCKLE, WRIST
 from emotion_ros.perception.gestures import palm_length
+from emotion_ros.training.detector.object_kinds import HANDS
 from emotion_ros.types import Hand, Image, Points
 
 POINT_COLUMNS = tuple(f"{axis}{index}" for index in range(21) for axis in "xy")
-DETECTOR_COLUMNS = ("x", "y", "w", "h", "wrist_x", "wrist_y", "middle_knuckle_x", "middle_knuckle_y")
+DETECTOR_COLUMNS = HANDS.columns
 """Box, wrist and middle knuckle, which ``train-detector`` reads."""
 
 COLUMNS = ("file", "width", "height", *DETECTOR_COLUMNS, *POINT_COLUMNS, "side", "score")

@@ -12,14 +12,12 @@ import numpy as np
 
 from emotion_ros.errors import DatasetError
 from emotion_ros.perception.detection.hand_crop import CROP_SIZE_PX, HandCrop, crop_of_landmarks
+from emotion_ros.training.detector.photos import is_held_out
 from emotion_ros.training.hands.hand_labels import POINT_COLUMNS, read_archive
 from emotion_ros.types import Image, Points
 
 LABELS = "hands.csv"
 """Name of the file with the hands of ``photos.zip``, see :data:`emotion_ros.training.hands.hand_labels.COLUMNS`."""
-
-HELD_OUT_EVERY = 10
-"""One photo of this many is held out of training, chosen by a checksum of its name."""
 
 PATCH_SCALE = 2.0
 """Side of a patch as a multiple of the crop's side: rotated and shifted crops of the hand stay inside."""
@@ -69,11 +67,6 @@ class PhotoHands:
     points: tuple[Points, ...] = ()
     is_right: tuple[bool, ...] = ()
     reliable: bool = True
-
-
-def is_held_out(name: str) -> bool:
-    """Return True if a photo of this name is for evaluation only."""
-    return crc32(name.encode()) % HELD_OUT_EVERY == 0
 
 
 def read_patches(folder: Path, without: Sequence[str] = ()) -> list[HandPatch]:

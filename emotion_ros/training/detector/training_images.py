@@ -1,0 +1,164 @@
+"""The images that a detector is trained on: crops of photos, and scenes composed of them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import torch
+from numpy.random import Generator
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset, Sampler
+
+from emotion_ros.config import DetectorTrainConfig
+from emotion_ros.errors import DatasetError
+from emotion_ros.training.detector.crops import random_crop
+from emotion_ros.training.detector.object_kinds import FACES, OBJECT_KINDS, ObjectKind
+from emotion_ros.training.detector.photos import Backgrounds, Photo, read_backgrounds, read_photos
+from emotion_ros.training.detector.scenes import compose_scene
+from emotion_ros.training.detector.teacher import YuNetTeacher
+from emotion_ros.types import Image
+
+SIDES_PX = (192, 256, 320, 256)
+"""Sides of the training images, one per batch in turn, so that the network works at any image size."""
+
+SCENE_SHARE, NEGATIVE_SHARE, SINGLE_SHARE = 0.2, 0.12, 0.2
+"""Shares of training images that are composed scenes, crops of photos without objects, and crops of photos with one.
+The others are crops of photos with several; kinds without photos leave their share to the last."""
+
+PADDING_STATE = -1
+"""State of the rows that pad the objects of a batch to the same number."""
+
+Sample: TypeAlias = "tuple[Image, NDArray[np.float32], NDArray[np.float32]]"
+"""Image, labels of its objects, and the teacher's values of its cells (empty without a teacher)."""
+
+
+class TrainingImages(Dataset[Sample]):
+    """Images by number and side, made when they are asked for: the same number is always the same image."""
+
+    def __init__(
+        self, photos: Sequence[Photo], backgrounds: Backgrounds, kind: ObjectKind, seed: int, teacher: str = ""
+    ) -> None:
+        """Sort photos by their number of objects.
+
+        Args:
+            photos: with and without objects.
+            backgrounds: for scenes; photos without objects are added to them.
+            kind: of the objects. Scenes are composed of faces only.
+            seed: of all choices.
+            teacher: file of YuNet; empty: no teacher.
+
+        Raises:
+            ModelError: the teacher cannot be used.
+        """
+        self._empty = [photo for photo in photos if not len(photo.faces)]
+        self._single = [photo for photo in photos if len(photo.faces) == 1]
+        self._several = [photo for photo in photos if len(photo.faces) > 1]
+        pictures = [*backgrounds.pictures, *(photo.image for photo in self._empty)]
+        self._backgrounds = Backgrounds(pictures, backgrounds.things)
+        self._kind, self._seed = kind, seed
+        self._teacher = YuNetTeacher(Path(teacher)) if teacher else None
+
+    def __getitem__(self, key: tuple[int, int]) -> Sample:
+        number, side = key
+        image, labels = self._image(side, np.random.default_rng((self._seed, number)))
+        return image, labels, self._teacher(image) if self._teacher else np.empty((0, labels.shape[1]), np.float32)
+
+    def _image(self, side: int, random: Generator) -> tuple[Image, NDArray[np.float32]]:
+        choice = random.random()
+        if self._single and self._kind is FACES and choice < SCENE_SHARE:
+            return compose_scene(self._single, self._backgrounds, side, random)
+        photos = self._choose(choice - SCENE_SHARE)
+        return random_crop(photos[int(random.integers(len(photos)))], self._kind, side, random)
+
+    def _choose(self, choice: float) -> Sequence[Photo]:
+        """Return the kind of photos for a number of −SCENE_SHARE…1 − SCENE_SHARE."""
+        if self._empty and 0 <= choice < NEGATIVE_SHARE:
+            return self._empty
+        if self._single and choice < NEGATIVE_SHARE + SINGLE_SHARE:
+            return self._single
+        return self._several or self._single
+
+
+class StoredImages(Dataset[Sample]):
+    """Images in memory."""
+
+    def __init__(self, samples: Sequence[Sample]) -> None:
+        self._samples = samples
+
+    def __len__(self) -> int:
+        return len(self._samples)
+
+    def __getitem__(self, number: int) -> Sample:
+        return self._samples[number]
+
+
+class ImageNumbers(Sampler[Any]):
+    """Batches of image numbers that continue from epoch to epoch; each process of a training gets its share."""
+
+    def __init__(self, config: DetectorTrainConfig) -> None:
+        self._world, self._rank = int(os.environ.get("WORLD_SIZE", 1)), int(os.environ.get("RANK", 0))
+        self._batch_size, self._epoch = config.batch_size, 0
+        self._batches = max(config.images // (config.batch_size * self._world), 1)
+
+    def __len__(self) -> int:
+        return self._batches
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        for batch in range(self._epoch * self._batches, (self._epoch + 1) * self._batches):
+            first = (batch * self._world + self._rank) * self._batch_size
+            side = SIDES_PX[batch % len(SIDES_PX)]
+            yield [(number, side) for number in range(first, first + self._batch_size)]
+
+    @property
+    def sampler(self) -> ImageNumbers:
+        """Return this object: Lightning calls ``set_epoch`` on the sampler of a batch sampler."""
+        return self
+
+    def set_epoch(self, epoch: int) -> None:
+        """Set the epoch. Called by Lightning before each epoch."""
+        self._epoch = epoch
+
+
+def read_training_photos(folders: Sequence[Path], config: DetectorTrainConfig) -> tuple[TrainingImages, list[Photo]]:
+    """Return training images of the photos in folders, and the photos that are held out.
+
+    Args:
+        folders: see :func:`read_photos`. A photo is left out of training if its name is held out.
+        config: settings.
+
+    Raises:
+        DatasetError: the photos or backgrounds cannot be used, or are too few.
+        ModelError: the teacher cannot be used.
+    """
+    kind = OBJECT_KINDS[config.kind]
+    photos = [photo for folder in folders for photo in read_photos(folder, kind, config.every)]
+    training = [photo for photo in photos if not photo.held_out]
+    held_out = [photo for photo in photos if photo.held_out]
+    if not any(len(photo.faces) for photo in training) or not any(len(photo.truth) for photo in held_out):
+        raise DatasetError(f"{folders[0]}: expected some hundred photos with {kind.name}, got {len(photos)} photos")
+    backgrounds = read_backgrounds(config.backgrounds)
+    return TrainingImages(training, backgrounds, kind, config.seed, config.teacher), held_out
+
+
+def collate(samples: Sequence[Sample]) -> tuple[Tensor, Tensor, Tensor]:
+    """Return a batch of images of one size.
+
+    Returns:
+        Pixels, n × 3 × height × width, uint8, BGR. Labels, n × the largest number × (5 + 2 · landmarks), float32,
+        padded with :data:`PADDING_STATE`. The teacher's values, n × cells × (5 + 2 · landmarks), float32; no cells
+        without a teacher.
+    """
+    columns = samples[0][1].shape[1]
+    padded = np.full(
+        (len(samples), max([1, *(len(labels) for _, labels, _ in samples)]), columns), PADDING_STATE, np.float32
+    )
+    for row, (_, labels, _) in zip(padded, samples, strict=True):
+        row[: len(labels)] = labels
+    pixels = np.stack([image for image, _, _ in samples]).transpose(0, 3, 1, 2)
+    taught = np.stack([values for _, _, values in samples])
+    return torch.from_numpy(pixels), torch.from_numpy(padded), torch.from_numpy(taught)
