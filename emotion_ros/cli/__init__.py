@@ -20,6 +20,7 @@ from emotion_ros.cli import (
     evaluate,
     export,
     label_faces,
+    label_hands,
     measure_crop,
     models,
     quantize,
@@ -29,6 +30,7 @@ from emotion_ros.cli import (
     split,
     train,
     train_detector,
+    train_hands,
 )
 from emotion_ros.cli.arguments import ShortUsage
 from emotion_ros.errors import ConfigError, EmotionRosError
@@ -45,6 +47,8 @@ COMMANDS = {
     "train": (train, "train a classifier"),
     "label-faces": (label_faces, "label the faces in photos with another detector, for train-detector"),
     "train-detector": (train_detector, "train a detector of faces or hands"),
+    "label-hands": (label_hands, "label the hands in photos with another hand detector"),
+    "train-hands": (train_hands, "train the hand landmark network"),
     "export": (export, "write a checkpoint as a model file with metadata"),
     "quantize": (quantize, "write an int8 copy of an ONNX model, if it stays accurate"),
     "evaluate": (evaluate, "measure a model on labelled pictures"),

@@ -17,7 +17,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     parser.add_argument(
         "model",
-        help="ONNX or TFLite file, or a catalog name; or face detectors, such as emotion_faces,mediapipe,yunet=FILE",
+        help="ONNX or TFLite file, or a catalog name; or face detectors, such as emotion_faces,mediapipe,yunet=FILE; "
+        "or hand detectors, such as emotion_hands,mediapipe",
     )
     parser.add_argument(
         "data",
@@ -25,6 +26,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         metavar="DATA",
         help="pictures in a folder per class; for face detectors folders with photos.zip and CSV, or YOLO labels",
+    )
+    parser.add_argument(
+        "--folder",
+        default="",
+        help="folder in photos.zip whose photos alone are measured, all of them (hand detectors)",
     )
     parser.add_argument("--backgrounds", default="", help="pictures without people, for scenes (face detectors)")
     parser.add_argument(
@@ -43,8 +49,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 @requires_training
 def run(parsed: argparse.Namespace) -> int:
     """Run the command and return its exit code."""
-    from emotion_ros.perception.detection import FACE_DETECTORS
+    from emotion_ros.perception.detection import FACE_DETECTORS, HAND_DETECTORS
 
+    names = {name.partition("=")[0] for name in parsed.model.split(",")}
+    if names <= set(HAND_DETECTORS) and not names <= set(FACE_DETECTORS):
+        return _evaluate_hands(parsed)
     if parsed.model.split(",")[0].partition("=")[0] in FACE_DETECTORS:
         return _evaluate_faces(parsed)
     from emotion_ros.training.evaluation.classifier_evaluation import evaluate
@@ -67,6 +76,25 @@ def _evaluate_faces(parsed: argparse.Namespace) -> int:
     if parsed.out:
         parsed.out.mkdir(parents=True, exist_ok=True)
         with replacing(parsed.out / "faces.json") as partial:
+            partial.write_text(json.dumps(figures, indent=2))
+    print(json.dumps(figures) if parsed.json else table(figures))
+    return 0
+
+
+def _evaluate_hands(parsed: argparse.Namespace) -> int:
+    from emotion_ros.config import PipelineConfig
+    from emotion_ros.config.options import build
+    from emotion_ros.perception.loaded_models import create_hand_detector
+    from emotion_ros.training.hands.hand_evaluation import measure_hands, table
+
+    figures = {}
+    for name in parsed.model.split(","):
+        detector = create_hand_detector(build(PipelineConfig, {"hand_detector": name}))
+        figures[name] = measure_hands(detector, parsed.data, parsed.folder).summary()
+        detector.close()
+    if parsed.out:
+        parsed.out.mkdir(parents=True, exist_ok=True)
+        with replacing(parsed.out / "hands.json") as partial:
             partial.write_text(json.dumps(figures, indent=2))
     print(json.dumps(figures) if parsed.json else table(figures))
     return 0

@@ -36,6 +36,7 @@ def run(parsed: argparse.Namespace) -> int:
     """Run the command and return its exit code."""
     from emotion_ros.training.detector.detector_export import export_detector, is_detector
     from emotion_ros.training.export.formats import export_as
+    from emotion_ros.training.hands.landmark_export import export_landmarks, is_landmarks
 
     options = {name: getattr(parsed, name) for name in ("margin", "shift", "data", "licence")}
     fields = {name: value for name, value in options.items() if value is not None}
@@ -43,6 +44,11 @@ def run(parsed: argparse.Namespace) -> int:
         if parsed.format != "onnx":
             raise ConfigError(f"export: expected --format onnx for a face detector, got {parsed.format}")
         print(json.dumps(export_detector(parsed.checkpoint, parsed.output, fields, parsed.calibrate)))
+        return 0
+    if is_landmarks(parsed.checkpoint):
+        if parsed.format != "onnx":
+            raise ConfigError(f"export: expected --format onnx for a hand landmark network, got {parsed.format}")
+        print(json.dumps(export_landmarks(parsed.checkpoint, parsed.output, fields)))
         return 0
     if len(parsed.calibrate) > 1:
         raise ConfigError(

@@ -38,6 +38,9 @@ class PipelineConfig:
         "model of emotion_faces or yunet: a file, or a name of the catalog; empty: the one of this package",
         group="models",
     )
+    hand_detector: str = option(
+        "mediapipe", "hand detector", choices=("emotion_hands", "mediapipe"), group="models", common=True
+    )
     provider: str = option(
         "auto",
         "ONNX Runtime execution provider; auto: the fastest available",

@@ -138,3 +138,24 @@ class DetectorTrainConfig(LoopConfig):
     )
     teacher_weight: float = option(1.0, "weight of the imitation in the loss", minimum=0.0, maximum=100.0, group=DATA)
     every: int = option(1, "use every n-th photo", minimum=1, maximum=10000, group=DATA)
+
+
+@dataclass(frozen=True)
+class HandTrainConfig(LoopConfig):
+    """Settings of the training of the hand landmark network."""
+
+    epochs: int = option(40, "passes; each makes new crops", minimum=1, maximum=10000, group=RUN, common=True)
+    batch_size: int = option(64, "crops per step", minimum=2, maximum=4096, group=RUN, common=True)
+    lr: float = option(
+        0.003, "peak learning rate of the one-cycle schedule", minimum=1e-6, maximum=10.0, group=RUN, common=True
+    )
+    workers: int = option(1, "processes that make crops", minimum=0, maximum=64, group=RUN)
+    optimizer: str = option("adamw", "optimizer", choices=("sgd", "adamw"), group=RUN)
+    wd: float = option(0.01, "weight decay", minimum=0.0, maximum=1.0, group=RUN)
+    pretrained: str = option("", "initial weights: a checkpoint; empty: random", group=MODEL, common=True)
+    width: int = option(48, "channels of the feature pyramid", minimum=8, maximum=512, group=MODEL)
+    crops: int = option(8192, "crops per epoch", minimum=2, maximum=10_000_000, group=DATA)
+    backgrounds: str = option(
+        "", "folder whose photos.zip shows no hands; empty: parts of the photos only", group=DATA, common=True
+    )
+    without: str = option("", "folders of photos.zip that are left out, comma-separated", group=DATA)

@@ -21,6 +21,7 @@ from emotion_ros.errors import ModelError, OutputError
 
 DEFAULT_MODEL = "emotion_resnet18.onnx"
 FACE_MODEL = "emotion_faces.onnx"
+HAND_MODELS = "emotion_hands.onnx", "emotion_hand_landmarks.onnx"
 
 DOWNLOAD_TIMEOUT_S = 30
 """Time without data after which a download is given up."""
@@ -93,6 +94,15 @@ def default_face_model() -> Path:
         ModelError: it is not installed.
     """
     return _installed(FACE_MODEL)
+
+
+def default_hand_models() -> tuple[Path, Path]:
+    """Return the hand detector and the hand landmark network of this package.
+
+    Raises:
+        ModelError: one is not installed.
+    """
+    return _installed(HAND_MODELS[0]), _installed(HAND_MODELS[1])
 
 
 def find_model(name: str) -> Path:

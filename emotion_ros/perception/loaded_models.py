@@ -7,20 +7,22 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from emotion_ros.config import PipelineConfig
-from emotion_ros.inference.catalog import default_face_model, find_model
+from emotion_ros.inference.catalog import default_face_model, default_hand_models, find_model
 from emotion_ros.perception.detection import (
     FACE_DETECTORS,
     HAND_DETECTORS,
     FaceDetector,
     FaceSettings,
     HandDetector,
+    HandSettings,
 )
 from emotion_ros.perception.emotion.emotion_model import EmotionModel
 
 FACE_OPTIONS = frozenset({"face_detector", "face_model", "face_input_size"})
+HAND_OPTIONS = frozenset({"hand_detector"})
 EMOTION_OPTIONS = frozenset({"model", "labels", "label_map", "gestures", "gesture_emotions"})
 SHARED_OPTIONS = frozenset({"provider", "threads"})
-RELOADABLE = FACE_OPTIONS | EMOTION_OPTIONS | SHARED_OPTIONS
+RELOADABLE = FACE_OPTIONS | HAND_OPTIONS | EMOTION_OPTIONS | SHARED_OPTIONS
 """Settings that need networks to be loaded again, which :func:`load_models` does while images are processed."""
 
 
@@ -68,11 +70,14 @@ def load_models(
         ProviderError: the execution provider is not available.
     """
     if previous is None:
-        hands = HAND_DETECTORS["mediapipe"](config.max_hands) if config.hands else None
+        hands = create_hand_detector(config) if config.hands else None
         return LoadedModels(create_face_detector(config), hands, EmotionModel(config))
     faces = create_face_detector(config) if changed & (FACE_OPTIONS | SHARED_OPTIONS) else previous.faces
     emotion = EmotionModel(config) if changed & (EMOTION_OPTIONS | SHARED_OPTIONS) else previous.emotion
-    return LoadedModels(faces, previous.hands, emotion)
+    hands = previous.hands
+    if config.hands and changed & (HAND_OPTIONS | SHARED_OPTIONS):
+        hands = create_hand_detector(config)
+    return LoadedModels(faces, hands, emotion)
 
 
 def create_face_detector(config: PipelineConfig) -> FaceDetector:
@@ -86,3 +91,15 @@ def create_face_detector(config: PipelineConfig) -> FaceDetector:
     model = find_model(config.face_model) if config.face_model else default
     settings = FaceSettings(model, config.provider, config.threads, config.face_input_size)
     return FACE_DETECTORS[config.face_detector](settings)
+
+
+def create_hand_detector(config: PipelineConfig) -> HandDetector:
+    """Load the hand detector of a configuration.
+
+    Raises:
+        ModelError: a model or a library is missing or cannot be used.
+        ProviderError: the execution provider is not available.
+    """
+    models = default_hand_models() if config.hand_detector == "emotion_hands" else (None, None)
+    settings = HandSettings(config.max_hands, config.provider, config.threads, *models)
+    return HAND_DETECTORS[config.hand_detector](settings)

@@ -170,7 +170,7 @@ class Pipeline:
         if detector is None:
             return {}
         return {
-            index: tuple(_frozen(detector.detect(state.frame.image)))
+            index: tuple(_frozen(detector.detect(state.frame.image, state.plan.tracked_hands)))
             for index, state in enumerate(states)
             if state.plan.hands is when and (when is HandSearch.CONCURRENT or state.detected)
         }

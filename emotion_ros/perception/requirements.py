@@ -6,8 +6,7 @@ from collections.abc import Callable, Sequence
 
 from emotion_ros.config import PipelineConfig
 from emotion_ros.errors import ConfigError
-from emotion_ros.perception.detection import HAND_DETECTORS
-from emotion_ros.perception.loaded_models import create_face_detector
+from emotion_ros.perception.loaded_models import create_face_detector, create_hand_detector
 from emotion_ros.perception.quality import sharpness
 from emotion_ros.types import Image
 
@@ -50,7 +49,7 @@ def create_check(require: Sequence[str]) -> Callable[[Image], str]:
         raise ConfigError(f"require: expected {', '.join(REQUIREMENTS)}, got {', '.join(unknown)}")
     config = PipelineConfig()
     faces = create_face_detector(config) if "face" in require else None
-    hands = HAND_DETECTORS["mediapipe"](config.max_hands) if "hand" in require else None
+    hands = create_hand_detector(config) if "hand" in require else None
 
     def check(image: Image) -> str:
         if "sharp" in require and picture_sharpness(image) < MIN_PICTURE_SHARPNESS:

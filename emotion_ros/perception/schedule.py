@@ -6,13 +6,19 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
+from typing import Any
 
 from emotion_ros.config import PipelineConfig
-from emotion_ros.types import Box
+from emotion_ros.types import Box, Hand
 
 HAND_SEARCH_INTERVAL_S = 0.1
 """Seconds without a search for hands after one that found none. A search takes three times as long as all other stages
 together (docs/performance.md); a hand that appears is found a tenth of a second later at most."""
+
+
+FULL_HAND_SEARCH_INTERVAL_S = 0.2
+"""Seconds between two searches of the whole image for hands while hands are tracked: a further hand is found that much
+later at most. As ``face_search_interval``."""
 
 
 class HandSearch(Enum):
@@ -36,6 +42,8 @@ class FrameHistory:
         last_full_search: last image that was searched for faces as a whole.
         last_empty_hand_search: last image in which a search found no hand; −inf if the last search found one.
         boxes: faces in the last image, pixels.
+        last_full_hand_search: last image that was searched for hands as a whole.
+        hands: hands in the last image that was searched for hands.
     """
 
     first_frame: float = -math.inf
@@ -44,6 +52,8 @@ class FrameHistory:
     last_full_search: float = -math.inf
     last_empty_hand_search: float = -math.inf
     boxes: tuple[Box, ...] = ()
+    last_full_hand_search: float = -math.inf
+    hands: tuple[Hand, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -53,10 +63,12 @@ class FramePlan:
     Attributes:
         regions: boxes around which faces are searched; empty: the whole image.
         hands: when hands are searched.
+        tracked_hands: hands of an earlier image around which hands are searched; empty: the whole image.
     """
 
     regions: tuple[Box, ...]
     hands: HandSearch
+    tracked_hands: tuple[Hand, ...] = ()
 
 
 def is_idle(history: FrameHistory, stamp: float, track_timeout: float) -> bool:
@@ -83,7 +95,12 @@ def plan_frame(
         hands_are_input: the classifier's crop contains the hands: they are searched in every image.
     """
     recent_search = 0 < stamp - history.last_full_search < config.face_search_interval
-    return FramePlan(history.boxes if recent_search else (), _plan_hands(history, stamp, config, hands_are_input))
+    recent_hands = 0 < stamp - history.last_full_hand_search < FULL_HAND_SEARCH_INTERVAL_S
+    return FramePlan(
+        history.boxes if recent_search else (),
+        _plan_hands(history, stamp, config, hands_are_input),
+        history.hands if recent_hands else (),
+    )
 
 
 def _plan_hands(history: FrameHistory, stamp: float, config: PipelineConfig, hands_are_input: bool) -> HandSearch:
@@ -127,7 +144,13 @@ def advance_failed(history: FrameHistory, stamp: float) -> FrameHistory:
 
 
 def advance(
-    history: FrameHistory, stamp: float, plan: FramePlan, boxes: Sequence[Box], *, has_face: bool, hands: int | None
+    history: FrameHistory,
+    stamp: float,
+    plan: FramePlan,
+    boxes: Sequence[Box],
+    *,
+    has_face: bool,
+    hands: Sequence[Hand] | None,
 ) -> FrameHistory:
     """History after an image.
 
@@ -137,7 +160,7 @@ def advance(
         plan: followed in it.
         boxes: all detected faces, pixels.
         has_face: a face is left after false detections were removed.
-        hands: number of detected hands; None: not searched.
+        hands: detected hands; None: not searched.
     """
     if stamp < history.last_frame:  # time went back, as in a bag that is played again
         history = FrameHistory()
@@ -147,12 +170,15 @@ def advance(
         last_frame=stamp,
         last_face=stamp if has_face else history.last_face,
         last_full_search=history.last_full_search if plan.regions else stamp,
-        last_empty_hand_search=_last_empty_search(history, stamp, hands),
         boxes=tuple(boxes),
+        **({} if hands is None else _hand_history(history, stamp, plan, hands)),
     )
 
 
-def _last_empty_search(history: FrameHistory, stamp: float, hands: int | None) -> float:
-    if hands is None:
-        return history.last_empty_hand_search
-    return -math.inf if hands else stamp
+def _hand_history(history: FrameHistory, stamp: float, plan: FramePlan, hands: Sequence[Hand]) -> dict[str, Any]:
+    """Fields of the history that change if an image was searched for hands."""
+    return {
+        "last_empty_hand_search": -math.inf if hands else stamp,
+        "last_full_hand_search": history.last_full_hand_search if plan.tracked_hands else stamp,
+        "hands": tuple(hands),
+    }

@@ -90,7 +90,7 @@ def history_after(state: FrameState, before: FrameHistory) -> FrameHistory:
         state.plan,
         [face.box for face in state.detected],
         has_face=bool(state.kept),
-        hands=None if state.hands is None else len(state.hands),
+        hands=state.hands,
     )
 
 

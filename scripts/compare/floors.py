@@ -21,7 +21,7 @@ from emotion_ros.io.drawing import draw
 from emotion_ros.nodes.heap import keep_freed_memory
 from emotion_ros.nodes.image_conversion import to_bgr, to_jpeg, to_message
 from emotion_ros.nodes.message_conversion import to_emotion_array
-from emotion_ros.perception.detection import HAND_DETECTORS
+from emotion_ros.perception.detection import HAND_DETECTORS, HandSettings
 from emotion_ros.perception.emotion.preprocess import region_crop, to_input
 from emotion_ros.perception.pipeline import Pipeline
 from emotion_ros.perception.quality import quality
@@ -111,7 +111,7 @@ def measure():
     peaks = Peaks(product_rate("MatMul"), product_rate("MatMulInteger"), copy_rate())
     image = crowd_image(1)
     pipeline = Pipeline(PipelineConfig(model="emotion_resnet18", hands=False))
-    hands = HAND_DETECTORS["mediapipe"](MAX_HANDS)
+    hands = HAND_DETECTORS["mediapipe"](HandSettings(MAX_HANDS))
     pipeline.perceive(image, 0.0)
     perception = pipeline.perceive(image, 0.1)
     face = perception.people[0].face

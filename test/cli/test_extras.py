@@ -20,6 +20,8 @@ MINIMAL = {
     "split": ["pictures"],
     "train": ["data", "--model-dir", "run"],
     "train-detector": ["data", "--model-dir", "run"],
+    "train-hands": ["data", "--model-dir", "run"],
+    "label-hands": ["data"],
 }
 """Commands of training, and arguments that the parser accepts."""
 
@@ -51,7 +53,11 @@ def test_command_of_training_without_its_libraries_names_them(command, tmp_path)
     (tmp_path / "pictures").mkdir()
     extra = {"imagehash", "lightning", "matplotlib", "onnx", "tensorboard", "torch", "transformers"}
     result = run_without(extra, command, *MINIMAL[command])
-    if command in ("draw", "measure-crop"):  # need none of them: the next thing is that the data are missing
+    if command in (
+        "draw",
+        "label-hands",
+        "measure-crop",
+    ):  # need none of them: the next thing is that the data are missing
         assert "Traceback" not in result.stderr
         return
     assert result.returncode == 2, result.stderr

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from emotion_ros.config import PipelineConfig
 from emotion_ros.errors import ModelError
 from emotion_ros.inference.ort_session import Session
-from emotion_ros.perception.detection import FACE_DETECTORS, HAND_DETECTORS, FaceSettings
+from emotion_ros.perception.detection import FACE_DETECTORS, HAND_DETECTORS, FaceSettings, HandSettings
 from emotion_ros.perception.detection.image_region import ImageRegion, search_regions
 from emotion_ros.perception.emotion.preprocess import crop_square, face_square, roll
 from emotion_ros.perception.loaded_models import create_face_detector
@@ -140,7 +140,7 @@ def test_face_cut_by_the_border_stays_inside(detector, portrait):
 @pytest.mark.parametrize(
     ("code", "alternative"),
     [
-        ("HAND_DETECTORS['mediapipe'](2)", "hands: false"),
+        ("HAND_DETECTORS['mediapipe'](HandSettings(2))", "hand_detector: emotion_hands"),
         ("FACE_DETECTORS['mediapipe'](FaceSettings())", "face_detector: emotion_faces"),
         ("FACE_DETECTORS['mediapipe_full'](FaceSettings())", "face_detector: emotion_faces"),
     ],
@@ -152,7 +152,7 @@ import platform, sys
 platform.machine = lambda: {machine!r}
 sys.modules["mediapipe"] = None  # as if it were not installed
 from emotion_ros.errors import ModelError
-from emotion_ros.perception.detection import FACE_DETECTORS, HAND_DETECTORS, FaceSettings
+from emotion_ros.perception.detection import FACE_DETECTORS, HAND_DETECTORS, FaceSettings, HandSettings
 try:
     {code}
 except ModelError as error:
@@ -179,7 +179,7 @@ def test_every_face_and_every_hand_of_real_pictures_is_found(shared):
         name: create_face_detector(PipelineConfig(face_detector=name)) for name in ("emotion_faces", "mediapipe")
     }
     false = dict.fromkeys(detectors, 0)
-    hands = HAND_DETECTORS["mediapipe"](4)
+    hands = HAND_DETECTORS["mediapipe"](HandSettings(4))
     boxes = defaultdict(list)
     for row in csv.DictReader(io.StringIO(shared("data/hands/boxes.csv").read_text())):
         left, top, right, bottom = (float(row[edge]) for edge in ("xmin", "ymin", "xmax", "ymax"))
@@ -209,8 +209,8 @@ def test_hand_has_21_landmarks_inside_its_box_and_a_side(shared):
     with zipfile.ZipFile(shared("data/hands/images.zip")) as pictures:
         content = pictures.read("open_palm/001.jpg")
     image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
-    (hand,) = HAND_DETECTORS["mediapipe"](2).detect(image)
-    mirrored = HAND_DETECTORS["mediapipe"](2).detect(np.ascontiguousarray(image[:, ::-1]))
+    (hand,) = HAND_DETECTORS["mediapipe"](HandSettings(2)).detect(image)
+    mirrored = HAND_DETECTORS["mediapipe"](HandSettings(2)).detect(np.ascontiguousarray(image[:, ::-1]))
     assert hand.landmarks.shape == (21, 2)
     assert all(contains(hand.box, point) for point in hand.landmarks)
     assert {hand.side, mirrored[0].side} == {"left", "right"}

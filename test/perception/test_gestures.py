@@ -11,7 +11,7 @@ import pytest
 from emotion_ros.config.package_files import default_gestures
 from emotion_ros.errors import ConfigError
 from emotion_ros.perception.association import associate_hands, filter_false_faces
-from emotion_ros.perception.detection import FACE_DETECTORS, HAND_DETECTORS, FaceSettings
+from emotion_ros.perception.detection import FACE_DETECTORS, HAND_DETECTORS, FaceSettings, HandSettings
 from emotion_ros.perception.gesture_rules import FINGERS, read_gestures
 from emotion_ros.perception.gestures import GestureRecognizer, HandObservation, extension, recognize_gesture
 from emotion_ros.types import Box, Face, Hand
@@ -227,7 +227,7 @@ def test_gestures_of_people_in_pictures(shared, shipped):
         for row in csv.DictReader(file):
             boxes.setdefault(row["file"], []).append([float(row[edge]) for edge in ("xmin", "ymin", "xmax", "ymax")])
     inside = {name.split("images/")[-1]: name for name in archive.namelist()}
-    faces, hands = FACE_DETECTORS["mediapipe"](FaceSettings()), HAND_DETECTORS["mediapipe"](4)
+    faces, hands = FACE_DETECTORS["mediapipe"](FaceSettings()), HAND_DETECTORS["mediapipe"](HandSettings(4))
     pairs, missed = [], []
     for name, annotated in sorted(boxes.items()):
         image = cv2.imdecode(np.frombuffer(archive.read(inside[name]), np.uint8), cv2.IMREAD_COLOR)

@@ -23,6 +23,7 @@ from emotion_ros.perception.schedule import (
 from emotion_ros.types import Box, Face, Hand
 
 BOX = Box(10, 10, 60, 60)
+HAND = Hand("left", BOX, 0.9, np.zeros((21, 2), np.float32))
 CONFIG = PipelineConfig()
 
 
@@ -31,7 +32,8 @@ def after(*images):
     history = FrameHistory()
     for stamp, faces, hands in images:
         plan = plan_frame(history, stamp, CONFIG)
-        history = advance(history, stamp, plan, [BOX] * faces, has_face=faces > 0, hands=hands)
+        found = None if hands is None else [HAND] * hands
+        history = advance(history, stamp, plan, [BOX] * faces, has_face=faces > 0, hands=found)
     return history
 
 

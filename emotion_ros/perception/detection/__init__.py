@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 from emotion_ros.perception.detection.emotion_faces import EmotionFaces
+from emotion_ros.perception.detection.emotion_hands import EmotionHands
 from emotion_ros.perception.detection.mediapipe_faces import MediaPipeFaces
 from emotion_ros.perception.detection.mediapipe_hands import MediaPipeHands
 from emotion_ros.perception.detection.yunet import YuNetFaces
@@ -49,11 +50,13 @@ class FaceDetector(Protocol):
 class HandDetector(Protocol):
     """Finds hands. A detector stores nothing between images."""
 
-    def detect(self, image: Image) -> Sequence[Hand]:
+    def detect(self, image: Image, tracked: Sequence[Hand] = ()) -> Sequence[Hand]:
         """Return the hands in an image from left to right, their boxes clipped to the image.
 
         Args:
             image: BGR, uint8, height × width × 3.
+            tracked: hands in an earlier image of the camera; empty: search the whole image. A detector may search only
+                around them, to save time. If it finds fewer hands than these, it must search the whole image.
         """
         ...
 
@@ -79,6 +82,25 @@ class FaceSettings:
     max_side: int = 640
 
 
+@dataclass(frozen=True)
+class HandSettings:
+    """Settings of a hand detector. A backend ignores those that it does not support.
+
+    Attributes:
+        max_hands: maximum number of hands per image.
+        provider: execution provider, see :func:`emotion_ros.inference.ort_session.open_session`.
+        threads: CPU threads; 0: ONNX Runtime's choice.
+        detector_model: model file that finds hands; None for a backend that includes its model.
+        landmark_model: model file that finds a hand's landmarks; None likewise.
+    """
+
+    max_hands: int = 4
+    provider: str = "auto"
+    threads: int = 1
+    detector_model: Path | None = None
+    landmark_model: Path | None = None
+
+
 FACE_DETECTORS: dict[str, Callable[[FaceSettings], FaceDetector]] = {
     "emotion_faces": lambda settings: EmotionFaces(
         settings.model, settings.provider, settings.threads, settings.max_side
@@ -90,7 +112,11 @@ FACE_DETECTORS: dict[str, Callable[[FaceSettings], FaceDetector]] = {
 """Value of the parameter ``face_detector`` to a function that creates the detector. It raises ModelError if a model or
 a library is missing, ProviderError if the execution provider is not available."""
 
-HAND_DETECTORS: dict[str, Callable[[int], HandDetector]] = {
-    "mediapipe": MediaPipeHands,
+HAND_DETECTORS: dict[str, Callable[[HandSettings], HandDetector]] = {
+    "emotion_hands": lambda settings: EmotionHands(
+        settings.detector_model, settings.landmark_model, settings.max_hands, settings.provider, settings.threads
+    ),
+    "mediapipe": lambda settings: MediaPipeHands(settings.max_hands),
 }
-"""Name to a function of the maximum number of hands per image. It raises ModelError if a library is missing."""
+"""Value of the parameter ``hand_detector`` to a function that creates the detector. It raises ModelError if a model or
+a library is missing, ProviderError if the execution provider is not available."""

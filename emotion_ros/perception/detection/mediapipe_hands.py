@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from typing import Any
 
 import cv2
@@ -49,13 +50,13 @@ class MediaPipeHands:
         Raises:
             ModelError: mediapipe is not installed.
         """
-        hands = import_solution("hands", "Hands", "hands: false")
+        hands = import_solution("hands", "Hands", "hand_detector: emotion_hands")
         self._graph: Any = hands(
             static_image_mode=True, max_num_hands=max_hands, min_detection_confidence=MIN_HAND_CONFIDENCE
         )
         self._lock = threading.Lock()  # guards _graph, which processes one image at a time; held by detect
 
-    def detect(self, image: Image) -> list[Hand]:
+    def detect(self, image: Image, tracked: Sequence[Hand] = ()) -> list[Hand]:
         """See :class:`emotion_ros.perception.detection.HandDetector`."""
         with self._lock:
             result = self._graph.process(cv2.cvtColor(image, cv2.COLOR_BGR2RGB))

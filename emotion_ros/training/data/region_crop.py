@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from types import TracebackType
 
 from emotion_ros.config import PipelineConfig
 from emotion_ros.perception.association import associate_hands, filter_false_faces
-from emotion_ros.perception.detection import HAND_DETECTORS, FaceDetector, HandDetector
+from emotion_ros.perception.detection import FaceDetector, HandDetector
 from emotion_ros.perception.emotion.preprocess import region_crop
-from emotion_ros.perception.loaded_models import create_face_detector
+from emotion_ros.perception.loaded_models import create_face_detector, create_hand_detector
 from emotion_ros.types import Image
 
 MAX_CROPPED_SIDE_PX = 128
@@ -62,7 +62,7 @@ class RegionCrop:
 
     @cached_property
     def _hands(self) -> HandDetector:
-        return HAND_DETECTORS["mediapipe"](MAX_HANDS)
+        return create_hand_detector(replace(self._config, max_hands=MAX_HANDS))
 
     def __call__(self, image: Image) -> Image | None:
         """Return the region of a picture (both BGR, uint8, h × w × 3); None if no face is found."""

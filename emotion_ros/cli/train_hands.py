@@ -1,0 +1,30 @@
+"""``emotion-ros train-hands``: trains the hand landmark network."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from emotion_ros.cli.arguments import add_options
+from emotion_ros.cli.extras import requires_training
+from emotion_ros.cli.train import add_training_arguments, report_result
+from emotion_ros.config import HandTrainConfig
+from emotion_ros.config.options import build
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
+    parser.add_argument(
+        "data", type=Path, nargs="+", metavar="DATA", help="folders with photos.zip and hands.csv of label-hands"
+    )
+    add_training_arguments(parser)
+    add_options(parser, HandTrainConfig)
+
+
+@requires_training
+def run(parsed: argparse.Namespace) -> int:
+    """Run the command and return its exit code."""
+    from emotion_ros.training.hands.landmark_training import train_hands
+
+    result = train_hands(parsed.data, parsed.model_dir, build(HandTrainConfig, vars(parsed)), parsed.resume)
+    return report_result(result, "share of landmarks on held-out photos", f"{parsed.model_dir}/best.ckpt MODEL.onnx")

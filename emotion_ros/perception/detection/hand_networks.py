@@ -1,0 +1,123 @@
+"""The two networks of this package that find hands: one searches an image, one finds the landmarks in a crop."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from emotion_ros.errors import ModelError
+from emotion_ros.inference.cache_folder import default_cache
+from emotion_ros.inference.ort_session import Session, open_session, read_metadata, read_model_file
+from emotion_ros.inference.providers import ShapeProfile
+from emotion_ros.perception.detection.cells import STRIDES, decode_cells
+from emotion_ros.perception.detection.hand_crop import CROP_SIZE_PX, HandCrop, crop_of_box
+from emotion_ros.perception.detection.image_region import ImageRegion
+from emotion_ros.types import Image, Points
+
+DETECTOR_KIND, LANDMARK_KIND = "hands", "hand_landmarks"
+"""Values of ``kind`` in the metadata of the two model files."""
+
+INPUT_SIZE_PX = 384
+"""Longer side to which larger images are scaled down before the search."""
+
+MIN_SCORE = 0.3
+"""Minimum score of a detection; the landmark network decides whether it is a hand."""
+
+POINTS = 21
+
+
+@dataclass(frozen=True)
+class HandLandmarks:
+    """A crop's result: ``points``, 21 × 2 pixels of the image; ``presence`` and ``right``, probabilities."""
+
+    points: Points
+    presence: float
+    right: float
+
+
+class HandSearch:
+    """Finds the crops of hands in an image."""
+
+    def __init__(self, model: Path, provider: str, threads: int) -> None:
+        """Load a model; see :class:`emotion_ros.perception.detection.emotion_hands.EmotionHands`."""
+        step, side = STRIDES[-1], INPUT_SIZE_PX
+        profile = (1, 3, step, step), (1, 3, side * 3 // 4, side), (1, 3, side, side)
+        self._session = _open(model, provider, threads, DETECTOR_KIND, ("pixels", "cells"), profile)
+
+    def __call__(self, image: Image) -> list[HandCrop]:
+        """Return the crops of the hands in an image by descending score."""
+        height, width = image.shape[:2]
+        whole = ImageRegion(0, 0, width, height, max(max(height, width) / INPUT_SIZE_PX, 1.0))
+        pixels = _to_input(whole.pixels(image))
+        values = self._session.run(["cells"], {"pixels": pixels})[0][0]
+        rows = decode_cells(values, pixels.shape[2], pixels.shape[3], MIN_SCORE)
+        rows[:, :-1] *= whole.downscale
+        return [_crop(row) for row in rows]
+
+
+class HandLandmarkNetwork:
+    """Finds 21 landmarks in each crop."""
+
+    def __init__(self, model: Path, provider: str, threads: int, max_hands: int) -> None:
+        """Load a model; see :class:`emotion_ros.perception.detection.emotion_hands.EmotionHands`."""
+        shapes = [(count, 3, CROP_SIZE_PX, CROP_SIZE_PX) for count in (1, 1, max_hands)]
+        profile = shapes[0], shapes[1], shapes[2]
+        self._session = _open(model, provider, threads, LANDMARK_KIND, ("pixels", "hands"), profile)
+
+    def __call__(self, image: Image, crops: Sequence[HandCrop]) -> list[HandLandmarks]:
+        """Return the landmarks in each crop of an image."""
+        if not crops:
+            return []
+        pixels = np.stack([crop.pixels(image).transpose(2, 0, 1) for crop in crops]).astype(np.float32)
+        rows = self._session.run(["hands"], {"pixels": pixels})[0]
+        presence, right = 1 / (1 + np.exp(-rows[:, 2 * POINTS :].clip(-30, 30))).T
+        return [
+            HandLandmarks(crop.to_image(row[: 2 * POINTS].reshape(POINTS, 2)), float(share), float(side))
+            for crop, row, share, side in zip(crops, rows, presence, right, strict=True)
+        ]
+
+
+def _crop(row: NDArray[np.float32]) -> HandCrop:
+    """Return the crop of a row of :func:`decode_cells`: box, wrist, middle knuckle, score."""
+    x, y, width, height = row[:4].tolist()
+    return crop_of_box(x + width / 2, y + height / 2, max(width, height), row[4:6], row[6:8])
+
+
+def _to_input(image: Image) -> NDArray[np.float32]:
+    """Return 1 × 3 × height × width, float32, 0…255, padded with black to multiples of 32."""
+    height, width = image.shape[:2]
+    step = STRIDES[-1]
+    pixels = np.zeros((1, 3, -(-height // step) * step, -(-width // step) * step), np.float32)
+    for plane, values in zip(pixels[0], cv2.split(image), strict=True):
+        plane[:height, :width] = values
+    return pixels
+
+
+def _open(
+    model: Path, provider: str, threads: int, kind: str, names: tuple[str, str], profile: ShapeProfile
+) -> Session:
+    def profile_of(session: ort.InferenceSession) -> ShapeProfile:
+        actual = tuple(tensor.name for tensor in (*session.get_inputs(), *session.get_outputs()))
+        if _kind(session) != kind or actual != names:
+            raise ModelError(
+                f"{model}: expected a model of this package of the kind {kind}, got one with {', '.join(actual)} and "
+                f"the metadata {read_metadata(session) or '{}'}; make one with emotion-ros export"
+            )
+        return profile
+
+    return open_session(model, read_model_file(model), provider, threads, default_cache(), profile_of)
+
+
+def _kind(session: ort.InferenceSession) -> object:
+    try:
+        content = json.loads(read_metadata(session) or "{}")
+    except ValueError:
+        return None
+    return content.get("kind") if isinstance(content, dict) else None

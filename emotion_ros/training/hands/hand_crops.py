@@ -1,0 +1,184 @@
+"""Training crops of the hand landmark network: moved, mirrored, pasted, covered and degraded patches of photos."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from emotion_ros.perception.detection.hand_crop import CROP_SIZE_PX, HandCrop, crop_of_landmarks
+from emotion_ros.perception.gestures import palm_length
+from emotion_ros.training.hands.hand_photos import HandPatch
+from emotion_ros.types import Image, Points
+
+PRESENCE, RIGHT = 42, 43
+"""Columns of a target after the landmarks: 1 if there is a hand, 1 if it is the person's right one."""
+
+EMPTY_SHARE, MISPLACED_SHARE = 0.2, 0.06
+"""Shares of the crops without a hand, and of those with a hand far from the middle or far too large."""
+
+ROTATION_DEG, ANY_ROTATION_SHARE = 15.0, 0.15
+"""Standard deviation of the rotation, and share of the crops with any rotation: a detector's points may be wrong."""
+
+SCALE_RANGE, MAX_SHIFT = (0.8, 1.35), 0.12
+"""Range of the crop's side relative to that of the landmarks, and largest shift as a share of it."""
+
+PASTE_SHARE, COVER_SHARE = 0.2, 0.2
+"""Shares of the hands whose surroundings are replaced, and of which a part is covered."""
+
+MASK_PALMS = 0.42
+"""Thickness of a finger in the mask of a pasted hand, in palm lengths."""
+
+BONES = tuple((first, first + 1) for finger in range(5) for first in range(4 * finger + 1, 4 * finger + 4))
+PALM = (0, 1, 2, 5, 9, 13, 17)
+"""Landmarks of the palm's outline."""
+
+
+def training_crop(
+    patches: Sequence[HandPatch], empty: Sequence[HandPatch], rng: np.random.Generator
+) -> tuple[Image, NDArray[np.float32]]:
+    """Return a random crop and its target.
+
+    Args:
+        patches: with hands.
+        empty: without hands.
+        rng: random numbers.
+
+    Returns:
+        BGR, uint8, 96 × 96 × 3; and 44 float32: landmarks in pixels of the crop, presence, side.
+    """
+    kind = rng.random()
+    if kind < EMPTY_SHARE and empty:
+        return _degraded(_turned(empty[rng.integers(len(empty))], rng), rng), np.zeros(RIGHT + 1, np.float32)
+    patch = patches[rng.integers(len(patches))]
+    if kind < EMPTY_SHARE + MISPLACED_SHARE:
+        crop = _misplaced(crop_of_landmarks(patch.points), rng)
+        return _degraded(_mirrored(crop.pixels(patch.image), rng), rng), np.zeros(RIGHT + 1, np.float32)
+    image, points, is_right = _hand(patch, rng)
+    if rng.random() < PASTE_SHARE and empty:
+        image = _pasted(image, points, _turned(empty[rng.integers(len(empty))], rng))
+    if rng.random() < COVER_SHARE and empty:
+        image = _covered(image, _turned(empty[rng.integers(len(empty))], rng), rng)
+    return _degraded(image, rng), np.concatenate([points.ravel(), [1, is_right]]).astype(np.float32)
+
+
+def plain_crop(patch: HandPatch, rng: np.random.Generator) -> tuple[Image, NDArray[np.float32]]:
+    """Return a crop as at run time, only slightly rotated, scaled and shifted, and its target; for evaluation."""
+    if not len(patch.points):
+        return _turned(patch, rng), np.zeros(RIGHT + 1, np.float32)
+    crop = _moved(crop_of_landmarks(patch.points), rng, 0.5)
+    points = _to_crop(patch.points, crop)
+    target = np.concatenate([points.ravel(), [1, patch.is_right]])
+    return crop.pixels(patch.image), target.astype(np.float32)
+
+
+def _hand(patch: HandPatch, rng: np.random.Generator) -> tuple[Image, Points, bool]:
+    """Return a moved crop of a hand, its landmarks, and whether it is a right hand; half of them mirrored."""
+    crop = _moved(crop_of_landmarks(patch.points), rng, 1.0)
+    image, points, is_right = crop.pixels(patch.image), _to_crop(patch.points, crop), patch.is_right
+    if rng.random() < 0.5:
+        image = np.ascontiguousarray(image[:, ::-1])
+        points = np.stack([CROP_SIZE_PX - points[:, 0], points[:, 1]], 1)
+        is_right = not is_right
+    return image, points, is_right
+
+
+def _moved(crop: HandCrop, rng: np.random.Generator, strength: float) -> HandCrop:
+    side = crop.side * float(np.exp(rng.uniform(*np.log(SCALE_RANGE)) * strength))
+    x, y = rng.uniform(-MAX_SHIFT, MAX_SHIFT, 2) * side * strength
+    degrees = rng.normal(0, ROTATION_DEG) * strength
+    if strength == 1 and rng.random() < ANY_ROTATION_SHARE:
+        degrees = rng.uniform(-180, 180)
+    return HandCrop(crop.x + x, crop.y + y, side, crop.radians + math.radians(degrees))
+
+
+def _misplaced(crop: HandCrop, rng: np.random.Generator) -> HandCrop:
+    """Return a crop that shows a part of a hand only."""
+    turned = replace(crop, radians=rng.uniform(-math.pi, math.pi))
+    if rng.random() < 0.5:
+        return replace(turned, side=crop.side * rng.uniform(0.2, 0.38))
+    angle, distance = rng.uniform(-math.pi, math.pi), rng.uniform(0.6, 0.9) * crop.side
+    return replace(turned, x=crop.x + math.cos(angle) * distance, y=crop.y + math.sin(angle) * distance)
+
+
+def _to_crop(points: Points, crop: HandCrop) -> Points:
+    matrix = crop.matrix()
+    return (points @ matrix[:, :2].T + matrix[:, 2]).astype(np.float32)  # type: ignore[no-any-return]
+
+
+def _turned(patch: HandPatch, rng: np.random.Generator) -> Image:
+    """Return a patch's middle, rotated at random and mirrored in half of the cases."""
+    side = patch.image.shape[0]
+    crop = HandCrop(side / 2, side / 2, side / 2 * rng.uniform(0.7, 1.3), rng.uniform(-math.pi, math.pi))
+    return _mirrored(crop.pixels(patch.image), rng)
+
+
+def _mirrored(image: Image, rng: np.random.Generator) -> Image:
+    return np.ascontiguousarray(image[:, ::-1]) if rng.random() < 0.5 else image
+
+
+def _pasted(image: Image, points: Points, surroundings: Image) -> Image:
+    """Return the hand over other surroundings; its mask is drawn along the bones, with a part of the forearm."""
+    mask = np.zeros(image.shape[:2], np.uint8)
+    unit = palm_length(points)
+    thick, white = max(round(unit * MASK_PALMS), 1), (255,)
+    whole = np.round(points).astype(np.int32)
+    cv2.fillPoly(mask, [whole[list(PALM)]], white)
+    cv2.polylines(mask, [whole[list(PALM)]], True, white, thick)
+    forearm = np.round(points[0] + (points[0] - points[9]) * 2).astype(int)
+    cv2.line(mask, whole[0].tolist(), forearm.tolist(), white, max(round(unit * 0.75), 1))
+    for first, second in BONES:
+        cv2.line(mask, whole[first].tolist(), whole[second].tolist(), white, thick)
+    soft = cv2.blur(mask, (5, 5))[..., None] / np.float32(255)
+    return (image * soft + surroundings * (1 - soft)).astype(np.uint8)  # type: ignore[no-any-return]
+
+
+def _covered(image: Image, cover: Image, rng: np.random.Generator) -> Image:
+    """Return a crop of which a rectangle of up to two fifths of each side shows something else."""
+    width, height = rng.integers(CROP_SIZE_PX // 10, CROP_SIZE_PX * 2 // 5, 2)
+    x, y = rng.integers(0, CROP_SIZE_PX - width), rng.integers(0, CROP_SIZE_PX - height)
+    result = image.copy()
+    result[y : y + height, x : x + width] = cover[y : y + height, x : x + width]
+    return result
+
+
+def _degraded(image: Image, rng: np.random.Generator) -> Image:
+    """Return a crop in other light, in other colours or grey, blurred, of low resolution, noisy or compressed."""
+    result: Image = cv2.LUT(image, _tones(rng))  # type: ignore[assignment]
+    if rng.random() < 0.15:
+        result = cv2.cvtColor(cv2.cvtColor(result, cv2.COLOR_BGR2GRAY), cv2.COLOR_GRAY2BGR)  # type: ignore[assignment]
+    if rng.random() < 0.25:
+        result = _blurred(result, rng)
+    if rng.random() < 0.25:
+        side = int(rng.integers(20, CROP_SIZE_PX * 3 // 4))
+        small = cv2.resize(result, (side, side), interpolation=cv2.INTER_AREA)
+        result = cv2.resize(small, (CROP_SIZE_PX, CROP_SIZE_PX))  # type: ignore[assignment]
+    if rng.random() < 0.3:
+        noise = rng.standard_normal(result.shape, np.float32) * rng.uniform(2, 14)
+        result = (result + noise).clip(0, 255).astype(np.uint8)
+    if rng.random() < 0.3:
+        encoded = cv2.imencode(".jpg", result, [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(15, 80))])[1]
+        result = cv2.imdecode(encoded, cv2.IMREAD_COLOR)  # type: ignore[assignment]
+    return result
+
+
+def _tones(rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Return a table of random gamma, contrast, brightness and colour, 1 × 256 × 3."""
+    values = np.linspace(0, 1, 256) ** np.exp(rng.normal(0, 0.3)) * 255
+    values = (values - 128) * np.exp(rng.normal(0, 0.25)) + 128 + rng.normal(0, 20)
+    colour = np.exp(rng.normal(0, 0.12, 3)) if rng.random() < 0.5 else np.ones(3)
+    return (values[None, :, None] * colour).clip(0, 255).astype(np.uint8)  # type: ignore[no-any-return]
+
+
+def _blurred(image: Image, rng: np.random.Generator) -> Image:
+    """Return an image after a mean along a line of up to 9 pixels in any direction, as of a moving hand."""
+    length = int(rng.integers(2, 10))
+    kernel = np.zeros((9, 9), np.float32)
+    angle = rng.uniform(0, math.pi)
+    reach = np.array([math.cos(angle), math.sin(angle)]) * (length - 1) / 2
+    cv2.line(kernel, np.round(4 - reach).astype(int).tolist(), np.round(4 + reach).astype(int).tolist(), (1.0,))
+    return cv2.filter2D(image, -1, kernel / kernel.sum())  # type: ignore[return-value]

@@ -1,0 +1,108 @@
+"""The hand landmark network: 21 points, presence and side of the hand in a crop."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from emotion_ros.perception.detection.hand_crop import CROP_SIZE_PX
+
+LANDMARKS = 21
+
+VALUES = 2 * LANDMARKS + 2
+"""Values per crop: x and y of the landmarks in pixels of the crop, the logits of presence and of a right hand."""
+
+HEATMAP_STRIDE = 4
+"""Pixels of the crop between neighbouring values of a heatmap."""
+
+STAGES = ((32, 1, 1), (48, 3, 2), (96, 4, 2))
+"""Channels, blocks and stride of the stages after the first convolutions."""
+
+EXPANSION = 3
+"""Width of a block inside, as a multiple of its input."""
+
+
+def _convolution(inputs: int, outputs: int, side: int, stride: int = 1, groups: int = 1) -> nn.Sequential:
+    """Return a convolution of side × side with batch normalisation and ReLU."""
+    return nn.Sequential(_linear(inputs, outputs, side, stride, groups), nn.ReLU(inplace=True))
+
+
+def _linear(inputs: int, outputs: int, side: int, stride: int = 1, groups: int = 1) -> nn.Sequential:
+    """Return a convolution of side × side with batch normalisation."""
+    convolution = nn.Conv2d(inputs, outputs, side, stride, side // 2, groups=groups, bias=False)
+    return nn.Sequential(convolution, nn.BatchNorm2d(outputs))
+
+
+class _InvertedResidual(nn.Module):
+    """A block of MobileNetV2 (Sandler et al., 2018): wide inside, depth-wise, added to its input."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
+        super().__init__()
+        wide = inputs * EXPANSION
+        self.layers = nn.Sequential(
+            _convolution(inputs, wide, 1), _convolution(wide, wide, 3, stride, wide), _linear(wide, outputs, 1)
+        )
+        self.residual = stride == 1 and inputs == outputs
+
+    def forward(self, values: Tensor) -> Tensor:
+        result: Tensor = self.layers(values)
+        return values + result if self.residual else result
+
+
+class LandmarkNetwork(nn.Module):
+    """Blocks of MobileNetV2 down to a stride of 16, a feature pyramid up to 4, and a heatmap per landmark.
+
+    A landmark is the mean position of its heatmap's softmax (Nibali et al., "Numerical Coordinate Regression with
+    Convolutional Neural Networks", 2018). Presence and side come from the mean of the deepest features and the
+    landmarks.
+
+    Args:
+        width: channels of the pyramid.
+    """
+
+    def __init__(self, width: int = 48) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(_convolution(3, 16, 3, 2), _convolution(16, 16, 3, 2, 16), _linear(16, 32, 1))
+        stages, inputs = [], 32
+        for channels, blocks, stride in STAGES:
+            further = [_InvertedResidual(channels, channels, 1) for _ in range(blocks - 1)]
+            stages.append(nn.Sequential(_InvertedResidual(inputs, channels, stride), *further))
+            inputs = channels
+        self.stages = nn.ModuleList(stages)
+        self.laterals = nn.ModuleList(_linear(channels, width, 1) for channels, _, _ in STAGES)
+        self.merges = nn.ModuleList(
+            nn.Sequential(_convolution(width, width, 5, 1, width), _convolution(width, width, 1)) for _ in STAGES[1:]
+        )
+        self.heatmaps = nn.Conv2d(width, LANDMARKS, 1)
+        self.wide = _convolution(inputs, 2 * inputs, 1)
+        self.answers = nn.Sequential(
+            nn.Linear(2 * inputs + 2 * LANDMARKS, inputs), nn.ReLU(inplace=True), nn.Linear(inputs, 2)
+        )
+        self.positions: Tensor
+        self.register_buffer("positions", self.positions_of(CROP_SIZE_PX // HEATMAP_STRIDE), persistent=False)
+
+    @staticmethod
+    def positions_of(side: int) -> Tensor:
+        """Return the coordinates of a heatmap's columns, or rows, as shares of the crop's side."""
+        return (torch.arange(side) + 0.5) / side
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Return n × 44, float32, see :data:`VALUES`, for n × 3 × 96 × 96, float32, BGR of 0…255."""
+        return self.with_heatmaps(pixels)[0]
+
+    def with_heatmaps(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the values, n × 44, and the heatmaps' logits, n × 21 × 24 × 24."""
+        features = [self.stem(pixels / 127.5 - 1)]
+        for stage in self.stages:
+            features.append(stage(features[-1]))
+        merged = self.laterals[-1](features[-1])
+        for level in range(len(self.merges) - 1, -1, -1):
+            above = F.interpolate(merged, scale_factor=2.0)
+            merged = self.merges[level](above + self.laterals[level](features[level + 1]))
+        maps = self.heatmaps(merged)
+        heat = maps.flatten(2).softmax(-1).reshape(maps.shape)
+        points = torch.stack([(heat.sum(2) * self.positions).sum(-1), (heat.sum(3) * self.positions).sum(-1)], -1)
+        deep = self.wide(features[-1]).mean((2, 3))
+        answers = self.answers(torch.cat([deep, points.detach().flatten(1) - 0.5], 1))
+        return torch.cat([points.flatten(1) * CROP_SIZE_PX, answers], 1), maps

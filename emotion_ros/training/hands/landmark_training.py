@@ -1,0 +1,293 @@
+"""Trains the hand landmark network on photos that ``emotion-ros label-hands`` labelled."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import cv2
+import lightning as L
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from emotion_ros.config import HandTrainConfig
+from emotion_ros.errors import DatasetError, ModelError
+from emotion_ros.perception.detection.hand_crop import CROP_SIZE_PX
+from emotion_ros.training.hands.hand_crops import PRESENCE, RIGHT, plain_crop, training_crop
+from emotion_ros.training.hands.hand_photos import HandPatch, read_empty, read_patches
+from emotion_ros.training.hands.landmark_network import HEATMAP_STRIDE, LANDMARKS, LandmarkNetwork
+from emotion_ros.training.plots import save_batch
+from emotion_ros.training.training_loop import Result, checkpoint_to_resume, fit, make_trainer, one_cycle, writable
+from emotion_ros.types import Image
+
+POINT_BETA = 0.01
+"""Landmark error, as a share of the crop's side, up to which the loss is quadratic."""
+
+POINT_WEIGHT, HEATMAP_WEIGHT, PRESENCE_WEIGHT, SIDE_WEIGHT = 20.0, 0.5, 0.5, 1.0
+"""Weights of the losses; the errors of landmarks are shares of the crop's side."""
+
+HEATMAP_SIGMA = 1.0
+"""Standard deviation of the heatmaps that are trained for, in their cells."""
+
+FOUND_PALMS = 0.1
+"""Landmark error in palm lengths up to which a landmark counts as found, after an epoch."""
+
+VAL_BATCH_SIZE = 64
+VAL_SEED = 2**31
+
+SHOWN_CROPS = 64
+"""Crops in batch.png."""
+
+Crop: TypeAlias = "tuple[Image, NDArray[np.float32]]"
+"""Pixels and target, see :func:`~emotion_ros.training.hands.hand_crops.training_crop`."""
+
+
+@dataclass(frozen=True)
+class HandData:
+    """Patches with and without hands."""
+
+    hands: Sequence[HandPatch]
+    empty: Sequence[HandPatch]
+
+    def part(self, held_out: bool) -> HandData:
+        """Return the patches of the photos that are held out, or of the others."""
+        return HandData(*([patch for patch in part if patch.held_out is held_out] for part in (self.hands, self.empty)))
+
+
+class HandLandmarks(L.LightningModule):
+    """A landmark network and its training. A checkpoint of it contains all that the export needs."""
+
+    def __init__(self, config: dict[str, Any]) -> None:
+        super().__init__()
+        self.save_hyperparameters()
+        self.config = HandTrainConfig(**config)
+        self.network = LandmarkNetwork(self.config.width)
+
+    def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """Return values and heatmaps, see :meth:`LandmarkNetwork.with_heatmaps`, for pixels of any number type."""
+        return self.network.with_heatmaps(pixels.float().contiguous(memory_format=torch.channels_last))
+
+    def training_step(self, batch: tuple[Tensor, Tensor], _: int) -> Tensor:
+        """Return the sum of the losses of a batch."""
+        pixels, targets = batch
+        values, heatmaps = self(pixels)
+        losses = landmark_losses(values, heatmaps, targets)
+        total = torch.stack([*losses.values()]).sum()
+        self.log_dict({f"train_{name}": value for name, value in losses.items()}, on_step=False, on_epoch=True)
+        self.log("train_loss", total, on_step=False, on_epoch=True, prog_bar=True)
+        return total
+
+    def validation_step(self, batch: tuple[Tensor, Tensor], _: int) -> None:
+        """Log the share of found landmarks, of right presences and of right sides."""
+        pixels, targets = batch
+        values = self(pixels)[0]
+        present = targets[:, PRESENCE] > 0
+        presence = ((values[:, PRESENCE] > 0) == present).float().mean()
+        self.log("val_presence", presence, prog_bar=True, batch_size=len(targets), sync_dist=True)
+        if not present.any():
+            return
+        errors = landmark_errors(values[present], targets[present])
+        side = (values[present, RIGHT] > 0) == (targets[present, RIGHT] > 0)
+        shares = {"val_landmarks": (errors < FOUND_PALMS).float().mean(), "val_side": side.float().mean()}
+        self.log_dict(shares, prog_bar=True, batch_size=int(present.sum()), sync_dist=True)
+
+    def configure_optimizers(self) -> Any:
+        """Return optimizer and schedule, see :func:`one_cycle`."""
+        return one_cycle(self, self.config)
+
+
+def landmark_losses(values: Tensor, heatmaps: Tensor, targets: Tensor) -> dict[str, Tensor]:
+    """Compute the losses ``points``, ``heatmaps``, ``presence`` and ``side``, a scalar each.
+
+    Args:
+        values: n × 44, see :data:`emotion_ros.training.hands.landmark_network.VALUES`.
+        heatmaps: n × 21 × h × w, logits.
+        targets: n × 44.
+    """
+    truth = targets[:, :PRESENCE].reshape(-1, LANDMARKS, 2) / CROP_SIZE_PX
+    points = values[:, :PRESENCE].reshape(-1, LANDMARKS, 2) / CROP_SIZE_PX
+    present = targets[:, PRESENCE]
+    inside = ((truth > 0) & (truth < 1)).all(-1) & (present > 0)[:, None]
+    count = inside.sum().clamp(min=1)
+    errors = F.smooth_l1_loss(points, truth, beta=POINT_BETA, reduction="none").sum(-1)
+    right = F.binary_cross_entropy_with_logits(values[:, RIGHT], targets[:, RIGHT], reduction="none")
+    return {
+        "points": POINT_WEIGHT * (errors * inside).sum() / count,
+        "heatmaps": HEATMAP_WEIGHT * (_divergence(heatmaps, truth) * inside).sum() / count,
+        "presence": PRESENCE_WEIGHT * F.binary_cross_entropy_with_logits(values[:, PRESENCE], present),
+        "side": SIDE_WEIGHT * (right * present).sum() / present.sum().clamp(min=1),
+    }
+
+
+def _divergence(heatmaps: Tensor, truth: Tensor) -> Tensor:
+    """Return the Kullback-Leibler divergence of each heatmap's softmax from a Gaussian around the landmark, n × 21.
+
+    ``truth``: n × 21 × 2, shares of the crop's side.
+    """
+    side = heatmaps.shape[-1]
+    cells = LandmarkNetwork.positions_of(side).to(heatmaps.device)
+    sigma = HEATMAP_SIGMA * HEATMAP_STRIDE / CROP_SIZE_PX
+    logs = [-((cells - truth[..., axis, None]) ** 2) / (2 * sigma**2) for axis in (0, 1)]
+    target = (logs[1][..., :, None] + logs[0][..., None, :]).flatten(2).log_softmax(-1)
+    divergence: Tensor = (target.exp() * (target - heatmaps.flatten(2).log_softmax(-1))).sum(-1)
+    return divergence
+
+
+def landmark_errors(values: Tensor, targets: Tensor) -> Tensor:
+    """Return the distance of each landmark from its target in palm lengths, n × 21."""
+    truth, points = (rows[:, :PRESENCE].reshape(-1, LANDMARKS, 2) for rows in (targets, values))
+    palm = torch.maximum((truth[:, 9] - truth[:, 0]).norm(dim=-1), (truth[:, 17] - truth[:, 5]).norm(dim=-1))
+    errors: Tensor = (points - truth).norm(dim=-1) / palm.clamp(min=1)[:, None]
+    return errors
+
+
+class _TrainingCrops(Dataset[Crop]):
+    """Crops by number, made when they are asked for: the same number is always the same crop."""
+
+    def __init__(self, data: HandData, seed: int) -> None:
+        self._data, self._seed = data, seed
+
+    def __getitem__(self, number: int) -> Crop:
+        return training_crop(self._data.hands, self._data.empty, np.random.default_rng((self._seed, number)))
+
+
+class _HeldOutCrops(Dataset[Crop]):
+    """One crop of each patch."""
+
+    def __init__(self, data: HandData) -> None:
+        rng = np.random.default_rng(VAL_SEED)
+        self._crops = [plain_crop(patch, rng) for patch in (*data.hands, *data.empty)]
+
+    def __len__(self) -> int:
+        return len(self._crops)
+
+    def __getitem__(self, number: int) -> Crop:
+        return self._crops[number]
+
+
+class _CropNumbers(Sampler[list[int]]):
+    """Batches of crop numbers that continue from epoch to epoch; each process of a training gets its share."""
+
+    def __init__(self, config: HandTrainConfig) -> None:
+        self._world, self._rank = int(os.environ.get("WORLD_SIZE", 1)), int(os.environ.get("RANK", 0))
+        self._batch_size, self._epoch = config.batch_size, 0
+        self._batches = max(config.crops // (config.batch_size * self._world), 1)
+
+    def __len__(self) -> int:
+        return self._batches
+
+    def __iter__(self) -> Iterator[list[int]]:
+        for batch in range(self._epoch * self._batches, (self._epoch + 1) * self._batches):
+            first = (batch * self._world + self._rank) * self._batch_size
+            yield list(range(first, first + self._batch_size))
+
+    @property
+    def sampler(self) -> _CropNumbers:
+        """Return this object: Lightning calls ``set_epoch`` on the sampler of a batch sampler."""
+        return self
+
+    def set_epoch(self, epoch: int) -> None:
+        """Set the epoch. Called by Lightning before each epoch."""
+        self._epoch = epoch
+
+
+def train_hands(data: Sequence[Path], model_dir: Path, config: HandTrainConfig, resume: bool = False) -> Result:
+    """Train on the photos of folders that are not held out.
+
+    Args:
+        data: folders, see :func:`read_patches`.
+        model_dir: gets ``best.ckpt``, ``last.ckpt``, ``metrics.csv``, curves, and ``batch.png`` (crops).
+        config: settings; those of the checkpoint with ``resume``.
+        resume: continue from ``last.ckpt``.
+
+    Returns:
+        The score is the share of landmarks within a tenth of the palm's length of the teacher's on held-out photos.
+
+    Raises:
+        DatasetError: the photos or their hands cannot be used.
+        ModelError: the checkpoint cannot be used.
+        OutputError: ``model_dir`` cannot be written, or has nothing to resume.
+    """
+    last = checkpoint_to_resume(model_dir) if resume else None
+    model = load_landmarks(last) if last else None
+    config = model.config if model else config
+    L.seed_everything(config.seed, verbose=False)
+    cv2.setNumThreads(1)  # OpenCV's threads do not exist in the forked processes that make crops
+    patches = read_hand_data(data, config)
+    training = _TrainingCrops(patches.part(held_out=False), config.seed)
+    writable(model_dir)
+    shown = torch.from_numpy(np.stack([training[number][0] for number in range(SHOWN_CROPS)]).transpose(0, 3, 1, 2))
+    save_batch(shown.flip(1), model_dir / "batch.png")
+    loaders = _loaders(training, _HeldOutCrops(patches.part(held_out=True)), config)
+    trainer = make_trainer(model_dir, config, "landmarks", ("loss", "points", "heatmaps", "presence", "side"))
+    if model is None:
+        model = HandLandmarks(dataclasses.asdict(config))
+        if config.pretrained:
+            _start_from(model, Path(config.pretrained))
+    return fit(trainer, model.to(memory_format=torch.channels_last), loaders, model_dir, last)
+
+
+def read_hand_data(data: Sequence[Path], config: HandTrainConfig) -> HandData:
+    """Read the patches of all folders and of the backgrounds.
+
+    Raises:
+        DatasetError: there are too few of them, or they cannot be read.
+    """
+    without = tuple(part for part in config.without.split(",") if part)
+    patches = [patch for folder in data for patch in read_patches(folder, without)]
+    if config.backgrounds:
+        patches += read_empty(Path(config.backgrounds) / "photos.zip")
+    result = HandData([p for p in patches if len(p.points)], [p for p in patches if not len(p.points)])
+    if not all(len(result.part(held_out).hands) for held_out in (False, True)):
+        folders = ", ".join(map(str, data))
+        raise DatasetError(f"{folders}: expected some hundred labelled hands, got {len(result.hands)}")
+    return result
+
+
+def _loaders(
+    training: _TrainingCrops, held_out: _HeldOutCrops, config: HandTrainConfig
+) -> tuple[DataLoader[Any], DataLoader[Any]]:
+    return (
+        DataLoader(
+            training,
+            batch_sampler=_CropNumbers(config),
+            collate_fn=_collate,
+            num_workers=config.workers,
+            persistent_workers=config.workers > 0,
+        ),
+        DataLoader(held_out, VAL_BATCH_SIZE, collate_fn=_collate),
+    )
+
+
+def load_landmarks(checkpoint: Path) -> HandLandmarks:
+    """Load the model of a checkpoint.
+
+    Raises:
+        ModelError: the file is missing or no checkpoint of ``train-hands``.
+    """
+    try:
+        model: HandLandmarks = HandLandmarks.load_from_checkpoint(checkpoint, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch.load raises exceptions of many types for a corrupt file
+        raise ModelError(f"{checkpoint}: expected a checkpoint of emotion-ros train-hands: {error}") from error
+    return model
+
+
+def _start_from(model: HandLandmarks, path: Path) -> None:
+    try:
+        model.load_state_dict(load_landmarks(path).state_dict())
+    except RuntimeError as error:  # raised by torch if shapes differ
+        raise ModelError(f"{path}: expected a network of width {model.config.width}: {error}") from error
+
+
+def _collate(crops: Sequence[Crop]) -> tuple[Tensor, Tensor]:
+    """Return pixels, n × 3 × 96 × 96, uint8, BGR, and targets, n × 44, float32."""
+    pixels = np.stack([image for image, _ in crops]).transpose(0, 3, 1, 2)
+    return torch.from_numpy(pixels), torch.from_numpy(np.stack([target for _, target in crops]))
