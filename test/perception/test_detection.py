@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from emotion_ros.config import PipelineConfig
 from emotion_ros.errors import ModelError
+from emotion_ros.inference.catalog import default_face_model
 from emotion_ros.inference.ort_session import Session
 from emotion_ros.perception.detection import FACE_DETECTORS, HAND_DETECTORS, FaceSettings, HandSettings
 from emotion_ros.perception.detection.image_region import ImageRegion, search_regions
@@ -167,8 +168,10 @@ def test_yunet_without_its_model_says_how_to_get_it(tmp_path):
     with pytest.raises(ModelError, match="models fetch"):
         FACE_DETECTORS["yunet"](FaceSettings())
     (tmp_path / "bad.onnx").write_bytes(b"nothing")
-    with pytest.raises(ModelError, match="expected a YuNet"):
+    with pytest.raises(ModelError, match="bad.onnx: expected an ONNX model"):
         FACE_DETECTORS["yunet"](FaceSettings(tmp_path / "bad.onnx"))
+    with pytest.raises(ModelError, match="expected a YuNet ONNX file"):
+        FACE_DETECTORS["yunet"](FaceSettings(default_face_model()))
 
 
 @pytest.mark.usefixtures("mediapipe")

@@ -107,7 +107,7 @@ FACE_DETECTORS: dict[str, Callable[[FaceSettings], FaceDetector]] = {
     ),
     "mediapipe": lambda settings: MediaPipeFaces(full_range=False),
     "mediapipe_full": lambda settings: MediaPipeFaces(full_range=True),
-    "yunet": lambda settings: YuNetFaces(settings.model),
+    "yunet": lambda settings: YuNetFaces(settings.model, settings.provider, settings.threads, settings.max_side),
 }
 """Value of the parameter ``face_detector`` to a function that creates the detector. It raises ModelError if a model or
 a library is missing, ProviderError if the execution provider is not available."""

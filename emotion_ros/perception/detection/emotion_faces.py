@@ -43,6 +43,8 @@ class EmotionFaces:
     network's input keeps its shape.
     """
 
+    _MISSING = "emotion_faces: expected its ONNX file, got none; set face_model"
+
     def __init__(
         self,
         model: Path | None,
@@ -65,11 +67,11 @@ class EmotionFaces:
             ProviderError: the provider is not available.
         """
         if model is None:
-            raise ModelError("emotion_faces: expected its ONNX file, got none; set face_model")
+            raise ModelError(self._MISSING)
         self._max_side = max_side
 
         def profile_of(session: ort.InferenceSession) -> ShapeProfile:
-            _check_model(model, session)
+            self._check_model(model, session)
             return _shape_profile(max_side)
 
         self._session = open_session(
@@ -113,12 +115,27 @@ class EmotionFaces:
 
     def _search_region(self, image: Image, region: ImageRegion, min_confidence: float) -> NDArray[np.float32]:
         pixels = self._to_input(region.pixels(image))
-        values = self._session.run(["cells"], {"pixels": pixels})[0][0]
+        values = self._cells(pixels)
         rows = decode_cells(values, pixels.shape[2], pixels.shape[3], min_confidence)
         rows[:, :14] *= region.downscale
         rows[:, X_COLUMNS] += region.left
         rows[:, Y_COLUMNS] += region.top
         return rows[region.contains(rows, image.shape[1], image.shape[0])]
+
+    def _cells(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Run the network and return the values of all cells, see :mod:`emotion_ros.perception.detection.cells`."""
+        values: NDArray[np.float32] = self._session.run(["cells"], {"pixels": pixels})[0][0]
+        return values
+
+    @staticmethod
+    def _check_model(path: Path, session: ort.InferenceSession) -> None:
+        """Raise ModelError if a file is no model of this detector."""
+        names = [tensor.name for tensor in (*session.get_inputs(), *session.get_outputs())]
+        if not _detector_metadata(session) or names != ["pixels", "cells"]:
+            raise ModelError(
+                f"{path}: expected a face detector of this package, got a model with {', '.join(names)} and the "
+                f"metadata {read_metadata(session) or '{}'}; make one with emotion-ros train-detector and export"
+            )
 
     def _to_input(self, image: Image) -> NDArray[np.float32]:
         """Return 1 × 3 × height × width, float32, 0…255, padded with black to multiples of 32.
@@ -166,13 +183,3 @@ def _detector_metadata(session: ort.InferenceSession) -> dict[str, Any]:
     except ValueError:
         return {}
     return content if isinstance(content, dict) and content.get("kind") == DETECTOR_KIND else {}
-
-
-def _check_model(path: Path, session: ort.InferenceSession) -> None:
-    metadata = read_metadata(session)
-    names = [tensor.name for tensor in (*session.get_inputs(), *session.get_outputs())]
-    if not _detector_metadata(session) or names != ["pixels", "cells"]:
-        raise ModelError(
-            f"{path}: expected a face detector of this package, got a model with {', '.join(names)} and the metadata "
-            f"{metadata or '{}'}; make one with emotion-ros train-detector and export"
-        )

@@ -1,64 +1,70 @@
-"""Detects faces with YuNet (Wu et al., "YuNet: A Tiny Millisecond-level Face Detector", 2023) in OpenCV."""
+"""Detects faces with YuNet (Wu et al., "YuNet: A Tiny Millisecond-level Face Detector", 2023) in ONNX Runtime."""
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 from pathlib import Path
 
-import cv2
 import numpy as np
+import onnxruntime as ort
 from numpy.typing import NDArray
 
 from emotion_ros.errors import ModelError
-from emotion_ros.perception.detection.face_rows import face_from_row, filter_faces
-from emotion_ros.types import Box, Face, Image
+from emotion_ros.perception.detection.cells import STRIDES
+from emotion_ros.perception.detection.emotion_faces import EmotionFaces
 
-MIN_NET_CONFIDENCE = 0.3
-"""Threshold inside OpenCV's detector, fixed at creation; detect applies the caller's, which may change, after it."""
+OUTPUTS = [f"{part}_{stride}" for stride in STRIDES for part in ("cls", "obj", "bbox", "kps")]
+"""Outputs of the network: two scores, box and landmarks of the cells of each grid."""
 
-MAX_OVERLAP = 0.3
-"""Intersection over union above which two boxes are one face; value of OpenCV Zoo's example for this model."""
-
-MAX_CANDIDATES = 1000
-"""Boxes before suppression, by confidence."""
+MIN_SCORE = 1e-4
+"""Lower limit of a cell's score, so that its logit is finite."""
 
 
-class YuNetFaces:
-    """Faces with six landmarks: right eye, left eye, nose tip, middle, right and left corner of the mouth.
+class YuNetFaces(EmotionFaces):
+    """As :class:`EmotionFaces`, with the network of YuNet, which has the same cells."""
 
-    Always searches the whole image.
+    _MISSING = "yunet: expected its ONNX file, got none; get it with: emotion-ros models fetch yunet_2026may"
+
+    def _cells(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
+        return yunet_cells(self._session.run(OUTPUTS, {"input": pixels}))
+
+    @staticmethod
+    def _check_model(path: Path, session: ort.InferenceSession) -> None:
+        check_yunet(path, session)
+
+
+def check_yunet(path: Path, session: ort.InferenceSession) -> None:
+    """Raise an error if a file is no YuNet that takes images of any size.
+
+    Raises:
+        ModelError: it is not.
     """
+    inputs, names = session.get_inputs(), [tensor.name for tensor in session.get_outputs()]
+    is_dynamic = len(inputs) == 1 and len(inputs[0].shape) == 4 and not isinstance(inputs[0].shape[3], int)
+    if inputs[0].name != "input" or not is_dynamic or set(OUTPUTS) - set(names):
+        raise ModelError(
+            f"{path}: expected a YuNet ONNX file for images of any size, such as yunet_2026may of the catalog, got a "
+            f"model with {inputs[0].name} {inputs[0].shape} and {', '.join(names)}"
+        )
 
-    engine_status = ""
 
-    def __init__(self, model: Path | None) -> None:
-        """Load a model.
+def yunet_cells(outputs: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+    """Return the values of all cells, cells × 15, see :mod:`emotion_ros.perception.detection.cells`.
 
-        Raises:
-            ModelError: the file is missing or OpenCV cannot read it.
-        """
-        if model is None or not model.is_file():
-            raise ModelError(
-                f"yunet: expected its ONNX file, found none at {model}; get it with: emotion-ros models fetch"
-            )
-        try:
-            self._net = cv2.FaceDetectorYN.create(
-                str(model), "", (320, 320), MIN_NET_CONFIDENCE, MAX_OVERLAP, top_k=MAX_CANDIDATES
-            )
-        except cv2.error as error:
-            raise ModelError(f"{model}: expected a YuNet ONNX file that OpenCV can read: {error.err}") from error
-        self._lock = threading.Lock()  # guards _net, whose input size belongs to one image at a time; held by detect
+    Args:
+        outputs: :data:`OUTPUTS`, in their order. The score is the geometric mean of YuNet's two, as in OpenCV.
+    """
+    return np.concatenate([_grid_cells(*outputs[first : first + 4]) for first in range(0, len(outputs), 4)])
 
-    def detect(self, image: Image, min_confidence: float, min_size: float, regions: Sequence[Box] = ()) -> list[Face]:
-        """See :class:`emotion_ros.perception.detection.FaceDetector`."""
-        height, width = image.shape[:2]
-        with self._lock:
-            self._net.setInputSize((width, height))
-            detections = self._net.detect(image)[1]
-        rows: list[NDArray[np.float32]] = [] if detections is None else list(detections)
-        confident = (row for row in rows if row[14] >= min_confidence)
-        return filter_faces((face_from_row(row, width, height) for row in confident), min_size)
 
-    def close(self) -> None:
-        """Do nothing: OpenCV frees its memory with the object."""
+def _grid_cells(
+    class_score: NDArray[np.float32],
+    object_score: NDArray[np.float32],
+    box: NDArray[np.float32],
+    points: NDArray[np.float32],
+) -> NDArray[np.float32]:
+    """Return the values of one grid's cells. YuNet's coordinates are relative to the cell's corner."""
+    score = np.sqrt(class_score[0] * object_score[0]).clip(MIN_SCORE, 1 - MIN_SCORE)
+    logit = np.log(score / (1 - score))
+    values = [logit, box[0, :, :2] - 0.5, box[0, :, 2:], points[0] - 0.5]
+    return np.concatenate(values, 1).astype(np.float32)  # type: ignore[no-any-return]

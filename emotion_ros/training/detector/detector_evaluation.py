@@ -59,9 +59,9 @@ class Figures:
 
     ``recall``: by minimum height in pixels, share of the faces that are found (NaN if there are none). ``precision``:
     by minimum height of a detection, share that is a face. ``faces``: number of faces by minimum height. ``false``:
-    number of detections that are no face. ``images``: number of images. ``average_precision``: over all confidences (NaN
-    if there are no faces). ``landmark_error``: mean distance of eyes and nose tip from the labelled ones, in distances
-    between the eyes; profiles are left out.
+    number of detections that are no face. ``images``: number of images. ``average_precision``: over all confidences
+    (NaN if there are no faces). ``landmark_error``: mean distance of eyes and nose tip from the labelled ones, in
+    distances between the eyes; profiles are left out.
     """
 
     recall: dict[int, float]
