@@ -138,10 +138,11 @@ def spawn():
         process.terminate()
     for process in processes:
         try:
-            process.communicate(timeout=5)
+            output, errors = process.communicate(timeout=5)
         except subprocess.TimeoutExpired:
             process.kill()
-            process.communicate()
+            output, errors = process.communicate()
+        print(f"{process.args[0]} ended with {process.returncode}\n{output}\n{errors}")  # shown if the test fails
 
 
 @pytest.fixture(scope="session")

@@ -168,7 +168,7 @@ def test_yunet_without_its_model_says_how_to_get_it(tmp_path):
     with pytest.raises(ModelError, match="models fetch"):
         FACE_DETECTORS["yunet"](FaceSettings())
     (tmp_path / "bad.onnx").write_bytes(b"nothing")
-    with pytest.raises(ModelError, match="bad.onnx: expected an ONNX model"):
+    with pytest.raises(ModelError, match=r"bad\.onnx: expected an ONNX model"):
         FACE_DETECTORS["yunet"](FaceSettings(tmp_path / "bad.onnx"))
     with pytest.raises(ModelError, match="expected a YuNet ONNX file"):
         FACE_DETECTORS["yunet"](FaceSettings(default_face_model()))
