@@ -5,6 +5,7 @@ SOURCE ?= sample
 OUT ?= out
 MINUTES ?= 30
 PEERS ?= .peers
+NUMPY2 := .venv-numpy2
 VENV := .venv
 BIN := $(CURDIR)/$(VENV)/bin
 SOURCES := $(shell find emotion_ros msg srv launch config models interfaces cmake scripts -type f -not -name '*.pyc') CMakeLists.txt package.xml
@@ -13,6 +14,9 @@ SOURCES := $(shell find emotion_ros msg srv launch config models interfaces cmak
 UNIT_TESTS := test/perception test/inference test/io test/training/test_data.py \
   --ignore test/inference/test_engines.py --ignore test/io/test_bags.py \
   --deselect test/perception/test_detection.py::test_every_face_and_every_hand_of_real_pictures_is_found
+
+# Packages whose code a robot runs. Training pins NumPy 1 by its own libraries.
+NUMPY2_TESTS := $(filter-out test/training/%,$(UNIT_TESTS))
 
 LINT := $(BIN)/ruff check emotion_ros test launch examples scripts setup.py && \
   $(BIN)/ruff format --check emotion_ros test launch examples scripts setup.py && \
@@ -24,10 +28,10 @@ PIP := $(ROS_FREE) $(BIN)/python -m pip --quiet --disable-pip-version-check inst
 PEER_PIP := $(ROS_FREE) $(PEERS)/bin/python -m pip --quiet --disable-pip-version-check install
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run check test lint bench bench-serve compare docs soak lock clean prerequisites
+.PHONY: help setup run check test test-numpy2 lint bench bench-serve compare docs soak lock clean prerequisites
 
 help: ## show this list
-	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' $(MAKEFILE_LIST)
+	@sed -n 's/^\([a-z0-9-]*\):.*## /  make \1	/p' $(MAKEFILE_LIST)
 
 prerequisites:
 	@sh scripts/prerequisites "$(PYTHON)"
@@ -101,10 +105,20 @@ docs: install/built $(VENV)/test.done ## build the documentation into out/site
 soak: install/built ## test the detector for leaks [MINUTES=30]
 	@scripts/in-workspace python scripts/soak.py $(MINUTES)
 
+# NumPy 2 cannot be installed beside mediapipe, so it has an environment of its own.
+$(NUMPY2)/done: $(VENV)/run.done requirements/numpy2.txt
+	@echo "Installing the requirements with NumPy 2 in $(CURDIR)/$(NUMPY2) ..."
+	@test -x $(NUMPY2)/bin/python || $(BIN)/python -m venv $(NUMPY2)
+	@$(ROS_FREE) $(NUMPY2)/bin/python -m pip --quiet --disable-pip-version-check install --no-deps -r requirements/numpy2.txt
+	@touch $@
+
+test-numpy2: install/built $(NUMPY2)/done ## run the tests of perception, inference and io with NumPy 2, without MediaPipe
+	@EMOTION_ROS_VENV=$(NUMPY2) scripts/in-workspace python -m pytest $(NUMPY2_TESTS)
+
 lock: ## resolve versions: requirements/*.in to requirements/*.txt
 	@$(PIP) uv
-	@for n in run test; do $(BIN)/uv pip compile -q --universal --python-version 3.10 --no-header --no-annotate \
+	@for n in run test numpy2; do $(BIN)/uv pip compile -q --universal --python-version 3.10 --no-header --no-annotate \
 	  --overrides requirements/overrides.txt requirements/$$n.in -o requirements/$$n.txt; done
 
 clean: ## remove everything that was installed, built or written
-	rm -rf $(VENV) build install log $(OUT)
+	rm -rf $(VENV) $(NUMPY2) build install log $(OUT)

@@ -18,10 +18,7 @@ setup(
         ("share/emotion_ros/msg", glob("msg/*")),
     ],
     install_requires=[
-        "mediapipe==0.10.21; platform_machine == 'x86_64'",
-        "mediapipe==0.10.18; platform_machine == 'aarch64'",
-        "norfair==2.3.0",
-        "numpy<2",
+        "numpy>=1.26",
         "onnxruntime",
         "opencv-python",
         "pyyaml",
@@ -30,6 +27,12 @@ setup(
         "tqdm",
     ],
     extras_require={
+        # It has wheels for Python 3.10 to 3.12 only, on arm64 up to 0.10.18.
+        "mediapipe": [
+            "mediapipe==0.10.21; platform_machine != 'aarch64'",
+            "mediapipe==0.10.18; platform_machine == 'aarch64'",
+            "numpy<2",
+        ],
         "serve": ["fastapi", "pillow", "prometheus-client", "python-multipart", "uvicorn", "websockets"],
         "ray": ["pyarrow<22", "ray[data,serve]>=2.40"],
         "train": ["imagehash", "lightning>=2.6", "matplotlib", "onnx", "tensorboard", "torch", "transformers"],

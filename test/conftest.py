@@ -1,3 +1,4 @@
+import importlib.util
 import os
 import signal
 import subprocess
@@ -48,6 +49,13 @@ def shared():
         return path
 
     return find
+
+
+@pytest.fixture(scope="session")
+def mediapipe():
+    """Skips the test if the optional mediapipe is not installed."""
+    if importlib.util.find_spec("mediapipe") is None:
+        pytest.skip("mediapipe is not installed")
 
 
 @pytest.fixture

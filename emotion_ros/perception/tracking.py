@@ -7,21 +7,13 @@ import secrets
 import string
 from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from emotion_ros.perception.stub_modules import stub_modules
+from emotion_ros.perception.assignment import assign
+from emotion_ros.perception.motion import FaceMotion
 from emotion_ros.types import Box
-
-with stub_modules("filterpy.stats"):  # likelihoods, which norfair does not use: 0.4 s and 35 MiB of scipy.stats
-    from norfair import Detection
-    from norfair import Tracker as NorfairTracker
-    from norfair.distances import Distance
-
-PREDICTION_RATE_HZ = 30.0
-"""Steps per second of the motion model, whatever the rate of the images."""
 
 MAX_DISTANCE = 1.3
 """Maximum distance (:func:`box_distances`) of a face from its predicted box. On the sequence of
@@ -32,9 +24,6 @@ DISTANCE_GROWTH_PER_S = 2.0
 
 ID_LENGTH, ID_ALPHABET = 5, string.ascii_lowercase
 """Format of ids (REP-155)."""
-
-NEVER_EXPIRES = 1 << 30
-"""norfair's hit counter counts images; the timeout here is in seconds."""
 
 
 class IdGenerator:
@@ -55,7 +44,7 @@ class IdGenerator:
 
 
 class Tracker:
-    """Faces of one camera: a constant-velocity Kalman filter each (norfair), matched by distance and size.
+    """Faces of one camera: a constant-velocity Kalman filter each, matched by distance and size.
 
     Args:
         generate_id: trackers that share it never give the same id to two people.
@@ -68,13 +57,11 @@ class Tracker:
     @property
     def ids(self) -> AbstractSet[str]:
         """Ids of all tracked faces, including those that are not visible now."""
-        return {id for id, _ in self._known.values()}
+        return self._tracks.keys()
 
     def reset(self) -> None:
         """Forget all faces."""
-        self._norfair = NorfairTracker("iou", MAX_DISTANCE, initialization_delay=0, past_detections_length=0)
-        self._norfair.distance_function = _LenientDistance()
-        self._known: dict[int, tuple[str, float]] = {}
+        self._tracks: dict[str, FaceMotion] = {}
         self._stamp: float | None = None
 
     def update(self, boxes: Sequence[Box], stamp: float, timeout: float = 1.0) -> list[str]:
@@ -87,32 +74,31 @@ class Tracker:
             stamp: of the image, seconds.
             timeout: seconds after which a face that is not detected loses its id.
         """
-        elapsed = 0.0 if self._stamp is None else stamp - self._stamp
-        if not 0 <= elapsed <= timeout:
+        if self._stamp is None or not 0 <= stamp - self._stamp <= timeout:
             self.reset()
-            elapsed = 0.0
-        steps = max(round(elapsed * PREDICTION_RATE_HZ), 1)  # norfair counts images, which arrive at any rate
-        for _ in range(steps - 1):
-            self._norfair.update()
-        detections = [Detection(_corners(box), data=stamp) for box in boxes]
-        self._norfair.update(detections, steps)
         self._stamp = stamp
-        return self._assign_ids(detections, stamp, timeout)
-
-    def _assign_ids(self, detections: Sequence[Any], stamp: float, timeout: float) -> list[str]:
-        ids = [""] * len(detections)
-        positions = {id(detection): index for index, detection in enumerate(detections)}
-        for track in self._norfair.tracked_objects:
-            track.hit_counter = NEVER_EXPIRES
-            if (index := positions.get(id(track.last_detection))) is not None:
-                ids[index] = self._known.get(track.id, ("", 0.0))[0] or self._unused_id()
-                self._known[track.id] = ids[index], stamp
-        self._known = {key: known for key, known in self._known.items() if stamp - known[1] <= timeout}
-        self._norfair.tracked_objects = [each for each in self._norfair.tracked_objects if each.id in self._known]
+        ids = [self._update_track(id, box, stamp) for id, box in zip(self._matches(boxes, stamp), boxes, strict=True)]
+        self._tracks = {id: track for id, track in self._tracks.items() if stamp - track.stamp <= timeout}
         return ids
 
+    def _matches(self, boxes: Sequence[Box], stamp: float) -> list[str]:
+        """Return the id of the track of each box; empty: none."""
+        ids, tracks = [*self._tracks], self._tracks.values()
+        distances = box_distances(_as_array(boxes), _as_array([track.predict(stamp) for track in tracks]))
+        tolerances = [1 + DISTANCE_GROWTH_PER_S * (stamp - track.stamp) for track in tracks]
+        return [ids[track] if track >= 0 else "" for track in assign(distances / tolerances, MAX_DISTANCE)]
+
+    def _update_track(self, id: str, box: Box, stamp: float) -> str:
+        """Correct a track by its detection, or start one, and return its id."""
+        if id:
+            self._tracks[id].update(box, stamp)
+            return id
+        new_id = self._unused_id()
+        self._tracks[new_id] = FaceMotion(box, stamp)
+        return new_id
+
     def _unused_id(self) -> str:
-        while (name := self._generate_id()) in self.ids:
+        while (name := self._generate_id()) in self._tracks:
             pass
         return name
 
@@ -121,31 +107,19 @@ def box_distances(detections: NDArray[np.float64], tracks: NDArray[np.float64]) 
     """Distances between boxes: of their centres in units of their mean size, plus the log ratio of their sizes.
 
     Args:
-        detections: n × 4, left, top, right, bottom in pixels.
+        detections: n × 4, left, top, width, height in pixels.
         tracks: m × 4, likewise.
 
     Returns:
         n × m, 0 for equal boxes.
     """
-    first, second = detections.reshape(-1, 2, 2), tracks.reshape(-1, 2, 2)
-    sizes = [np.maximum(np.abs(boxes[:, 1] - boxes[:, 0]).mean(1), 1.0) for boxes in (first, second)]
-    between = np.linalg.norm(first.mean(1)[:, None] - second.mean(1)[None], axis=2)
+    sizes = [np.maximum(boxes[:, 2:].mean(1), 1.0) for boxes in (detections, tracks)]
+    centres = [boxes[:, :2] + boxes[:, 2:] / 2 for boxes in (detections, tracks)]
+    between = np.hypot(*(centres[0][:, None] - centres[1][None]).T).T
     ratio = np.log(sizes[0])[:, None] - np.log(sizes[1])[None]
     distances: NDArray[np.float64] = between / np.sqrt(np.outer(*sizes)) + np.abs(ratio)
     return distances
 
 
-class _LenientDistance(Distance):  # type: ignore[misc]
-    """:func:`box_distances`, smaller the longer a face was not detected."""
-
-    def get_distances(self, objects: Sequence[Any], candidates: Sequence[Any]) -> NDArray[np.float64]:
-        if not objects:
-            return np.zeros((len(candidates), 0))
-        detections = np.stack([each.points.reshape(-1) for each in candidates])
-        predictions = np.stack([each.estimate.reshape(-1) for each in objects])
-        undetected = np.array([candidates[0].data - each.last_detection.data for each in objects])
-        return box_distances(detections, predictions) / (1 + DISTANCE_GROWTH_PER_S * undetected)
-
-
-def _corners(box: Box) -> NDArray[np.float64]:
-    return np.array([[box.x, box.y], [box.x + box.width, box.y + box.height]])
+def _as_array(boxes: Sequence[Box]) -> NDArray[np.float64]:
+    return np.array([(box.x, box.y, box.width, box.height) for box in boxes], float).reshape(-1, 4)

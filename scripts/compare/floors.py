@@ -174,7 +174,7 @@ def other_stages(image, face, crop_bytes, perception):
     """Return tracking, face quality and the outputs."""
     tracker, numbers = Tracker(), iter(range(10**9))
     return [
-        Stage("tracking (norfair)", lambda: tracker.update([face.box], next(numbers) / 30)),
+        Stage("tracking", lambda: tracker.update([face.box], next(numbers) / 30)),
         Stage("face quality", lambda: quality(image, face), 0, crop_bytes),
         Stage("EmotionArray", lambda: to_emotion_array(perception, Header())),
         Stage("drawing, only with subscribers", lambda: draw(image, perception), 0, 2 * image.nbytes),

@@ -89,7 +89,7 @@ def test_yuv422_in_both_orders(encoding, y, u, v):
     pixels = np.full((16, 48), 128, np.uint8)
     pixels[:, y::2] = 180
     pixels[:, u::4], pixels[:, v::4] = 90, 200
-    assert to_bgr(message(pixels, encoding, 48))[3, 4] == pytest.approx([114, 143, 255], abs=8)
+    assert to_bgr(message(pixels, encoding, 48))[3, 4].tolist() == pytest.approx([114, 143, 255], abs=8)
 
 
 def test_nv12():

@@ -1,3 +1,4 @@
+import subprocess
 import sys
 from pathlib import Path
 
@@ -26,7 +27,7 @@ def hand(x, y):
 
 @pytest.fixture(scope="module")
 def pipeline():
-    made = Pipeline(PipelineConfig())
+    made = Pipeline(PipelineConfig(hands=False))
     yield made
     made.close()
 
@@ -142,3 +143,9 @@ def test_drawing_changes_a_copy_only(pipeline, portrait, size):
     assert len(seen.people) == 1
     assert (draw(image, seen) != before).any()
     assert np.array_equal(image, before)
+
+
+def test_people_are_found_without_loading_optional_or_slow_libraries():
+    code = "import sys, emotion_ros.perception.pipeline; print(*{name.partition('.')[0] for name in sys.modules})"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert not {"mediapipe", "scipy", "skimage", "matplotlib", "jax", "torch"} & set(loaded)

@@ -28,6 +28,8 @@ YUNET = "models/face_detection_yunet_2026may.onnx"
 @pytest.fixture(params=FACE_DETECTORS)
 def detector(request):
     """Each face detector of the dictionary."""
+    if request.param.startswith("mediapipe"):
+        request.getfixturevalue("mediapipe")
     model = str(request.getfixturevalue("shared")(YUNET)) if request.param == "yunet" else ""
     made = create_face_detector(PipelineConfig(face_detector=request.param, face_model=model))
     yield made
@@ -169,6 +171,7 @@ def test_yunet_without_its_model_says_how_to_get_it(tmp_path):
         FACE_DETECTORS["yunet"](FaceSettings(tmp_path / "bad.onnx"))
 
 
+@pytest.mark.usefixtures("mediapipe")
 @pytest.mark.timeout(300)
 def test_every_face_and_every_hand_of_real_pictures_is_found(shared):
     config = PipelineConfig()
@@ -201,6 +204,7 @@ def contains(box, point):
     return box.x <= point[0] <= box.x + box.width and box.y <= point[1] <= box.y + box.height
 
 
+@pytest.mark.usefixtures("mediapipe")
 def test_hand_has_21_landmarks_inside_its_box_and_a_side(shared):
     with zipfile.ZipFile(shared("data/hands/images.zip")) as pictures:
         content = pictures.read("open_palm/001.jpg")

@@ -218,6 +218,7 @@ def test_labelled_landmarks_of_real_hands(shared, shipped):
     assert max(mistaken.values()) <= 0.05
 
 
+@pytest.mark.usefixtures("mediapipe")
 @pytest.mark.timeout(300)
 def test_gestures_of_people_in_pictures(shared, shipped):
     archive = zipfile.ZipFile(shared("data/hands/images.zip"))

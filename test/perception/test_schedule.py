@@ -133,14 +133,15 @@ class Recorder:
         return self.detector.detect(*arguments) if self.answer is None else self.answer
 
     def close(self):
-        self.detector.close()
+        if self.detector:
+            self.detector.close()
 
 
 def recorded(config, hands=None, faces=None):
-    """A pipeline of real networks and the recorders around its detectors."""
-    models = load_models(config)
+    """A pipeline of real networks for faces, given hands (none: no hand), and the recorders of both detectors."""
+    models = load_models(replace(config, hands=False))
     face_calls = Recorder(models.faces, faces)
-    hand_calls = Recorder(models.hands, hands) if models.hands else None
+    hand_calls = Recorder(None, hands or []) if config.hands else None
     pipeline = Pipeline(config, LoadedModels(face_calls, hand_calls, models.emotion))
     for each in (face_calls, hand_calls):
         if each:
@@ -205,7 +206,7 @@ def test_pipeline_classifies_two_of_many_faces_per_image_in_turn():
 
 def test_faces_that_are_hands_do_not_take_the_turns_of_people(portrait):
     """Two false faces are found in every image; the person's expression changes, and the label follows."""
-    models = load_models(PipelineConfig())
+    models = load_models(PipelineConfig(hands=False))
     (real,) = models.faces.detect(portrait, 0.5, 24, ())
     boxes = [Box(20, 300, 60, 60), Box(500, 300, 60, 60)]
     landmarks = np.array([(20, 20), (40, 20), (30, 30), (30, 45)], np.float32)

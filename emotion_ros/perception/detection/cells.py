@@ -1,8 +1,8 @@
 """Decodes the output of the detectors of this package.
 
 A cell has 5 + 2 p values for p landmarks: score (a logit), x and y of the box's centre, logarithms of its width and
-height, x and y of each landmark. Lengths are in strides. The centre and the landmarks are relative to the cell's centre.
-The landmarks of a face are the person's right eye, left eye, nose tip, right and left corner of the mouth.
+height, x and y of each landmark. Lengths are in strides. The centre and the landmarks are relative to the cell's
+centre. The landmarks of a face are the person's right eye, left eye, nose tip, right and left corner of the mouth.
 """
 
 from __future__ import annotations

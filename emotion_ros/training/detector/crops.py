@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
 from numpy.random import Generator
@@ -59,7 +61,7 @@ def random_crop(photo: Photo, kind: ObjectKind, side: int, random: Generator) ->
     angle = random.normal(0, USUAL_TILT_DEGREES)
     if random.random() < TILTED_SHARE:
         angle = random.uniform(-MAX_TILT_DEGREES, MAX_TILT_DEGREES)
-    warp = cv2.getRotationMatrix2D(middle, angle, scale)
+    warp: NDArray[Any] = cv2.getRotationMatrix2D(middle, angle, scale)
     warp[:, 2] += random.uniform(0.1 * side, 0.9 * side, 2) - middle
     if random.random() < INSIDE_SHARE:
         warp[:, 2] += _shift_inside(warp, width, height, side)
@@ -82,7 +84,7 @@ def _target(
     return (x + box_width / 2, y + box_height / 2), max(box_width, box_height)
 
 
-def _shift_inside(warp: NDArray[np.float64], width: int, height: int, side: int) -> NDArray[np.float64]:
+def _shift_inside(warp: NDArray[Any], width: int, height: int, side: int) -> NDArray[Any]:
     """Return the shift (x, y) that moves the photo's warped bounds over the crop, as far as they are large enough."""
     corners = np.array([[0, 0], [width, 0], [0, height], [width, height]]) @ warp[:, :2].T + warp[:, 2]
     low, high = corners.min(0), corners.max(0)

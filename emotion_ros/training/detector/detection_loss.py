@@ -1,6 +1,7 @@
 """Losses of the detection network, and the assignment of faces to the cells that predict them.
 
-Shapes: n images, f faces or other objects (padded), c cells of all grids, p landmarks. Coordinates are pixels of the scene, x before y.
+Shapes: n images, f faces or other objects (padded), c cells of all grids, p landmarks. Coordinates are pixels of the
+image, x before y.
 """
 
 from __future__ import annotations

@@ -29,6 +29,10 @@ MIN_OVERLAP = 0.4
 MIN_CONFIDENCE = 0.02
 """Confidence from which detections count for the average precision."""
 
+MIN_EYE_DISTANCE_SHARE = 0.25
+"""Distance of the eyes, as a share of the box's width, from which landmark errors are measured: those of a profile,
+divided by a distance of almost nothing, would hide all others."""
+
 SCENE_SEED = 7
 """First part of the seed of each scene; training uses others."""
 
@@ -55,8 +59,9 @@ class Figures:
 
     ``recall``: by minimum height in pixels, share of the faces that are found (NaN if there are none). ``precision``:
     by minimum height of a detection, share that is a face. ``faces``: number of faces by minimum height. ``false``:
-    number of detections that are no face. ``images``: number of images. ``average_precision``: over all confidences. ``landmark_error``: mean
-    distance of eyes and nose tip from the labelled ones, in distances between the eyes.
+    number of detections that are no face. ``images``: number of images. ``average_precision``: over all confidences (NaN
+    if there are no faces). ``landmark_error``: mean distance of eyes and nose tip from the labelled ones, in distances
+    between the eyes; profiles are left out.
     """
 
     recall: dict[int, float]
@@ -200,11 +205,12 @@ def _to_rows(faces: Sequence[Face]) -> NDArray[np.float32]:
 
 
 def _landmark_errors(detections: NDArray[np.float32], faces: NDArray[np.float32]) -> list[float]:
-    """Return the error of eyes and nose tip of each detection; none for faces without landmarks."""
+    """Return the error of eyes and nose tip of each detection; none for profiles and faces without landmarks."""
     detected, labelled = detections[:, 4:10].reshape(-1, 3, 2), faces[:, 4:10].reshape(-1, 3, 2)
     eye_distance = np.hypot(*(labelled[:, 1] - labelled[:, 0]).T)
     errors = np.hypot(*(detected - labelled).transpose(2, 0, 1)).mean(1) / eye_distance
-    return errors[np.isfinite(errors)].tolist()  # type: ignore[no-any-return]
+    is_frontal = eye_distance >= MIN_EYE_DISTANCE_SHARE * faces[:, 2]  # False for NaN
+    return errors[is_frontal & np.isfinite(errors)].tolist()  # type: ignore[no-any-return]
 
 
 def _share(values: NDArray[np.bool_]) -> float:

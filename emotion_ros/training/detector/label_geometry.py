@@ -38,7 +38,7 @@ def warped(labels: NDArray[np.float32], warp: NDArray[Any], angle: float, scale:
     sizes = scale * np.stack([np.hypot(width * cos, height * sin), np.hypot(width * sin, height * cos)], -1)
     points = _points(labels) @ warp[:, :2].T + warp[:, 2]
     values = [middles - sizes / 2, sizes, points.reshape(len(labels), labels.shape[1] - 5), labels[:, STATE_COLUMN:]]
-    return np.concatenate(values, 1).astype(np.float32)
+    return np.concatenate(values, 1).astype(np.float32)  # type: ignore[no-any-return]
 
 
 def _points(labels: NDArray[np.float32]) -> NDArray[np.float32]:

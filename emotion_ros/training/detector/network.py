@@ -59,8 +59,8 @@ class DetectionNetwork(nn.Module):
             pixels: n × 3 × height × width, float32, BGR of 0…255; height and width are multiples of 32.
 
         Returns:
-            n × cells × (5 + 2 · points), float32. The cells are those of the grid of stride 8, row by row, then 16, then 32. Their
-            values are documented in :mod:`emotion_ros.perception.detection.cells`.
+            n × cells × (5 + 2 · points), float32. The cells are those of the grid of stride 8, row by row, then
+            16, then 32. Their values are documented in :mod:`emotion_ros.perception.detection.cells`.
         """
         near = self.near(pixels if self.undivided else pixels / 255)
         middle = self.middle(near)

@@ -95,7 +95,7 @@ def read_photos(folder: Path, kind: ObjectKind = FACES, every: int = 1, only_hel
         rows = _read_rows(tables[0], (*kind.columns, "score")) if tables else {}
         drawn = _read_rows(folder / HUMAN_BOXES, kind.columns[:4]) if (folder / HUMAN_BOXES).is_file() else None
         with zipfile.ZipFile(archive) as opened:
-            everything = sorted(rows) if rows else sorted(name for name in opened.namelist() if _is_picture(name))
+            everything = sorted(rows) if rows else sorted(name for name in opened.namelist() if is_picture(name))
             names = [name for name in everything[::every] if is_held_out(name) or not only_held_out]
             return [_read_photo(opened, name, rows.get(name, []), drawn, kind) for name in names]
     except (OSError, KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
@@ -132,7 +132,7 @@ def read_backgrounds(folder: str) -> Backgrounds:
     """
     if not folder:
         return Backgrounds()
-    paths = sorted(path for path in Path(folder).rglob("*") if _is_picture(path.name) and path.is_file())
+    paths = sorted(path for path in Path(folder).rglob("*") if is_picture(path.name) and path.is_file())
     images = {path: cv2.imread(str(path), cv2.IMREAD_UNCHANGED) for path in paths}
     unreadable = [str(path) for path, image in images.items() if image is None or image.dtype != np.uint8]
     if not images or unreadable:
@@ -175,7 +175,8 @@ def is_held_out(name: str) -> bool:
     return crc32(name.encode()) % HELD_OUT_EVERY == 0
 
 
-def _is_picture(name: str) -> bool:
+def is_picture(name: str) -> bool:
+    """Return True if a file is a picture by its name."""
     return Path(name).suffix.lower() in PICTURES
 
 

@@ -61,4 +61,4 @@ def _cells(
     """Return the values of one stride's cells. YuNet's coordinates are relative to the cell's corner."""
     score = np.sqrt(class_score[0] * object_score[0]).clip(MIN_SCORE, 1 - MIN_SCORE)
     logit = np.log(score / (1 - score))
-    return np.concatenate([logit, box[0, :, :2] - 0.5, box[0, :, 2:], points[0] - 0.5], 1).astype(np.float32)
+    return np.concatenate([logit, box[0, :, :2] - 0.5, box[0, :, 2:], points[0] - 0.5], 1).astype(np.float32)  # type: ignore[no-any-return]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -26,9 +26,10 @@ from emotion_ros.types import Image
 SIDES_PX = (192, 256, 320, 256)
 """Sides of the training images, one per batch in turn, so that the network works at any image size."""
 
-SCENE_SHARE, NEGATIVE_SHARE, SINGLE_SHARE = 0.2, 0.12, 0.2
+SCENE_SHARE, NEGATIVE_SHARE, SINGLE_SHARE = 0.1, 0.1, 0.25
 """Shares of training images that are composed scenes, crops of photos without objects, and crops of photos with one.
-The others are crops of photos with several; kinds without photos leave their share to the last."""
+The others are crops of photos with several; kinds without photos leave their share to the last. A folder is chosen in
+proportion to the square root of its number of such photos, so that a large folder does not hide a small one."""
 
 PADDING_STATE = -1
 """State of the rows that pad the objects of a batch to the same number."""
@@ -41,12 +42,17 @@ class TrainingImages(Dataset[Sample]):
     """Images by number and side, made when they are asked for: the same number is always the same image."""
 
     def __init__(
-        self, photos: Sequence[Photo], backgrounds: Backgrounds, kind: ObjectKind, seed: int, teacher: str = ""
+        self,
+        folders: Sequence[Sequence[Photo]],
+        backgrounds: Backgrounds,
+        kind: ObjectKind,
+        seed: int,
+        teacher: str = "",
     ) -> None:
         """Sort photos by their number of objects.
 
         Args:
-            photos: with and without objects.
+            folders: the photos of each folder, with and without objects.
             backgrounds: for scenes; photos without objects are added to them.
             kind: of the objects. Scenes are composed of faces only.
             seed: of all choices.
@@ -55,10 +61,10 @@ class TrainingImages(Dataset[Sample]):
         Raises:
             ModelError: the teacher cannot be used.
         """
-        self._empty = [photo for photo in photos if not len(photo.faces)]
-        self._single = [photo for photo in photos if len(photo.faces) == 1]
-        self._several = [photo for photo in photos if len(photo.faces) > 1]
-        pictures = [*backgrounds.pictures, *(photo.image for photo in self._empty)]
+        self._empty = _Pool([photo for photo in photos if not len(photo.faces)] for photos in folders)
+        self._single = _Pool([photo for photo in photos if len(photo.faces) == 1] for photos in folders)
+        self._several = _Pool([photo for photo in photos if len(photo.faces) > 1] for photos in folders)
+        pictures = [*backgrounds.pictures, *(photo.image for photo in self._empty.photos)]
         self._backgrounds = Backgrounds(pictures, backgrounds.things)
         self._kind, self._seed = kind, seed
         self._teacher = YuNetTeacher(Path(teacher)) if teacher else None
@@ -70,18 +76,32 @@ class TrainingImages(Dataset[Sample]):
 
     def _image(self, side: int, random: Generator) -> tuple[Image, NDArray[np.float32]]:
         choice = random.random()
-        if self._single and self._kind is FACES and choice < SCENE_SHARE:
-            return compose_scene(self._single, self._backgrounds, side, random)
-        photos = self._choose(choice - SCENE_SHARE)
-        return random_crop(photos[int(random.integers(len(photos)))], self._kind, side, random)
+        if self._single.photos and self._kind is FACES and choice < SCENE_SHARE:
+            return compose_scene(self._single.photos, self._backgrounds, side, random)
+        return random_crop(self._pool(choice - SCENE_SHARE).choose(random), self._kind, side, random)
 
-    def _choose(self, choice: float) -> Sequence[Photo]:
-        """Return the kind of photos for a number of −SCENE_SHARE…1 − SCENE_SHARE."""
-        if self._empty and 0 <= choice < NEGATIVE_SHARE:
+    def _pool(self, choice: float) -> _Pool:
+        """Return the photos for a number of −SCENE_SHARE…1 − SCENE_SHARE."""
+        if self._empty.photos and 0 <= choice < NEGATIVE_SHARE:
             return self._empty
-        if self._single and choice < NEGATIVE_SHARE + SINGLE_SHARE:
+        if self._single.photos and choice < NEGATIVE_SHARE + SINGLE_SHARE:
             return self._single
-        return self._several or self._single
+        return self._several if self._several.photos else self._single
+
+
+class _Pool:
+    """Photos of several folders."""
+
+    def __init__(self, folders: Iterable[Sequence[Photo]]) -> None:
+        self._folders = [photos for photos in folders if photos]
+        self.photos = [photo for photos in self._folders for photo in photos]
+        weights = np.sqrt([len(photos) for photos in self._folders])
+        self._limits = np.cumsum(weights / weights.sum())
+
+    def choose(self, random: Generator) -> Photo:
+        """Return a random photo of a random folder."""
+        photos = self._folders[min(int(np.searchsorted(self._limits, random.random())), len(self._folders) - 1)]
+        return photos[int(random.integers(len(photos)))]
 
 
 class StoredImages(Dataset[Sample]):
@@ -136,11 +156,13 @@ def read_training_photos(folders: Sequence[Path], config: DetectorTrainConfig) -
         ModelError: the teacher cannot be used.
     """
     kind = OBJECT_KINDS[config.kind]
-    photos = [photo for folder in folders for photo in read_photos(folder, kind, config.every)]
-    training = [photo for photo in photos if not photo.held_out]
-    held_out = [photo for photo in photos if photo.held_out]
-    if not any(len(photo.faces) for photo in training) or not any(len(photo.truth) for photo in held_out):
-        raise DatasetError(f"{folders[0]}: expected some hundred photos with {kind.name}, got {len(photos)} photos")
+    read = [read_photos(folder, kind, config.every) for folder in folders]
+    training = [[photo for photo in photos if not photo.held_out] for photos in read]
+    held_out = [photo for photos in read for photo in photos if photo.held_out]
+    if not any(len(photo.faces) for photos in training for photo in photos) or not any(
+        len(photo.truth) for photo in held_out
+    ):
+        raise DatasetError(f"{folders[0]}: expected some hundred photos with {kind.name}, got {sum(map(len, read))}")
     backgrounds = read_backgrounds(config.backgrounds)
     return TrainingImages(training, backgrounds, kind, config.seed, config.teacher), held_out
 
