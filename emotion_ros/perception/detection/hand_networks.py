@@ -27,7 +27,7 @@ DETECTOR_KIND, LANDMARK_KIND = "hands", "hand_landmarks"
 INPUT_SIZE_PX = 384
 """Longer side to which larger images are scaled down before the search."""
 
-MIN_SCORE = 0.3
+MIN_SCORE = 0.2
 """Minimum score of a detection; the landmark network decides whether it is a hand."""
 
 POINTS = 21

@@ -7,12 +7,13 @@ import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from emotion_ros.errors import DatasetError
+from emotion_ros.errors import DatasetError, OutputError
 from emotion_ros.io.atomic_file import replacing
 from emotion_ros.io.frames import PICTURES
 from emotion_ros.perception.detection import HandDetector
@@ -83,17 +84,27 @@ def label_photos(data: Path, output: Path, teacher: HandDetector) -> tuple[int, 
 
     Raises:
         DatasetError: the archive is missing, or a photo cannot be read.
-        OSError: the output cannot be written.
+        OutputError: the CSV file cannot be written.
     """
+    archive = data / "photos.zip"
+    if not archive.is_file():
+        raise DatasetError(f"{archive}: expected an archive of photos, found none")
+    try:
+        with replacing(output) as partial, partial.open("w", newline="") as file:
+            return _write_labels(archive, csv.writer(file), teacher)
+    except OSError as error:
+        raise OutputError(f"{output}: cannot be written: {error}") from error
+
+
+def _write_labels(archive: Path, writer: Any, teacher: HandDetector) -> tuple[int, int]:
+    """Write a row per hand; return the numbers of photos and of reliable hands."""
     photos = reliable = 0
-    with replacing(output) as partial, partial.open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(COLUMNS)
-        for name, image in read_archive(data / "photos.zip"):
-            hands = label_hands(image, teacher)
-            writer.writerows(_rows(name, image, hands))
-            photos += 1
-            reliable += sum(hand.score == 1 for hand in hands)
+    writer.writerow(COLUMNS)
+    for name, image in read_archive(archive):
+        hands = label_hands(image, teacher)
+        writer.writerows(_rows(name, image, hands))
+        photos += 1
+        reliable += sum(hand.score == 1 for hand in hands)
     return photos, reliable
 
 

@@ -31,7 +31,7 @@ from emotion_ros.types import Image
 POINT_BETA = 0.01
 """Landmark error, as a share of the crop's side, up to which the loss is quadratic."""
 
-POINT_WEIGHT, HEATMAP_WEIGHT, PRESENCE_WEIGHT, SIDE_WEIGHT = 20.0, 0.5, 0.5, 1.0
+POINT_WEIGHT, HEATMAP_WEIGHT, PRESENCE_WEIGHT, SIDE_WEIGHT = 10.0, 2.0, 0.5, 1.0
 """Weights of the losses; the errors of landmarks are shares of the crop's side."""
 
 HEATMAP_SIGMA = 1.0
