@@ -39,7 +39,11 @@ class PipelineConfig:
         group="models",
     )
     hand_detector: str = option(
-        "mediapipe", "hand detector", choices=("emotion_hands", "mediapipe"), group="models", common=True
+        "auto",
+        "hand detector; auto: mediapipe if it is installed, else emotion_hands",
+        choices=("auto", "emotion_hands", "mediapipe"),
+        group="models",
+        common=True,
     )
     provider: str = option(
         "auto",

@@ -16,6 +16,7 @@ from emotion_ros.perception.detection import (
     HandDetector,
     HandSettings,
 )
+from emotion_ros.perception.detection.mediapipe_solutions import can_import_mediapipe
 from emotion_ros.perception.emotion.emotion_model import EmotionModel
 
 FACE_OPTIONS = frozenset({"face_detector", "face_model", "face_input_size"})
@@ -100,6 +101,9 @@ def create_hand_detector(config: PipelineConfig) -> HandDetector:
         ModelError: a model or a library is missing or cannot be used.
         ProviderError: the execution provider is not available.
     """
-    models = default_hand_models() if config.hand_detector == "emotion_hands" else (None, None)
+    name = config.hand_detector
+    if name == "auto":
+        name = "mediapipe" if can_import_mediapipe() else "emotion_hands"
+    models = default_hand_models() if name == "emotion_hands" else (None, None)
     settings = HandSettings(config.max_hands, config.provider, config.threads, *models)
-    return HAND_DETECTORS[config.hand_detector](settings)
+    return HAND_DETECTORS[name](settings)

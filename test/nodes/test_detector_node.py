@@ -470,7 +470,7 @@ def test_missing_mediapipe_is_one_line_that_says_how_to_install_it(listener, spa
         "raise ModuleNotFoundError(\"No module named 'mediapipe'\", name='mediapipe')"
     )
     monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:{os.environ['PYTHONPATH']}")
-    detector = spawn(*Process("detector").command())
+    detector = spawn(*Process("detector", {"hand_detector": "mediapipe"}).command())
     diagnostics = listener.hear(DiagnosticArray, "/diagnostics")
     assert listener.until(lambda: last_status(diagnostics).level == DiagnosticStatus.ERROR)
     assert "pip install mediapipe" in last_status(diagnostics).message

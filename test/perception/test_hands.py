@@ -142,8 +142,9 @@ import numpy as np
 sys.modules["mediapipe"] = None  # as if it were not installed
 from emotion_ros.config import PipelineConfig
 from emotion_ros.perception.pipeline import Pipeline
-pipeline = Pipeline(PipelineConfig(hand_detector="emotion_hands", hands_require_face=False))
+pipeline = Pipeline(PipelineConfig(hands_require_face=False))
 print(len(pipeline.perceive(np.zeros((480, 640, 3), np.uint8), 0.0).hands))
 """
     result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert result.stdout.strip() == "0", result.stderr
+    assert result.stderr.count("Hands are detected by emotion_hands") == 1

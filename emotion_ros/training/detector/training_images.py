@@ -26,7 +26,7 @@ from emotion_ros.types import Image
 SIDES_PX = (192, 256, 320, 256)
 """Sides of the training images, one per batch in turn, so that the network works at any image size."""
 
-SCENE_SHARE, NEGATIVE_SHARE, SINGLE_SHARE = 0.1, 0.1, 0.25
+SCENE_SHARE, NEGATIVE_SHARE, SINGLE_SHARE = 0.1, 0.2, 0.2
 """Shares of training images that are composed scenes, crops of photos without objects, and crops of photos with one.
 The others are crops of photos with several; kinds without photos leave their share to the last. A folder is chosen in
 proportion to the square root of its number of such photos, so that a large folder does not hide a small one."""
