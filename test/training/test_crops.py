@@ -1,0 +1,186 @@
+"""Random crops of photos, labels of people and of a teacher, and the teacher's cells."""
+
+import csv
+import zipfile
+
+import cv2
+import numpy as np
+import pytest
+
+from emotion_ros.errors import DatasetError, ModelError
+from emotion_ros.inference.catalog import default_face_model
+from emotion_ros.perception.detection.cells import decode_cells
+from emotion_ros.training.detector.crops import random_crop
+from emotion_ros.training.detector.object_kinds import FACES, HANDS
+from emotion_ros.training.detector.photos import Photo, intersection_over_union, read_groups, read_photos
+
+YUNET = "models/face_detection_yunet_2026may.onnx"
+DOTS = ((60, 50), (90, 50), (75, 70), (62, 90), (88, 90))
+
+
+@pytest.fixture(scope="module")
+def dots():
+    """A photo with a face of five red dots, one at each landmark."""
+    image = np.full((200, 300, 3), 90, np.uint8)
+    for x, y in DOTS:
+        cv2.circle(image, (x, y), 3, (0, 0, 255), -1)
+    face = np.array([[45, 30, 60, 80, *np.ravel(DOTS), 1]], np.float32)
+    return Photo("dots.png", image, face, face)
+
+
+def redness(image, x, y):
+    """How much redder a place is than the image."""
+    difference = image[..., 2].astype(float) - image[..., 1]
+    patch = difference[int(y) - 1 : int(y) + 2, int(x) - 1 : int(x) + 2]
+    return patch.mean() - difference.mean() if patch.size else np.nan
+
+
+def test_landmarks_follow_the_pixels_through_mirroring_rotation_and_scale(dots):
+    reds = []
+    for seed in range(60):
+        image, labels = random_crop(dots, FACES, 192, np.random.default_rng(seed))
+        if not len(labels) or np.ptp(image[..., 2].astype(int) - image[..., 1]) < 40:  # a grey crop
+            continue
+        for x, y in labels[0, 4:14].reshape(5, 2):
+            if 2 < x < 189 and 2 < y < 189:
+                reds.append(redness(image, x, y))
+    assert len(reds) > 60
+    assert np.median(reds) > 20
+
+
+def test_mirrored_landmarks_keep_the_side_of_the_person(dots):
+    upright = 0
+    for seed in range(60):
+        _, labels = random_crop(dots, FACES, 192, np.random.default_rng(seed))
+        for row in labels:
+            if abs(row[5] - row[7]) < 0.2 * row[2]:
+                assert row[4] < row[6], "the right eye is on the left of the image"
+                upright += 1
+    assert upright > 20
+
+
+def test_objects_half_outside_or_tiny_are_ignored(dots):
+    faces = np.concatenate([dots.faces, dots.faces])
+    faces[1, :4] = 250, 150, 40, 40
+    states = set()
+    for seed in range(200):
+        _, labels = random_crop(Photo("two.png", dots.image, faces, faces), FACES, 192, np.random.default_rng(seed))
+        for x, y, width, height, *_, state in labels:
+            inside = max(min(x + width, 192) - max(x, 0), 0) * max(min(y + height, 192) - max(y, 0), 0)
+            assert state == float(inside / (width * height) >= 0.5 and min(width, height) >= 5.6)
+            states.add(state)
+    assert states == {0.0, 1.0}
+
+
+def test_crops_of_a_photo_without_objects_and_of_one_pixel():
+    for shape in ((40, 60, 3), (1, 1, 3)):
+        none = np.zeros((0, 9), np.float32)
+        image, labels = random_crop(
+            Photo("a.png", np.zeros(shape, np.uint8), none, none), HANDS, 96, np.random.default_rng(1)
+        )
+        assert image.shape == (96, 96, 3)
+        assert labels.shape == (0, 9)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A folder with one photo, three faces of a teacher, and two boxes drawn by people."""
+    with zipfile.ZipFile(tmp_path / "photos.zip", "w") as archive:
+        archive.writestr("a.png", cv2.imencode(".png", np.zeros((100, 200, 3), np.uint8))[1].tobytes())
+    faces = [(10, 10, 20, 20, 0.9), (100, 10, 20, 20, 0.6), (150, 60, 30, 30, 0.95)]
+    with (tmp_path / "faces.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["file", *FACES.columns, "score"])
+        writer.writerows(["a.png", x, y, w, h, *range(10), score] for x, y, w, h, score in faces)
+    return tmp_path
+
+
+def test_doubtful_faces_of_a_teacher_are_ignored_in_training_and_count_in_evaluation(folder):
+    (photo,) = read_photos(folder)
+    assert photo.faces[:, -1].tolist() == [1, 0, 1]
+    assert photo.truth[:, -1].tolist() == [1, 1, 1]
+
+
+def test_boxes_drawn_by_people_decide_what_is_a_face(folder):
+    (folder / "boxes.csv").write_text("file,x,y,w,h\na.png,101,11,20,20\na.png,50,50,10,12\n")
+    (photo,) = read_photos(folder)
+    states = {row[0]: row[-1] for row in photo.faces.tolist()}
+    assert states == {10.0: 0, 100.0: 1, 150.0: 0, 50.0: 1}
+    assert photo.truth[:, :4].tolist() == [[101, 11, 20, 20], [50, 50, 10, 12]]
+    assert photo.truth[0, 4:14].tolist() == [*range(10)]
+    assert np.isnan(photo.truth[1, 4:14]).all()
+
+
+def test_folder_without_labels_has_photos_without_faces(folder):
+    (folder / "faces.csv").unlink()
+    (photo,) = read_photos(folder)
+    assert len(photo.faces) == len(photo.truth) == 0
+    assert read_groups(folder) == {}
+    (folder / "groups.csv").write_text("file,age\na.png,20-29\n")
+    assert read_groups(folder) == {"a.png": {"age": "20-29"}}
+    (folder / "groups.csv").write_text("name,age\na.png,20-29\n")
+    with pytest.raises(DatasetError, match="a column file"):
+        read_groups(folder)
+
+
+def test_imitation_is_best_where_the_teacher_is_matched_and_ignores_its_false_faces():
+    torch = pytest.importorskip("torch")
+    from emotion_ros.training.detector.detection_loss import Cells, imitation_loss
+
+    boxes = torch.tensor([[[10.0, 10, 30, 30], [60, 60, 80, 80]]])
+    teacher = Cells(torch.tensor([[4.0, 4.0]]), boxes, torch.zeros(1, 2, 10))
+    faces = torch.tensor([[[10.0, 10, 20, 20, *[0.0] * 10, 1]]])  # the second is a false one
+
+    def loss(scores, shift=0.0):
+        return imitation_loss(
+            Cells(torch.tensor([scores]), boxes + shift, torch.zeros(1, 2, 10)), teacher, faces
+        ).item()
+
+    assert loss([4.0, -6.0]) < loss([4.0, 4.0])
+    assert loss([4.0, -6.0]) < loss([-6.0, -6.0])
+    assert loss([4.0, -6.0]) < loss([4.0, -6.0], 5.0)
+
+
+def test_teacher_sees_the_face_in_its_cells(shared, portrait):
+    from emotion_ros.training.detector.teacher import YuNetTeacher
+
+    rows = decode_cells(YuNetTeacher(shared(YUNET))(portrait), 480, 640, 0.5)
+    assert len(rows) == 1
+    assert intersection_over_union(rows, np.array([[305, 112, 110, 115]], np.float32))[0, 0] > 0.6
+    right, left, nose = rows[0, 4:10].reshape(3, 2)
+    assert right[0] < nose[0] < left[0]
+
+
+def test_file_that_is_no_yunet_is_refused_as_a_teacher(tmp_path):
+    pytest.importorskip("torch")
+    from emotion_ros.training.detector.teacher import YuNetTeacher
+
+    for path in (default_face_model(), tmp_path / "none.onnx"):
+        with pytest.raises(ModelError, match="expected"):
+            YuNetTeacher(path)
+
+
+def test_faces_are_labelled_at_a_larger_size_and_written_in_pixels_of_the_photo(photos, tmp_path):
+    from emotion_ros.training.detector.face_labels import label_photos
+    from emotion_ros.types import Box, Face
+
+    class Known:
+        """Finds one face in each photo that is not black."""
+
+        def detect(self, image, confidence, minimum):
+            points = np.array([(16, 16), (32, 16), (24, 24), (24, 32), (20, 32), (28, 32)], np.float32)
+            return [Face(Box(8, 8, 32, 48), 0.8, points)] * bool(image.any())
+
+    assert label_photos(photos, tmp_path / "faces.csv", Known()) == (61, 60)
+    with (tmp_path / "faces.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    (empty,) = [row for row in rows if not row["x"]]
+    assert empty["file"] == "empty.png"
+    assert [float(rows[0][name]) for name in ("x", "y", "w", "h", "nose_x", "mouth_right_x")] == [
+        5,
+        5,
+        20,
+        30,
+        15,
+        12.5,
+    ]
