@@ -42,7 +42,7 @@ def run(parsed: argparse.Namespace) -> int:
     fields = {name: value for name, value in options.items() if value is not None}
     if is_detector(parsed.checkpoint):
         if parsed.format != "onnx":
-            raise ConfigError(f"export: expected --format onnx for a face detector, got {parsed.format}")
+            raise ConfigError(f"export: expected --format onnx for a detector, got {parsed.format}")
         print(json.dumps(export_detector(parsed.checkpoint, parsed.output, fields, parsed.calibrate)))
         return 0
     if is_landmarks(parsed.checkpoint):

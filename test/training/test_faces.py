@@ -92,7 +92,7 @@ def test_command_line_exports_and_evaluates(command_line, checkpoint, photos, tm
     assert made.returncode == 0, made.stderr
     assert json.loads(made.stdout)["kind"] == "faces"
     wrong = command_line("export", checkpoint, tmp_path / "faces.tflite", "--format", "tflite")
-    assert (wrong.returncode, "--format onnx for a face detector" in wrong.stderr) == (2, True)
+    assert (wrong.returncode, "--format onnx for a detector" in wrong.stderr) == (2, True)
 
 
 def test_face_detector_is_changed_while_the_pipeline_runs(model, portrait):

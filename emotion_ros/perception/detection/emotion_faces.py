@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import math
 import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
@@ -18,16 +15,14 @@ from emotion_ros.errors import ModelError
 from emotion_ros.inference.cache_folder import default_cache
 from emotion_ros.inference.ort_session import open_session, read_metadata, read_model_file
 from emotion_ros.inference.providers import ShapeProfile
-from emotion_ros.perception.detection.cells import STRIDES, decode_cells, values_per_cell
+from emotion_ros.perception.detection.cells import decode_cells, values_per_cell
 from emotion_ros.perception.detection.face_rows import face_from_row, filter_faces
 from emotion_ros.perception.detection.image_region import ImageRegion, search_regions
+from emotion_ros.perception.detection.network_input import INPUT_STEP_PX, NetworkInput, metadata_of_kind, padded
 from emotion_ros.types import Box, Face, Image
 
 DETECTOR_KIND = "faces"
 """Value of ``kind`` in the metadata of a face detector's model file."""
-
-INPUT_STEP_PX = STRIDES[-1]
-"""Width and height of the network's input are multiples of this."""
 
 X_COLUMNS, Y_COLUMNS = (0, 4, 6, 8, 10, 12), (1, 5, 7, 9, 11, 13)
 """Columns of :func:`decode_cells`' rows with x and y coordinates."""
@@ -77,9 +72,9 @@ class EmotionFaces:
         self._session = open_session(
             model, read_model_file(model), provider, threads, cache or default_cache(), profile_of
         )
-        # Guards _buffer and _session: both serve one image at a time. Held by detect while the network runs.
+        # Guards _to_input and _session: both serve one image at a time. Held by detect while the network runs.
         self._lock = threading.Lock()
-        self._buffer = np.empty(0, np.float32)
+        self._to_input = NetworkInput()
         self.detect(np.zeros((480, 640, 3), np.uint8), 0.5, 1)
 
     @property
@@ -131,27 +126,11 @@ class EmotionFaces:
     def _check_model(path: Path, session: ort.InferenceSession) -> None:
         """Raise ModelError if a file is no model of this detector."""
         names = [tensor.name for tensor in (*session.get_inputs(), *session.get_outputs())]
-        if not _detector_metadata(session) or names != ["pixels", "cells"]:
+        if not metadata_of_kind(session, DETECTOR_KIND) or names != ["pixels", "cells"]:
             raise ModelError(
                 f"{path}: expected a face detector of this package, got a model with {', '.join(names)} and the "
                 f"metadata {read_metadata(session) or '{}'}; make one with emotion-ros train-detector and export"
             )
-
-    def _to_input(self, image: Image) -> NDArray[np.float32]:
-        """Return 1 × 3 × height × width, float32, 0…255, padded with black to multiples of 32.
-
-        The array is a view of a buffer that the next call overwrites.
-        """
-        height, width = image.shape[:2]
-        shape = 1, 3, _padded(height), _padded(width)
-        count = math.prod(shape)
-        if len(self._buffer) < count:
-            self._buffer = np.empty(count, np.float32)
-        pixels = self._buffer[:count].reshape(shape)
-        pixels[:, :, height:], pixels[:, :, :, width:] = 0, 0
-        for plane, values in zip(pixels[0], cv2.split(image), strict=True):
-            plane[:height, :width] = values
-        return pixels
 
     def close(self) -> None:
         """Do nothing: ONNX Runtime frees its memory with the object."""
@@ -160,26 +139,13 @@ class EmotionFaces:
 def read_detector_metadata(path: Path) -> dict[str, Any]:
     """Return the metadata of a face detector's model file; empty if the file is anything else."""
     try:
-        return _detector_metadata(ort.InferenceSession(str(path), providers=["CPUExecutionProvider"]))
+        return metadata_of_kind(ort.InferenceSession(str(path), providers=["CPUExecutionProvider"]), DETECTOR_KIND)
     except Exception:  # ONNX Runtime's exceptions have no other common base
         return {}
 
 
-def _padded(side: int) -> int:
-    """Return the next multiple of :data:`INPUT_STEP_PX`."""
-    return -(-side // INPUT_STEP_PX) * INPUT_STEP_PX
-
-
 def _shape_profile(max_side: int) -> ShapeProfile:
     """Return the shapes for which a TensorRT engine is built; the usual image is 4:3."""
-    side = _padded(max_side)
+    side = padded(max_side)
     usual_height = side * 3 // 4 // INPUT_STEP_PX * INPUT_STEP_PX
     return (1, 3, INPUT_STEP_PX, INPUT_STEP_PX), (1, 3, usual_height, side), (1, 3, side, side)
-
-
-def _detector_metadata(session: ort.InferenceSession) -> dict[str, Any]:
-    try:
-        content = json.loads(read_metadata(session) or "{}")
-    except ValueError:
-        return {}
-    return content if isinstance(content, dict) and content.get("kind") == DETECTOR_KIND else {}

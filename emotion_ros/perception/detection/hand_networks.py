@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
@@ -19,6 +17,7 @@ from emotion_ros.inference.providers import ShapeProfile
 from emotion_ros.perception.detection.cells import STRIDES, decode_cells
 from emotion_ros.perception.detection.hand_crop import CROP_SIZE_PX, HandCrop, crop_of_box
 from emotion_ros.perception.detection.image_region import ImageRegion
+from emotion_ros.perception.detection.network_input import NetworkInput, metadata_of_kind
 from emotion_ros.types import Image, Points
 
 DETECTOR_KIND, LANDMARK_KIND = "hands", "hand_landmarks"
@@ -49,13 +48,14 @@ class HandSearch:
         """Load a model; see :class:`emotion_ros.perception.detection.emotion_hands.EmotionHands`."""
         step, side = STRIDES[-1], INPUT_SIZE_PX
         profile = (1, 3, step, step), (1, 3, side * 3 // 4, side), (1, 3, side, side)
+        self._to_input = NetworkInput()
         self._session = _open(model, provider, threads, DETECTOR_KIND, ("pixels", "cells"), profile)
 
     def __call__(self, image: Image) -> list[HandCrop]:
         """Return the crops of the hands in an image by descending score."""
         height, width = image.shape[:2]
         whole = ImageRegion(0, 0, width, height, max(max(height, width) / INPUT_SIZE_PX, 1.0))
-        pixels = _to_input(whole.pixels(image))
+        pixels = self._to_input(whole.pixels(image))
         values = self._session.run(["cells"], {"pixels": pixels})[0][0]
         rows = decode_cells(values, pixels.shape[2], pixels.shape[3], MIN_SCORE)
         rows[:, :-1] *= whole.downscale
@@ -90,22 +90,12 @@ def _crop(row: NDArray[np.float32]) -> HandCrop:
     return crop_of_box(x + width / 2, y + height / 2, max(width, height), row[4:6], row[6:8])
 
 
-def _to_input(image: Image) -> NDArray[np.float32]:
-    """Return 1 × 3 × height × width, float32, 0…255, padded with black to multiples of 32."""
-    height, width = image.shape[:2]
-    step = STRIDES[-1]
-    pixels = np.zeros((1, 3, -(-height // step) * step, -(-width // step) * step), np.float32)
-    for plane, values in zip(pixels[0], cv2.split(image), strict=True):
-        plane[:height, :width] = values
-    return pixels
-
-
 def _open(
     model: Path, provider: str, threads: int, kind: str, names: tuple[str, str], profile: ShapeProfile
 ) -> Session:
     def profile_of(session: ort.InferenceSession) -> ShapeProfile:
         actual = tuple(tensor.name for tensor in (*session.get_inputs(), *session.get_outputs()))
-        if _kind(session) != kind or actual != names:
+        if not metadata_of_kind(session, kind) or actual != names:
             raise ModelError(
                 f"{model}: expected a model of this package of the kind {kind}, got one with {', '.join(actual)} and "
                 f"the metadata {read_metadata(session) or '{}'}; make one with emotion-ros export"
@@ -113,11 +103,3 @@ def _open(
         return profile
 
     return open_session(model, read_model_file(model), provider, threads, default_cache(), profile_of)
-
-
-def _kind(session: ort.InferenceSession) -> object:
-    try:
-        content = json.loads(read_metadata(session) or "{}")
-    except ValueError:
-        return None
-    return content.get("kind") if isinstance(content, dict) else None

@@ -1,0 +1,53 @@
+"""Images as the detection networks of this package take them, and the metadata of their files."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+import cv2
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from emotion_ros.inference.ort_session import read_metadata
+from emotion_ros.perception.detection.cells import STRIDES
+from emotion_ros.types import Image
+
+INPUT_STEP_PX = STRIDES[-1]
+"""Width and height of a network's input are multiples of this."""
+
+
+class NetworkInput:
+    """Converts images into a buffer that the next image overwrites. Not thread-safe."""
+
+    def __init__(self) -> None:
+        self._buffer = np.empty(0, np.float32)
+
+    def __call__(self, image: Image) -> NDArray[np.float32]:
+        """Return 1 × 3 × height × width, float32, BGR of 0…255, padded with black to multiples of 32."""
+        height, width = image.shape[:2]
+        shape = 1, 3, padded(height), padded(width)
+        count = math.prod(shape)
+        if len(self._buffer) < count:
+            self._buffer = np.empty(count, np.float32)
+        pixels = self._buffer[:count].reshape(shape)
+        pixels[:, :, height:], pixels[:, :, :, width:] = 0, 0
+        for plane, values in zip(pixels[0], cv2.split(image), strict=True):
+            plane[:height, :width] = values
+        return pixels
+
+
+def padded(side: int) -> int:
+    """Return the next multiple of :data:`INPUT_STEP_PX`."""
+    return -(-side // INPUT_STEP_PX) * INPUT_STEP_PX
+
+
+def metadata_of_kind(session: ort.InferenceSession, kind: str) -> dict[str, Any]:
+    """Return the metadata of a model file of this package; empty if it is of another kind or has none."""
+    try:
+        content = json.loads(read_metadata(session) or "{}")
+    except ValueError:
+        return {}
+    return content if isinstance(content, dict) and content.get("kind") == kind else {}
