@@ -142,6 +142,10 @@ def test_calibrated_score_of_one_half_means_a_face():
     spread = weight / network.before[0]
     assert 1 < spread <= 8
     assert bias == pytest.approx(spread * (network.before[1] - 1.0), abs=1e-4)  # what had 1.0 has one half now
+    stricter = KnownNetwork()
+    detector_export.calibrate(stricter, [*[picture] * 5, *[LabelledImage(picture.image, faces[:0])] * 100])
+    weight, bias = stricter.score()
+    assert bias == pytest.approx(weight / stricter.before[0] * (stricter.before[1] - 2.0), abs=1e-4)
     with pytest.raises(DatasetError, match="train longer"):
         detector_export.calibrate(network, [LabelledImage(picture.image, faces[:0])] * 5)
 

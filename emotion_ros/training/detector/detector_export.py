@@ -15,7 +15,7 @@ from emotion_ros.errors import DatasetError
 from emotion_ros.perception.detection.cells import STRIDES, decode_cells
 from emotion_ros.training.detector.detector_evaluation import MIN_CONFIDENCE, MIN_OVERLAP, LabelledImage, photos_of
 from emotion_ros.training.detector.detector_training import load_detector, pad_to_cells
-from emotion_ros.training.detector.matching import CONFIDENCE_COLUMN, match_faces
+from emotion_ros.training.detector.matching import CONFIDENCE_COLUMN, Match, match_faces
 from emotion_ros.training.detector.network import DetectionNetwork
 from emotion_ros.training.detector.object_kinds import OBJECT_KINDS
 from emotion_ros.training.detector.photos import read_photos
@@ -23,6 +23,9 @@ from emotion_ros.training.export import onnx_file
 
 CALIBRATED_PRECISION = 0.95
 """Share of objects among the detections in held-out photos whose calibrated score is 0.5 or more."""
+
+MAX_FALSE_PER_EMPTY_PHOTO = 0.01
+"""Largest number of such detections per photo without objects: a false face in an empty room stays for hours."""
 
 LOGIT_SCALES = np.geomspace(1, 8, 64)
 """Factors of the logits among which the one with the lowest cross-entropy is taken."""
@@ -68,25 +71,26 @@ def calibrate(network: DetectionNetwork, images: Iterable[LabelledImage]) -> Non
     """Shift and scale the score logits of a network, in place.
 
     The network is trained to score how well a box fits, which is seldom 1. The shift makes
-    :data:`CALIBRATED_PRECISION` of the detections with a score of 0.5 or more faces; the scale then minimises the
-    cross-entropy of the scores.
+    :data:`CALIBRATED_PRECISION` of the detections with a score of 0.5 or more faces, and limits those in photos without
+    faces to :data:`MAX_FALSE_PER_EMPTY_PHOTO`; the scale then minimises the cross-entropy of the scores.
 
     Args:
         network: in evaluation mode.
         images: of any size.
 
     Raises:
-        DatasetError: no score reaches that precision.
+        DatasetError: no score does that.
     """
-    scores, is_face = _scored_detections(network, images)
-    precise = np.nonzero(np.cumsum(is_face) / np.arange(1, len(is_face) + 1) >= CALIBRATED_PRECISION)[0]
-    if not len(precise):
+    scores, is_face, is_in_empty = _scored_detections(network, images)
+    is_precise = np.cumsum(is_face) / np.arange(1, len(is_face) + 1) >= CALIBRATED_PRECISION
+    suitable = np.nonzero(is_precise & (np.cumsum(is_in_empty) <= MAX_FALSE_PER_EMPTY_PHOTO))[0]
+    if not len(suitable):
         raise DatasetError(
-            f"calibration: expected a score from which {CALIBRATED_PRECISION:.0%} of the detections are faces, found "
-            "none; train longer"
+            f"calibration: expected a score from which {CALIBRATED_PRECISION:.0%} of the detections are faces, with at "
+            f"most {MAX_FALSE_PER_EMPTY_PHOTO} in each photo without faces, found none; train longer"
         )
     logits = np.log(scores / (1 - scores))
-    shift = float(logits[precise[-1]])
+    shift = float(logits[suitable[-1]])
     signs = np.where(is_face, 1, -1)
     losses = [np.logaddexp(0, -signs * scale * (logits - shift)).mean() for scale in LOGIT_SCALES]
     scale = float(LOGIT_SCALES[int(np.argmin(losses))])
@@ -97,19 +101,31 @@ def calibrate(network: DetectionNetwork, images: Iterable[LabelledImage]) -> Non
 
 def _scored_detections(
     network: DetectionNetwork, images: Iterable[LabelledImage]
-) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Return the score of each detection in the images, in descending order, and True for those that are faces."""
-    scored: list[tuple[float, bool]] = []
+) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.float64]]:
+    """Return the score of each detection in descending order, True if it is a face, and its share of empty images.
+
+    That share is one over the number of images without faces for a detection in such an image, else 0.
+    """
+    scored: list[tuple[float, bool, bool]] = []
+    empty_images = 0
     for image in images:
-        padded = pad_to_cells(image.image)
-        height, width = padded.shape[:2]
-        pixels = torch.from_numpy(padded.transpose(2, 0, 1)[None].copy()).float()
-        with torch.no_grad():
-            values = network(pixels)[0].numpy()
-        match = match_faces(decode_cells(values, height, width, MIN_CONFIDENCE), image.faces, MIN_OVERLAP)
-        scored += zip(match.detections[:, CONFIDENCE_COLUMN].tolist(), match.is_face.tolist(), strict=True)
+        is_empty = not len(image.faces)
+        empty_images += is_empty
+        match = _match(network, image)
+        scores = match.detections[:, CONFIDENCE_COLUMN].tolist()
+        scored += [(score, face, is_empty) for score, face in zip(scores, match.is_face.tolist(), strict=True)]
     scored.sort(reverse=True)
-    return np.array([score for score, _ in scored]), np.array([is_face for _, is_face in scored], bool)
+    scores, is_face, is_in_empty = np.array(scored, float).reshape(-1, 3).T
+    return scores, is_face == 1, is_in_empty / max(empty_images, 1)
+
+
+def _match(network: DetectionNetwork, image: LabelledImage) -> Match:
+    padded = pad_to_cells(image.image)
+    height, width = padded.shape[:2]
+    pixels = torch.from_numpy(padded.transpose(2, 0, 1)[None].copy()).float()
+    with torch.no_grad():
+        values = network(pixels)[0].numpy()
+    return match_faces(decode_cells(values, height, width, MIN_CONFIDENCE), image.faces, MIN_OVERLAP)
 
 
 def is_detector(checkpoint: Path) -> bool:
