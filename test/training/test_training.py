@@ -29,7 +29,7 @@ from emotion_ros.training.data.corruptions import KINDS, LEVELS, corrupt
 from emotion_ros.training.data.datasets import read_split
 from emotion_ros.training.data.region_crop import View
 from emotion_ros.training.data.votes import Votes
-from emotion_ros.training.detector.detector_training import FaceDetection, start_from_file
+from emotion_ros.training.detector.detector_training import Detection, start_from_file
 from emotion_ros.training.detector.network import FaceNetwork
 from emotion_ros.training.evaluation.classifier_evaluation import evaluate
 from emotion_ros.training.evaluation.crop_search import measure_crop
@@ -181,7 +181,7 @@ def test_network_filled_from_an_exported_file_gives_its_output(arch, tmp_path):
 
 
 def test_detector_that_starts_from_an_exported_file_gives_its_output():
-    model = FaceDetection(dataclasses.asdict(DetectorTrainConfig()))
+    model = Detection(dataclasses.asdict(DetectorTrainConfig()))
     pixels = torch.rand(4, 3, 96, 128) * 255
     file = default_model().with_name("emotion_faces.onnx")
     start_from_file(model, file, pixels)
