@@ -30,7 +30,7 @@ from emotion_ros.training.data.datasets import read_split
 from emotion_ros.training.data.region_crop import View
 from emotion_ros.training.data.votes import Votes
 from emotion_ros.training.detector.detector_training import Detection, start_from_file
-from emotion_ros.training.detector.network import FaceNetwork
+from emotion_ros.training.detector.network import DetectionNetwork
 from emotion_ros.training.evaluation.classifier_evaluation import evaluate
 from emotion_ros.training.evaluation.crop_search import measure_crop
 from emotion_ros.training.export.classifier_export import export
@@ -191,7 +191,7 @@ def test_detector_that_starts_from_an_exported_file_gives_its_output():
     assert np.abs(actual - expected).max() < 1e-2
     assert not model.network.undivided
     first = model.network.near[0][0].weight.abs().max()
-    assert first > 10 * FaceNetwork().near[0][0].weight.abs().max() / 255  # trainable, not divided by 255
+    assert first > 10 * DetectionNetwork().near[0][0].weight.abs().max() / 255  # trainable, not divided by 255
 
 
 def test_start_accepts_other_labels_and_colours_but_no_other_architecture(tmp_path):
