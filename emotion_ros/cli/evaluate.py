@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
+from typing import Any
 
 from emotion_ros.cli.arguments import add_crop_argument
 from emotion_ros.cli.extras import requires_training
@@ -73,11 +74,7 @@ def _evaluate_faces(parsed: argparse.Namespace) -> int:
     from emotion_ros.training.detector.detector_comparison import compare, table
 
     figures = compare(parsed.model.split(","), parsed.data, parsed.backgrounds, parsed.confidence)
-    if parsed.out:
-        parsed.out.mkdir(parents=True, exist_ok=True)
-        with replacing(parsed.out / "faces.json") as partial:
-            partial.write_text(json.dumps(figures, indent=2))
-    print(json.dumps(figures) if parsed.json else table(figures))
+    _report(parsed, "faces.json", figures, table(figures))
     return 0
 
 
@@ -92,9 +89,14 @@ def _evaluate_hands(parsed: argparse.Namespace) -> int:
         detector = create_hand_detector(build(PipelineConfig, {"hand_detector": name}))
         figures[name] = measure_hands(detector, parsed.data, parsed.folder).summary()
         detector.close()
+    _report(parsed, "hands.json", figures, table(figures))
+    return 0
+
+
+def _report(parsed: argparse.Namespace, name: str, figures: Any, table: str) -> None:
+    """Write the figures into a file of the folder, if there is one, and print them."""
     if parsed.out:
         parsed.out.mkdir(parents=True, exist_ok=True)
-        with replacing(parsed.out / "hands.json") as partial:
+        with replacing(parsed.out / name) as partial:
             partial.write_text(json.dumps(figures, indent=2))
-    print(json.dumps(figures) if parsed.json else table(figures))
-    return 0
+    print(json.dumps(figures) if parsed.json else table)

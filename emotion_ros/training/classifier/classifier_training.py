@@ -23,8 +23,9 @@ from torch import Tensor
 from torch.utils.data import BatchSampler, DataLoader, Dataset, DistributedSampler, SequentialSampler
 
 from emotion_ros.config import TrainConfig
-from emotion_ros.errors import DatasetError, ModelError
+from emotion_ros.errors import DatasetError
 from emotion_ros.perception.emotion.preprocess import normalise
+from emotion_ros.training.checkpoints import load_checkpoint
 from emotion_ros.training.classifier.architectures import ARCHITECTURES
 from emotion_ros.training.classifier.augmentation import augment
 from emotion_ros.training.classifier.distillation import soft_targets
@@ -212,11 +213,7 @@ def load(checkpoint: Path) -> Classifier:
     Raises:
         ModelError: the file is missing, or is not a checkpoint of ``emotion-ros train``.
     """
-    try:
-        model: Classifier = Classifier.load_from_checkpoint(checkpoint, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises any exception of its unpickler
-        raise ModelError(f"{checkpoint}: expected a checkpoint of emotion-ros train: {error}") from error
-    return model
+    return load_checkpoint(Classifier, checkpoint, "train")
 
 
 def _loaders(samples: Samples, held_out: Samples, config: TrainConfig) -> tuple[DataLoader[Any], DataLoader[Any]]:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from emotion_ros.errors import DatasetError
 from emotion_ros.perception.detection.cells import STRIDES, decode_cells
+from emotion_ros.training.checkpoints import has_setting
 from emotion_ros.training.detector.detector_evaluation import MIN_CONFIDENCE, MIN_OVERLAP, LabelledImage, photos_of
 from emotion_ros.training.detector.detector_training import load_detector, pad_to_cells
 from emotion_ros.training.detector.matching import CONFIDENCE_COLUMN, Match, match_faces
@@ -130,8 +131,4 @@ def _match(network: DetectionNetwork, image: LabelledImage) -> Match:
 
 def is_detector(checkpoint: Path) -> bool:
     """Return True if a file is a checkpoint of ``train-detector``, False for any other or unreadable file."""
-    try:
-        content = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)
-        return "images" in content["hyper_parameters"]["config"]
-    except Exception:  # torch.load raises exceptions of many types for a corrupt file
-        return False
+    return has_setting(checkpoint, "images")

@@ -18,6 +18,7 @@ from emotion_ros.config import DetectorTrainConfig
 from emotion_ros.errors import ModelError
 from emotion_ros.perception.detection.cells import STRIDES, cell_centres, decode_cells
 from emotion_ros.perception.detection.emotion_faces import read_detector_metadata
+from emotion_ros.training.checkpoints import load_checkpoint
 from emotion_ros.training.classifier.onnx_weights import from_onnx
 from emotion_ros.training.detector.detection_loss import decode, imitation_loss, loss
 from emotion_ros.training.detector.matching import Match, average_precision, match_faces
@@ -28,7 +29,6 @@ from emotion_ros.training.detector.training_images import (
     SIDES_PX,
     ImageNumbers,
     Sample,
-    StoredImages,
     TrainingImages,
     collate,
     read_training_photos,
@@ -134,11 +134,11 @@ def train_detector(
 def _loaders(
     training: TrainingImages, held_out: Sequence[Photo], config: DetectorTrainConfig
 ) -> tuple[DataLoader[Any], DataLoader[Any]]:
-    numbers = ImageNumbers(config)
+    numbers = ImageNumbers(config.images, config.batch_size)
     workers = {"num_workers": config.workers, "persistent_workers": config.workers > 0}
     return (
         DataLoader(training, batch_sampler=numbers, collate_fn=collate, **workers),  # type: ignore[arg-type]
-        DataLoader(StoredImages(_validation_samples(held_out)), VAL_BATCH_SIZE, collate_fn=collate),
+        DataLoader(_validation_samples(held_out), VAL_BATCH_SIZE, collate_fn=collate),  # type: ignore[arg-type]
     )
 
 
@@ -171,11 +171,7 @@ def load_detector(checkpoint: Path) -> Detection:
     Raises:
         ModelError: the file is missing or no checkpoint of ``train-detector``.
     """
-    try:
-        model: Detection = Detection.load_from_checkpoint(checkpoint, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch.load raises exceptions of many types for a corrupt file
-        raise ModelError(f"{checkpoint}: expected a checkpoint of emotion-ros train-detector: {error}") from error
-    return model
+    return load_checkpoint(Detection, checkpoint, "train-detector")
 
 
 def start_from_file(model: Detection, path: Path, pixels: Tensor) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,11 +9,9 @@ from typing import Any
 import cv2
 import numpy as np
 
-from emotion_ros.errors import DatasetError
-from emotion_ros.io.atomic_file import replacing
 from emotion_ros.perception.detection import FaceDetector
 from emotion_ros.training.detector.object_kinds import FACES
-from emotion_ros.training.detector.photos import is_picture
+from emotion_ros.training.photo_archive import label_writer, read_archive
 from emotion_ros.types import Face, Image
 
 ENLARGEMENT = 1.6
@@ -44,29 +40,15 @@ def label_photos(data: Path, output: Path, teacher: FaceDetector) -> tuple[int, 
 
     Raises:
         DatasetError: the archive is missing or a photo cannot be read.
-        OSError: the file cannot be written.
+        OutputError: the CSV file cannot be written.
     """
     photos = faces = 0
-    with replacing(output) as partial, partial.open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(COLUMNS)
-        for name, image in _read(data):
+    with label_writer(output, COLUMNS) as writer:
+        for name, image in read_archive(data / "photos.zip"):
             found = [_row(name, image, face) for face in _detect(image, teacher)]
             writer.writerows(found or [[name, *image.shape[1::-1]]])
             photos, faces = photos + 1, faces + len(found)
     return photos, faces
-
-
-def _read(data: Path) -> Iterator[tuple[str, Image]]:
-    try:
-        with zipfile.ZipFile(data / "photos.zip") as archive:
-            for name in sorted(filter(is_picture, archive.namelist())):
-                image = cv2.imdecode(np.frombuffer(archive.read(name), np.uint8), cv2.IMREAD_COLOR)
-                if image is None:
-                    raise DatasetError(f"{data}/photos.zip: {name} is no picture that can be read")
-                yield name, image  # type: ignore[misc]
-    except (OSError, zipfile.BadZipFile) as error:
-        raise DatasetError(f"{data}: expected photos.zip, cannot read it: {error}") from error
 
 
 def _detect(image: Image, teacher: FaceDetector) -> Iterator[Face]:

@@ -19,8 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emotion_ros.errors import DatasetError
-from emotion_ros.io.frames import PICTURES
 from emotion_ros.training.detector.object_kinds import FACES, ObjectKind
+from emotion_ros.training.photo_archive import is_picture, read_picture
 from emotion_ros.types import Image
 
 STATE_COLUMN = -1
@@ -175,11 +175,6 @@ def is_held_out(name: str) -> bool:
     return crc32(name.encode()) % HELD_OUT_EVERY == 0
 
 
-def is_picture(name: str) -> bool:
-    """Return True if a file is a picture by its name."""
-    return Path(name).suffix.lower() in PICTURES
-
-
 def _columns(path: Path) -> list[str]:
     with path.open(newline="") as file:
         return next(csv.reader(file), [])
@@ -203,9 +198,7 @@ def _read_photo(
     drawn: dict[str, list[list[float]]] | None,
     kind: ObjectKind,
 ) -> Photo:
-    image = cv2.imdecode(np.frombuffer(archive.read(name), np.uint8), cv2.IMREAD_COLOR)
-    if image is None:
-        raise DatasetError(f"{archive.filename}: {name} is no picture that can be read")
+    image = read_picture(archive, name)
     values = _valid(np.array(rows, np.float32).reshape(-1, len(kind.columns) + 1))
     if drawn is None:
         state = values[:, -1:] >= MIN_SURE_SCORE

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import torch
 from numpy.random import Generator
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import Dataset
 
 from emotion_ros.config import DetectorTrainConfig
 from emotion_ros.errors import DatasetError
@@ -21,6 +20,7 @@ from emotion_ros.training.detector.object_kinds import FACES, OBJECT_KINDS, Obje
 from emotion_ros.training.detector.photos import Backgrounds, Photo, read_backgrounds, read_photos
 from emotion_ros.training.detector.scenes import compose_scene
 from emotion_ros.training.detector.teacher import YuNetTeacher
+from emotion_ros.training.numbered_batches import NumberedBatches
 from emotion_ros.types import Image
 
 SIDES_PX = (192, 256, 320, 256)
@@ -104,44 +104,12 @@ class _Pool:
         return photos[int(random.integers(len(photos)))]
 
 
-class StoredImages(Dataset[Sample]):
-    """Images in memory."""
+class ImageNumbers(NumberedBatches):
+    """Batches of image numbers; all images of a batch have the same side."""
 
-    def __init__(self, samples: Sequence[Sample]) -> None:
-        self._samples = samples
-
-    def __len__(self) -> int:
-        return len(self._samples)
-
-    def __getitem__(self, number: int) -> Sample:
-        return self._samples[number]
-
-
-class ImageNumbers(Sampler[Any]):
-    """Batches of image numbers that continue from epoch to epoch; each process of a training gets its share."""
-
-    def __init__(self, config: DetectorTrainConfig) -> None:
-        self._world, self._rank = int(os.environ.get("WORLD_SIZE", 1)), int(os.environ.get("RANK", 0))
-        self._batch_size, self._epoch = config.batch_size, 0
-        self._batches = max(config.images // (config.batch_size * self._world), 1)
-
-    def __len__(self) -> int:
-        return self._batches
-
-    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
-        for batch in range(self._epoch * self._batches, (self._epoch + 1) * self._batches):
-            first = (batch * self._world + self._rank) * self._batch_size
-            side = SIDES_PX[batch % len(SIDES_PX)]
-            yield [(number, side) for number in range(first, first + self._batch_size)]
-
-    @property
-    def sampler(self) -> ImageNumbers:
-        """Return this object: Lightning calls ``set_epoch`` on the sampler of a batch sampler."""
-        return self
-
-    def set_epoch(self, epoch: int) -> None:
-        """Set the epoch. Called by Lightning before each epoch."""
-        self._epoch = epoch
+    def key(self, batch: int, number: int) -> tuple[int, int]:
+        """Return a key of :class:`TrainingImages`."""
+        return number, SIDES_PX[batch % len(SIDES_PX)]
 
 
 def read_training_photos(folders: Sequence[Path], config: DetectorTrainConfig) -> tuple[TrainingImages, list[Photo]]:

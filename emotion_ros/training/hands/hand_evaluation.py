@@ -20,8 +20,8 @@ from emotion_ros.perception.detection import HandDetector
 from emotion_ros.perception.gesture_rules import read_gestures
 from emotion_ros.perception.gestures import HandObservation, palm_length, recognize_gesture
 from emotion_ros.training.detector.photos import is_held_out
-from emotion_ros.training.hands.hand_labels import read_archive
 from emotion_ros.training.hands.hand_photos import LABELS, PhotoHands, read_labels
+from emotion_ros.training.photo_archive import read_archive, read_picture
 from emotion_ros.types import Box, Hand, Image, Points
 
 MIN_OVERLAP = 0.4
@@ -156,10 +156,7 @@ def _annotated(folder: Path) -> Iterator[tuple[Image, list[tuple[str, Box]]]]:
                 boxes[row["file"]].append((row["gesture"], Box(left, top, right - left, bottom - top)))
         with zipfile.ZipFile(folder / "images.zip") as archive:
             for name, of_image in sorted(boxes.items()):
-                image = cv2.imdecode(np.frombuffer(archive.read(name), np.uint8), cv2.IMREAD_COLOR)
-                if image is None:
-                    raise DatasetError(f"{folder}: {name}: expected a picture, cannot read it")
-                yield image, of_image  # type: ignore[misc]
+                yield read_picture(archive, name), of_image
     except (OSError, KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
         raise DatasetError(f"{folder}: expected images.zip and {ANNOTATED}, cannot read them: {error!r}") from error
 

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import csv
-import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from emotion_ros.errors import DatasetError, OutputError
-from emotion_ros.io.atomic_file import replacing
-from emotion_ros.io.frames import PICTURES
 from emotion_ros.perception.detection import HandDetector
 from emotion_ros.perception.detection.hand_crop import MIDDLE_KNUCKLE, WRIST
 from emotion_ros.perception.gestures import palm_length
 from emotion_ros.training.detector.object_kinds import HANDS
+from emotion_ros.training.photo_archive import label_writer, read_archive
 from emotion_ros.types import Hand, Image, Points
 
 POINT_COLUMNS = tuple(f"{axis}{index}" for index in range(21) for axis in "xy")
@@ -86,44 +81,14 @@ def label_photos(data: Path, output: Path, teacher: HandDetector) -> tuple[int, 
         DatasetError: the archive is missing, or a photo cannot be read.
         OutputError: the CSV file cannot be written.
     """
-    archive = data / "photos.zip"
-    if not archive.is_file():
-        raise DatasetError(f"{archive}: expected an archive of photos, found none")
-    try:
-        with replacing(output) as partial, partial.open("w", newline="") as file:
-            return _write_labels(archive, csv.writer(file), teacher)
-    except OSError as error:
-        raise OutputError(f"{output}: cannot be written: {error}") from error
-
-
-def _write_labels(archive: Path, writer: Any, teacher: HandDetector) -> tuple[int, int]:
-    """Write a row per hand; return the numbers of photos and of reliable hands."""
     photos = reliable = 0
-    writer.writerow(COLUMNS)
-    for name, image in read_archive(archive):
-        hands = label_hands(image, teacher)
-        writer.writerows(_rows(name, image, hands))
-        photos += 1
-        reliable += sum(hand.score == 1 for hand in hands)
+    with label_writer(output, COLUMNS) as writer:
+        for name, image in read_archive(data / "photos.zip"):
+            hands = label_hands(image, teacher)
+            writer.writerows(_rows(name, image, hands))
+            photos += 1
+            reliable += sum(hand.score == 1 for hand in hands)
     return photos, reliable
-
-
-def read_archive(path: Path) -> Iterator[tuple[str, Image]]:
-    """Yield name and image (BGR, uint8, h × w × 3) of each picture of a ZIP archive, by name.
-
-    Raises:
-        DatasetError: the archive or one of its pictures cannot be read.
-    """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            for name in sorted(archive.namelist()):
-                if Path(name).suffix.lower() in PICTURES:
-                    image = cv2.imdecode(np.frombuffer(archive.read(name), np.uint8), cv2.IMREAD_COLOR)
-                    if image is None:
-                        raise DatasetError(f"{path}: {name}: expected a picture, cannot read it")
-                    yield name, image  # type: ignore[misc]
-    except (OSError, zipfile.BadZipFile) as error:
-        raise DatasetError(f"{path}: expected a ZIP archive of photos, cannot read it: {error}") from error
 
 
 def label_hands(image: Image, teacher: HandDetector) -> list[LabelledHand]:

@@ -13,7 +13,8 @@ import numpy as np
 from emotion_ros.errors import DatasetError
 from emotion_ros.perception.detection.hand_crop import CROP_SIZE_PX, HandCrop, crop_of_landmarks
 from emotion_ros.training.detector.photos import is_held_out
-from emotion_ros.training.hands.hand_labels import POINT_COLUMNS, read_archive
+from emotion_ros.training.hands.hand_labels import POINT_COLUMNS
+from emotion_ros.training.photo_archive import read_archive
 from emotion_ros.types import Image, Points
 
 LABELS = "hands.csv"

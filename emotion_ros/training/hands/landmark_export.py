@@ -11,6 +11,7 @@ import torch
 
 from emotion_ros.perception.detection.hand_crop import CROP_SCALE, CROP_SIZE_PX
 from emotion_ros.perception.detection.hand_networks import LANDMARK_KIND
+from emotion_ros.training.checkpoints import has_setting
 from emotion_ros.training.export import onnx_file
 from emotion_ros.training.hands.landmark_training import load_landmarks
 
@@ -49,8 +50,4 @@ def export_landmarks(checkpoint: Path, output: Path, metadata: Mapping[str, Any]
 
 def is_landmarks(checkpoint: Path) -> bool:
     """Return True if a file is a checkpoint of ``train-hands``, False for any other or unreadable file."""
-    try:
-        content = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)
-        return "crops" in content["hyper_parameters"]["config"]
-    except Exception:  # torch.load raises exceptions of many types for a corrupt file
-        return False
+    return has_setting(checkpoint, "crops")

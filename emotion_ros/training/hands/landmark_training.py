@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -16,14 +15,16 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset
 
 from emotion_ros.config import HandTrainConfig
 from emotion_ros.errors import DatasetError, ModelError
 from emotion_ros.perception.detection.hand_crop import CROP_SIZE_PX
+from emotion_ros.training.checkpoints import load_checkpoint
 from emotion_ros.training.hands.hand_crops import PRESENCE, RIGHT, plain_crop, training_crop
 from emotion_ros.training.hands.hand_photos import HandPatch, read_empty, read_patches
 from emotion_ros.training.hands.landmark_network import HEATMAP_STRIDE, LANDMARKS, LandmarkNetwork
+from emotion_ros.training.numbered_batches import NumberedBatches
 from emotion_ros.training.plots import save_batch
 from emotion_ros.training.training_loop import Result, checkpoint_to_resume, fit, make_trainer, one_cycle, writable
 from emotion_ros.types import Image
@@ -159,44 +160,10 @@ class _TrainingCrops(Dataset[Crop]):
         return training_crop(self._data.hands, self._data.empty, np.random.default_rng((self._seed, number)))
 
 
-class _HeldOutCrops(Dataset[Crop]):
-    """One crop of each patch."""
-
-    def __init__(self, data: HandData) -> None:
-        rng = np.random.default_rng(VAL_SEED)
-        self._crops = [plain_crop(patch, rng) for patch in (*data.hands, *data.empty)]
-
-    def __len__(self) -> int:
-        return len(self._crops)
-
-    def __getitem__(self, number: int) -> Crop:
-        return self._crops[number]
-
-
-class _CropNumbers(Sampler[list[int]]):
-    """Batches of crop numbers that continue from epoch to epoch; each process of a training gets its share."""
-
-    def __init__(self, config: HandTrainConfig) -> None:
-        self._world, self._rank = int(os.environ.get("WORLD_SIZE", 1)), int(os.environ.get("RANK", 0))
-        self._batch_size, self._epoch = config.batch_size, 0
-        self._batches = max(config.crops // (config.batch_size * self._world), 1)
-
-    def __len__(self) -> int:
-        return self._batches
-
-    def __iter__(self) -> Iterator[list[int]]:
-        for batch in range(self._epoch * self._batches, (self._epoch + 1) * self._batches):
-            first = (batch * self._world + self._rank) * self._batch_size
-            yield list(range(first, first + self._batch_size))
-
-    @property
-    def sampler(self) -> _CropNumbers:
-        """Return this object: Lightning calls ``set_epoch`` on the sampler of a batch sampler."""
-        return self
-
-    def set_epoch(self, epoch: int) -> None:
-        """Set the epoch. Called by Lightning before each epoch."""
-        self._epoch = epoch
+def _held_out_crops(data: HandData) -> list[Crop]:
+    """Return one crop of each patch."""
+    rng = np.random.default_rng(VAL_SEED)
+    return [plain_crop(patch, rng) for patch in (*data.hands, *data.empty)]
 
 
 def train_hands(data: Sequence[Path], model_dir: Path, config: HandTrainConfig, resume: bool = False) -> Result:
@@ -226,7 +193,7 @@ def train_hands(data: Sequence[Path], model_dir: Path, config: HandTrainConfig, 
     writable(model_dir)
     shown = torch.from_numpy(np.stack([training[number][0] for number in range(SHOWN_CROPS)]).transpose(0, 3, 1, 2))
     save_batch(shown.flip(1), model_dir / "batch.png")
-    loaders = _loaders(training, _HeldOutCrops(patches.part(held_out=True)), config)
+    loaders = _loaders(training, _held_out_crops(patches.part(held_out=True)), config)
     trainer = make_trainer(model_dir, config, "landmarks", ("loss", "points", "heatmaps", "presence", "side"))
     if model is None:
         model = HandLandmarks(dataclasses.asdict(config))
@@ -253,17 +220,17 @@ def read_hand_data(data: Sequence[Path], config: HandTrainConfig) -> HandData:
 
 
 def _loaders(
-    training: _TrainingCrops, held_out: _HeldOutCrops, config: HandTrainConfig
+    training: _TrainingCrops, held_out: list[Crop], config: HandTrainConfig
 ) -> tuple[DataLoader[Any], DataLoader[Any]]:
     return (
         DataLoader(
             training,
-            batch_sampler=_CropNumbers(config),
+            batch_sampler=NumberedBatches(config.crops, config.batch_size),
             collate_fn=_collate,
             num_workers=config.workers,
             persistent_workers=config.workers > 0,
         ),
-        DataLoader(held_out, VAL_BATCH_SIZE, collate_fn=_collate),
+        DataLoader(held_out, VAL_BATCH_SIZE, collate_fn=_collate),  # type: ignore[arg-type]
     )
 
 
@@ -273,11 +240,7 @@ def load_landmarks(checkpoint: Path) -> HandLandmarks:
     Raises:
         ModelError: the file is missing or no checkpoint of ``train-hands``.
     """
-    try:
-        model: HandLandmarks = HandLandmarks.load_from_checkpoint(checkpoint, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch.load raises exceptions of many types for a corrupt file
-        raise ModelError(f"{checkpoint}: expected a checkpoint of emotion-ros train-hands: {error}") from error
-    return model
+    return load_checkpoint(HandLandmarks, checkpoint, "train-hands")
 
 
 def _start_from(model: HandLandmarks, path: Path) -> None:
