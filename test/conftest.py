@@ -1,3 +1,4 @@
+import gc
 import importlib.util
 import os
 import signal
@@ -115,6 +116,7 @@ def listener():
     yield Listener(node)
     node.destroy_node()
     rclpy.try_shutdown()
+    gc.collect()  # nodes in reference cycles would keep their DDS participants in the graph
 
 
 @pytest.fixture

@@ -167,7 +167,7 @@ class DiagnosticsCollector:
         totals = [stages["total"] for stages in timings]
         figures: dict[str, object] = {"total p95 (ms)": f"{np.percentile(totals or [0.0], 95):.1f}"}
         for stage in timings[-1] if timings else ():
-            figures[f"{stage} (ms)"] = f"{np.median([stages[stage] for stages in timings if stage in stages]):.1f}"
+            figures[f"{stage} (ms)"] = f"{np.median([stages[stage] for stages in timings if stage in stages]):.2f}"
         return figures
 
 
