@@ -122,8 +122,8 @@ def test_figures_have_their_units_in_the_keys(collector, clock):
         "latency p95 (ms)": "20.0",
         "people": "3",
         "total p95 (ms)": "20.0",
-        "total (ms)": "20.0",
-        "faces (ms)": "4.0",
+        "total (ms)": "20.00",
+        "faces (ms)": "4.00",
         "last error": "bad",
     }
 
