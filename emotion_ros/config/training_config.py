@@ -152,8 +152,10 @@ class HandTrainConfig(LoopConfig):
     workers: int = option(1, "processes that make crops", minimum=0, maximum=64, group=RUN)
     optimizer: str = option("adamw", "optimizer", choices=("sgd", "adamw"), group=RUN)
     wd: float = option(0.01, "weight decay", minimum=0.0, maximum=1.0, group=RUN)
-    pretrained: str = option("", "initial weights: a checkpoint; empty: random", group=MODEL, common=True)
-    width: int = option(48, "channels of the feature pyramid", minimum=8, maximum=512, group=MODEL)
+    pretrained: str = option(
+        "", "initial weights: a checkpoint or ONNX file of hand landmarks; empty: random", group=MODEL, common=True
+    )
+    width: int = option(32, "channels of the feature pyramid", minimum=8, maximum=512, group=MODEL)
     crops: int = option(8192, "crops per epoch", minimum=2, maximum=10_000_000, group=DATA)
     backgrounds: str = option(
         "", "folder whose photos.zip shows no hands; empty: parts of the photos only", group=DATA, common=True

@@ -10,6 +10,7 @@ import pytest
 
 from emotion_ros.config import HandTrainConfig
 from emotion_ros.errors import DatasetError, ModelError
+from emotion_ros.inference.catalog import default_face_model
 from emotion_ros.perception.detection.hand_crop import CROP_SIZE_PX, HandCrop
 from emotion_ros.perception.detection.hand_networks import HandLandmarkNetwork
 from emotion_ros.types import Box, Hand
@@ -39,12 +40,13 @@ class DotTeacher:
         self.only_upright = only_upright
 
     def detect(self, image, tracked=()):
-        points = []
+        y, x = np.nonzero(image.max(2))
+        drawn, points = image[y, x].astype(int), []
         for colour in COLOURS.astype(int):
-            y, x = np.nonzero(cv2.inRange(image, (colour - 12).clip(0), (colour + 12).clip(0, 255)))
-            if not len(x):
+            dot = (np.abs(drawn - colour) <= 12).all(1)
+            if not dot.any():
                 return []
-            points.append((np.median(x) + 0.5, np.median(y) + 0.5))
+            points.append((np.median(x[dot]) + 0.5, np.median(y[dot]) + 0.5))
         landmarks = np.array(points, np.float32)
         along, across = landmarks[9] - landmarks[0], landmarks[17] - landmarks[5]
         side = "right" if along[0] * across[1] - along[1] * across[0] > 0 else "left"
@@ -182,13 +184,27 @@ def test_exported_network_finds_landmarks_in_pixels_of_the_image(model):
 
 
 def test_file_of_another_kind_is_refused(model, tmp_path):
-    from emotion_ros.inference.catalog import default_face_model
     from emotion_ros.training.hands.landmark_training import load_landmarks
 
     with pytest.raises(ModelError, match="kind hand_landmarks"):
         HandLandmarkNetwork(default_face_model(), "cpu", 1, 4)
     with pytest.raises(ModelError, match="train-hands"):
         load_landmarks(tmp_path / "none.ckpt")
+
+
+def test_training_starts_from_an_exported_file(data, checkpoint, model):
+    import torch
+
+    from emotion_ros.training.hands.landmark_training import HandLandmarks, load_landmarks, start_from_file
+
+    pixels = torch.rand(16, 3, 96, 96) * 255
+    started = HandLandmarks(load_landmarks(checkpoint).hparams.config)
+    start_from_file(started, model, pixels)
+    with torch.no_grad():
+        expected = load_landmarks(checkpoint).network.eval()(pixels)
+        assert float((started.network.eval()(pixels) - expected).abs().max()) < 0.05
+    with pytest.raises(ModelError, match="expected the ONNX file of hand landmarks"):
+        start_from_file(started, default_face_model(), pixels)
 
 
 def test_export_command_recognizes_the_checkpoint(checkpoint, tmp_path, command_line):

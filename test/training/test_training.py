@@ -194,6 +194,18 @@ def test_detector_that_starts_from_an_exported_file_gives_its_output():
     assert first > 10 * DetectionNetwork().near[0][0].weight.abs().max() / 255  # trainable, not divided by 255
 
 
+def test_hand_detector_starts_from_its_exported_file_and_not_from_that_of_faces():
+    model = Detection(dataclasses.asdict(DetectorTrainConfig(kind="hands")))
+    pixels = torch.rand(4, 3, 96, 128) * 255
+    file = default_model().with_name("emotion_hands.onnx")
+    start_from_file(model, file, pixels)
+    (expected,) = ort.InferenceSession(str(file)).run(None, {"pixels": pixels.numpy()})
+    with torch.no_grad():
+        assert np.abs(model.network.eval()(pixels).numpy() - expected).max() < 1e-2
+    with pytest.raises(ModelError, match="expected the ONNX file of a detector of hands"):
+        start_from_file(model, default_model().with_name("emotion_faces.onnx"), pixels)
+
+
 def test_start_accepts_other_labels_and_colours_but_no_other_architecture(tmp_path):
     pixels = torch.randn(8, 3, 48, 48)
     message = initialize(ARCHITECTURES["resnet18"](3, 3, 48), "emotion", "resnet18", pixels)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnxruntime as ort
@@ -134,14 +133,6 @@ class EmotionFaces:
 
     def close(self) -> None:
         """Do nothing: ONNX Runtime frees its memory with the object."""
-
-
-def read_detector_metadata(path: Path) -> dict[str, Any]:
-    """Return the metadata of a face detector's model file; empty if the file is anything else."""
-    try:
-        return metadata_of_kind(ort.InferenceSession(str(path), providers=["CPUExecutionProvider"]), DETECTOR_KIND)
-    except Exception:  # ONNX Runtime's exceptions have no other common base
-        return {}
 
 
 def _shape_profile(max_side: int) -> ShapeProfile:

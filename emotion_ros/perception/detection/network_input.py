@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -45,9 +46,18 @@ def padded(side: int) -> int:
 
 
 def metadata_of_kind(session: ort.InferenceSession, kind: str) -> dict[str, Any]:
-    """Return the metadata of a model file of this package; empty if it is of another kind or has none."""
+    """Return the metadata of a detection model of this package; empty if it is of another kind or has none."""
     try:
         content = json.loads(read_metadata(session) or "{}")
     except ValueError:
         return {}
     return content if isinstance(content, dict) and content.get("kind") == kind else {}
+
+
+def read_metadata_of_kind(path: Path, *kinds: str) -> dict[str, Any]:
+    """Return the metadata of a detection model's file; empty if it is of none of the kinds, or cannot be read."""
+    try:
+        session = ort.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    except Exception:  # ONNX Runtime's exceptions have no other common base
+        return {}
+    return next((found for kind in kinds if (found := metadata_of_kind(session, kind))), {})

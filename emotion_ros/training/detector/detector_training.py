@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader
 from emotion_ros.config import DetectorTrainConfig
 from emotion_ros.errors import ModelError
 from emotion_ros.perception.detection.cells import STRIDES, cell_centres, decode_cells
-from emotion_ros.perception.detection.emotion_faces import read_detector_metadata
+from emotion_ros.perception.detection.network_input import read_metadata_of_kind
 from emotion_ros.training.checkpoints import load_checkpoint
 from emotion_ros.training.classifier.onnx_weights import from_onnx
 from emotion_ros.training.detector.detection_loss import decode, imitation_loss, loss
@@ -184,11 +184,11 @@ def start_from_file(model: Detection, path: Path, pixels: Tensor) -> None:
             layers by running the network on them.
 
     Raises:
-        ModelError: the file is missing, or is no detector of this width.
+        ModelError: the file is missing, or is no detector of these objects and this width.
     """
-    wanted = f"a detector of width {model.config.width}"
+    wanted = f"a detector of {model.config.kind}, width {model.config.width}"
     if path.suffix == ".onnx":
-        if not read_detector_metadata(path):
+        if not read_metadata_of_kind(path, model.config.kind):
             raise ModelError(f"{path}: expected the ONNX file of {wanted} (emotion-ros train-detector, export)")
         model.network.undivided = True  # the weights of an exported file contain the division by 255
         from_onnx(model.network, path, wanted, pixels.float())

@@ -16,42 +16,40 @@ VALUES = 2 * LANDMARKS + 2
 HEATMAP_STRIDE = 4
 """Pixels of the crop between neighbouring values of a heatmap."""
 
-STAGES = ((32, 1, 1), (48, 3, 2), (96, 4, 2))
+STAGES = ((16, 1, 1), (48, 2, 2), (128, 3, 2))
 """Channels, blocks and stride of the stages after the first convolutions."""
 
-EXPANSION = 3
-"""Width of a block inside, as a multiple of its input."""
 
-
-def _convolution(inputs: int, outputs: int, side: int, stride: int = 1, groups: int = 1) -> nn.Sequential:
+def _convolution(inputs: int, outputs: int, side: int, stride: int = 1) -> nn.Sequential:
     """Return a convolution of side × side with batch normalisation and ReLU."""
-    return nn.Sequential(_linear(inputs, outputs, side, stride, groups), nn.ReLU(inplace=True))
+    return nn.Sequential(_linear(inputs, outputs, side, stride), nn.ReLU(inplace=True))
 
 
-def _linear(inputs: int, outputs: int, side: int, stride: int = 1, groups: int = 1) -> nn.Sequential:
+def _linear(inputs: int, outputs: int, side: int, stride: int = 1) -> nn.Sequential:
     """Return a convolution of side × side with batch normalisation."""
-    convolution = nn.Conv2d(inputs, outputs, side, stride, side // 2, groups=groups, bias=False)
+    convolution = nn.Conv2d(inputs, outputs, side, stride, side // 2, bias=False)
     return nn.Sequential(convolution, nn.BatchNorm2d(outputs))
 
 
-class _InvertedResidual(nn.Module):
-    """A block of MobileNetV2 (Sandler et al., 2018): wide inside, depth-wise, added to its input."""
+class _Residual(nn.Module):
+    """Two convolutions, added to their input, which is first averaged if the block has a stride.
+
+    The block of He et al., "Bag of Tricks for Image Classification with Convolutional Neural Networks", 2019.
+    """
 
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
         super().__init__()
-        wide = inputs * EXPANSION
-        self.layers = nn.Sequential(
-            _convolution(inputs, wide, 1), _convolution(wide, wide, 3, stride, wide), _linear(wide, outputs, 1)
-        )
-        self.residual = stride == 1 and inputs == outputs
+        self.layers = nn.Sequential(_convolution(inputs, outputs, 3, stride), _linear(outputs, outputs, 3))
+        self.shortcut: nn.Module = nn.Identity()
+        if stride != 1 or inputs != outputs:
+            self.shortcut = nn.Sequential(nn.AvgPool2d(stride), _linear(inputs, outputs, 1))
 
     def forward(self, values: Tensor) -> Tensor:
-        result: Tensor = self.layers(values)
-        return values + result if self.residual else result
+        return F.relu(self.layers(values) + self.shortcut(values))
 
 
 class LandmarkNetwork(nn.Module):
-    """Blocks of MobileNetV2 down to a stride of 16, a feature pyramid up to 4, and a heatmap per landmark.
+    """Residual blocks down to a stride of 16, a feature pyramid up to 4, and a heatmap per landmark.
 
     A landmark is the mean position of its heatmap's softmax (Nibali et al., "Numerical Coordinate Regression with
     Convolutional Neural Networks", 2018). Presence and side come from the mean of the deepest features and the
@@ -61,19 +59,18 @@ class LandmarkNetwork(nn.Module):
         width: channels of the pyramid.
     """
 
-    def __init__(self, width: int = 48) -> None:
+    def __init__(self, width: int = 32) -> None:
         super().__init__()
-        self.stem = nn.Sequential(_convolution(3, 16, 3, 2), _convolution(16, 16, 3, 2, 16), _linear(16, 32, 1))
-        stages, inputs = [], 32
+        inputs = STAGES[0][0]
+        self.stem = nn.Sequential(_convolution(3, 16, 3, 2), _convolution(16, inputs, 3, 2))
+        stages = []
         for channels, blocks, stride in STAGES:
-            further = [_InvertedResidual(channels, channels, 1) for _ in range(blocks - 1)]
-            stages.append(nn.Sequential(_InvertedResidual(inputs, channels, stride), *further))
+            further = [_Residual(channels, channels, 1) for _ in range(blocks - 1)]
+            stages.append(nn.Sequential(_Residual(inputs, channels, stride), *further))
             inputs = channels
         self.stages = nn.ModuleList(stages)
         self.laterals = nn.ModuleList(_linear(channels, width, 1) for channels, _, _ in STAGES)
-        self.merges = nn.ModuleList(
-            nn.Sequential(_convolution(width, width, 5, 1, width), _convolution(width, width, 1)) for _ in STAGES[1:]
-        )
+        self.merges = nn.ModuleList(_convolution(width, width, 3) for _ in STAGES[1:])
         self.heatmaps = nn.Conv2d(width, LANDMARKS, 1)
         self.wide = _convolution(inputs, 2 * inputs, 1)
         self.answers = nn.Sequential(
