@@ -134,7 +134,10 @@ class DetectorTrainConfig(LoopConfig):
         "", "folder of pictures without people, as backgrounds; empty: drawn shapes only", group=DATA, common=True
     )
     teacher: str = option(
-        "", "YuNet's ONNX file, whose values for each cell are imitated; empty: no teacher", group=DATA, common=True
+        "",
+        "file or catalog name of YuNet, whose values for each cell are imitated; empty: none",
+        group=DATA,
+        common=True,
     )
     teacher_weight: float = option(1.0, "weight of the imitation in the loss", minimum=0.0, maximum=100.0, group=DATA)
     every: int = option(1, "use every n-th photo", minimum=1, maximum=10000, group=DATA)

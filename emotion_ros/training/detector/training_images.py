@@ -15,6 +15,7 @@ from torch.utils.data import Dataset
 
 from emotion_ros.config import DetectorTrainConfig
 from emotion_ros.errors import DatasetError
+from emotion_ros.inference.catalog import find_model
 from emotion_ros.training.detector.crops import random_crop
 from emotion_ros.training.detector.object_kinds import FACES, OBJECT_KINDS, ObjectKind
 from emotion_ros.training.detector.photos import Backgrounds, Photo, read_backgrounds, read_photos
@@ -56,7 +57,7 @@ class TrainingImages(Dataset[Sample]):
             backgrounds: for scenes; photos without objects are added to them.
             kind: of the objects. Scenes are composed of faces only.
             seed: of all choices.
-            teacher: file of YuNet; empty: no teacher.
+            teacher: file or catalog name of YuNet; empty: no teacher.
 
         Raises:
             ModelError: the teacher cannot be used.
@@ -67,7 +68,7 @@ class TrainingImages(Dataset[Sample]):
         pictures = [*backgrounds.pictures, *(photo.image for photo in self._empty.photos)]
         self._backgrounds = Backgrounds(pictures, backgrounds.things)
         self._kind, self._seed = kind, seed
-        self._teacher = YuNetTeacher(Path(teacher)) if teacher else None
+        self._teacher = YuNetTeacher(find_model(teacher)) if teacher else None
 
     def __getitem__(self, key: tuple[int, int]) -> Sample:
         number, side = key
