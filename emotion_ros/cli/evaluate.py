@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "model",
         help="ONNX or TFLite file, or a catalog name; or face detectors, such as emotion_faces,mediapipe,yunet=FILE; "
-        "or hand detectors, such as emotion_hands,mediapipe",
+        "or hand detectors, such as emotion_hands,mediapipe or emotion_hands=DETECTOR+LANDMARKS",
     )
     parser.add_argument(
         "data",
@@ -86,7 +88,10 @@ def _evaluate_hands(parsed: argparse.Namespace) -> int:
 
     figures = {}
     for name in parsed.model.split(","):
-        detector = create_hand_detector(build(PipelineConfig, {"hand_detector": name}))
+        detector_name, _, files = name.partition("=")
+        hand_model, _, landmark_model = files.partition("+")
+        settings = {"hand_model": hand_model, "hand_landmark_model": landmark_model}
+        detector = create_hand_detector(build(PipelineConfig, {"hand_detector": detector_name, **settings}))
         figures[name] = measure_hands(detector, parsed.data, parsed.folder).summary()
         detector.close()
     _report(parsed, "hands.json", figures, table(figures))
@@ -98,5 +103,14 @@ def _report(parsed: argparse.Namespace, name: str, figures: Any, table: str) -> 
     if parsed.out:
         parsed.out.mkdir(parents=True, exist_ok=True)
         with replacing(parsed.out / name) as partial:
-            partial.write_text(json.dumps(figures, indent=2))
-    print(json.dumps(figures) if parsed.json else table)
+            partial.write_text(json.dumps(_without_nan(figures), indent=2))
+    print(json.dumps(_without_nan(figures)) if parsed.json else table)
+
+
+def _without_nan(value: Any) -> Any:
+    """Return figures with None in place of NaN, which JSON does not know."""
+    if isinstance(value, Mapping):
+        return {key: _without_nan(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(item) for item in value]
+    return None if isinstance(value, float) and math.isnan(value) else value

@@ -41,13 +41,11 @@ def run(parsed: argparse.Namespace) -> int:
     options = {name: getattr(parsed, name) for name in ("margin", "shift", "data", "licence")}
     fields = {name: value for name, value in options.items() if value is not None}
     if is_detector(parsed.checkpoint):
-        if parsed.format != "onnx":
-            raise ConfigError(f"export: expected --format onnx for a detector, got {parsed.format}")
+        _refuse(parsed, "a detector", "margin", "shift")
         print(json.dumps(export_detector(parsed.checkpoint, parsed.output, fields, parsed.calibrate)))
         return 0
     if is_landmarks(parsed.checkpoint):
-        if parsed.format != "onnx":
-            raise ConfigError(f"export: expected --format onnx for a hand landmark network, got {parsed.format}")
+        _refuse(parsed, "a hand landmark network", "margin", "shift", "calibrate")
         print(json.dumps(export_landmarks(parsed.checkpoint, parsed.output, fields)))
         return 0
     if len(parsed.calibrate) > 1:
@@ -57,3 +55,12 @@ def run(parsed: argparse.Namespace) -> int:
     data = parsed.calibrate[0] if parsed.calibrate else None
     print(export_as(parsed.format, parsed.checkpoint, parsed.output, fields, data))
     return 0
+
+
+def _refuse(parsed: argparse.Namespace, model: str, *options: str) -> None:
+    """Raise ConfigError if the format is not ONNX, or an option is given that has no effect on the model."""
+    if parsed.format != "onnx":
+        raise ConfigError(f"export: expected --format onnx for {model}, got {parsed.format}")
+    given = [f"--{name}" for name in options if getattr(parsed, name) not in (None, ())]
+    if given:
+        raise ConfigError(f"export: {', '.join(given)} has no effect on {model}; leave it out")

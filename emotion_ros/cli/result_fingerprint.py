@@ -35,8 +35,7 @@ def _files(config: PipelineConfig) -> Iterator[Path]:
         model = find_model(config.model)
         yield model
         yield Path(config.labels) if config.labels else model.with_name("labels.txt")
-    if config.face_model:
-        yield find_model(config.face_model)
+    yield from (find_model(name) for name in (config.face_model, config.hand_model, config.hand_landmark_model) if name)
     yield Path(config.gestures) if config.gestures else default_gestures()
 
 

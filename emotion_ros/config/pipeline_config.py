@@ -45,6 +45,12 @@ class PipelineConfig:
         group="models",
         common=True,
     )
+    hand_model: str = option(
+        "", "ONNX file with which emotion_hands finds hands; empty: that of this package", group="hands"
+    )
+    hand_landmark_model: str = option(
+        "", "ONNX file with which emotion_hands finds landmarks; empty: that of this package", group="hands"
+    )
     provider: str = option(
         "auto",
         "ONNX Runtime execution provider; auto: the fastest available",

@@ -20,7 +20,7 @@ from emotion_ros.perception.detection.mediapipe_solutions import can_import_medi
 from emotion_ros.perception.emotion.emotion_model import EmotionModel
 
 FACE_OPTIONS = frozenset({"face_detector", "face_model", "face_input_size"})
-HAND_OPTIONS = frozenset({"hand_detector"})
+HAND_OPTIONS = frozenset({"hand_detector", "hand_model", "hand_landmark_model"})
 EMOTION_OPTIONS = frozenset({"model", "labels", "label_map", "gestures", "gesture_emotions"})
 SHARED_OPTIONS = frozenset({"provider", "threads"})
 RELOADABLE = FACE_OPTIONS | HAND_OPTIONS | EMOTION_OPTIONS | SHARED_OPTIONS
@@ -45,6 +45,7 @@ class LoadedModels:
     def engine_status(self) -> Mapping[str, str]:
         """State of the TensorRT engines that do not run yet or could not be built, by network."""
         status = {"classifier": self.emotion.classifier.engine_status, "faces": self.faces.engine_status}
+        status["hands"] = self.hands.engine_status if self.hands else ""
         return {network: text for network, text in status.items() if text}
 
     def close_replaced(self, current: LoadedModels | None = None) -> None:
@@ -104,6 +105,8 @@ def create_hand_detector(config: PipelineConfig) -> HandDetector:
     name = config.hand_detector
     if name == "auto":
         name = "mediapipe" if can_import_mediapipe() else "emotion_hands"
-    models = default_hand_models() if name == "emotion_hands" else (None, None)
-    settings = HandSettings(config.max_hands, config.provider, config.threads, *models)
-    return HAND_DETECTORS[name](settings)
+    if name != "emotion_hands":
+        return HAND_DETECTORS[name](HandSettings(config.max_hands))
+    names = config.hand_model, config.hand_landmark_model
+    models = [find_model(own) if own else default for own, default in zip(names, default_hand_models(), strict=True)]
+    return HAND_DETECTORS[name](HandSettings(config.max_hands, config.provider, config.threads, *models))

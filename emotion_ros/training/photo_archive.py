@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,10 +18,25 @@ from emotion_ros.io.atomic_file import replacing
 from emotion_ros.io.frames import PICTURES
 from emotion_ros.types import Image
 
+ARCHIVE_ERRORS = (OSError, zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError)
+"""Raised by :mod:`zipfile` for files that are missing, damaged, encrypted or compressed in an unknown way."""
+
 
 def is_picture(name: str) -> bool:
     """Return True if a file is a picture by its name."""
     return Path(name).suffix.lower() in PICTURES
+
+
+def photos_archive(folder: Path) -> Path:
+    """Return ``photos.zip`` of a folder.
+
+    Raises:
+        DatasetError: there is none.
+    """
+    archive = folder / "photos.zip"
+    if not archive.is_file():
+        raise DatasetError(f"{folder}: expected photos.zip, found none")
+    return archive
 
 
 def read_archive(path: Path) -> Iterator[tuple[str, Image]]:
@@ -33,7 +49,7 @@ def read_archive(path: Path) -> Iterator[tuple[str, Image]]:
         with zipfile.ZipFile(path) as archive:
             for name in sorted(filter(is_picture, archive.namelist())):
                 yield name, read_picture(archive, name)
-    except (OSError, zipfile.BadZipFile) as error:
+    except ARCHIVE_ERRORS as error:
         raise DatasetError(f"{path}: expected a ZIP archive of photos, cannot read it: {error}") from error
 
 
@@ -44,7 +60,8 @@ def read_picture(archive: zipfile.ZipFile, name: str) -> Image:
         DatasetError: it is no picture that can be read.
         KeyError: there is none of that name.
     """
-    image = cv2.imdecode(np.frombuffer(archive.read(name), np.uint8), cv2.IMREAD_COLOR)
+    content = np.frombuffer(archive.read(name), np.uint8)
+    image = cv2.imdecode(content, cv2.IMREAD_COLOR) if len(content) else None
     if image is None:
         raise DatasetError(f"{archive.filename}: {name} is no picture that can be read")
     return image  # type: ignore[return-value]

@@ -7,12 +7,12 @@ import cv2
 import numpy as np
 import pytest
 
-from emotion_ros.errors import DatasetError, ModelError
+from emotion_ros.errors import ConfigError, DatasetError, ModelError
 from emotion_ros.inference.catalog import default_face_model
 from emotion_ros.perception.detection.cells import decode_cells
 from emotion_ros.training.detector.crops import random_crop
 from emotion_ros.training.detector.object_kinds import FACES, HANDS
-from emotion_ros.training.detector.photos import Photo, intersection_over_union, read_groups, read_photos
+from emotion_ros.training.detector.photos import Photo, intersection_over_union, is_held_out, read_groups, read_photos
 
 YUNET = "models/face_detection_yunet_2026may.onnx"
 DOTS = ((60, 50), (90, 50), (75, 70), (62, 90), (88, 90))
@@ -72,6 +72,28 @@ def test_objects_half_outside_or_tiny_are_ignored(dots):
     assert states == {0.0, 1.0}
 
 
+def test_labels_and_pixels_have_the_same_middle_at_any_scale(dots, monkeypatch):
+    from emotion_ros.training.detector import crops
+
+    monkeypatch.setattr(crops, "simulate_camera", lambda image, _: image)
+    image = np.zeros((200, 300, 3), np.uint8)
+    image[60:80, 100:110] = 255
+    face = np.array([[100, 60, 10, 20, *([105, 70] * 5), 1]], np.float32)
+    differences = []
+    for seed in range(80):
+        crop, labels = random_crop(Photo("a.png", image, face, face), FACES, 256, np.random.default_rng(seed))
+        bright = crop[..., 1].astype(float) * (crop[..., 1] == crop[..., 2])
+        if len(labels) and labels[0, -1] and (labels[0, :2] > 2).all() and (labels[0, :2] + labels[0, 2:4] < 250).all():
+            inside = np.zeros_like(bright)
+            low, high = labels[0, :2].astype(int) - 2, (labels[0, :2] + labels[0, 2:4]).astype(int) + 3
+            inside[low[1] : high[1], low[0] : high[0]] = bright[low[1] : high[1], low[0] : high[0]]
+            y, x = np.indices(inside.shape)
+            middle = np.array([(inside * x).sum(), (inside * y).sum()]) / inside.sum() + 0.5
+            differences.append(middle - labels[0, 4:6])
+    assert len(differences) > 15
+    assert np.abs(np.median(differences, 0)).max() < 0.1
+
+
 def test_crops_of_a_photo_without_objects_and_of_one_pixel():
     for shape in ((40, 60, 3), (1, 1, 3)):
         none = np.zeros((0, 9), np.float32)
@@ -109,6 +131,47 @@ def test_boxes_drawn_by_people_decide_what_is_a_face(folder):
     assert photo.truth[:, :4].tolist() == [[101, 11, 20, 20], [50, 50, 10, 12]]
     assert photo.truth[0, 4:14].tolist() == [*range(10)]
     assert np.isnan(photo.truth[1, 4:14]).all()
+
+
+def test_boxes_of_faces_are_none_of_hands(folder):
+    (folder / "boxes.csv").write_text("file,x,y,w,h\na.png,101,11,20,20\n")
+    (folder / "hands.csv").write_text(f"file,{','.join(HANDS.columns)}\na.png,50,50,20,20,60,70,60,55\n")
+    (photo,) = read_photos(folder, HANDS)
+    assert photo.faces.tolist() == photo.truth.tolist() == [[50, 50, 20, 20, 60, 70, 60, 55, 1]]
+
+
+def test_photos_with_labels_of_other_objects_only_are_refused(folder):
+    with pytest.raises(DatasetError, match=r"labels of hands; these columns are missing: wrist_x"):
+        read_photos(folder, HANDS)
+    labels = folder / "faces.csv"
+    labels.write_text(labels.read_text().replace("mouth_left_y", "mouth_left_Y"))
+    with pytest.raises(DatasetError, match=r"these columns are missing: mouth_left_y$"):
+        read_photos(folder)
+
+
+@pytest.mark.parametrize("damage", ["empty picture", "damaged data", "encrypted"])
+def test_damaged_archive_is_one_clear_error(folder, damage):
+    archive = folder / "photos.zip"
+    if damage == "empty picture":
+        with zipfile.ZipFile(archive, "w") as opened:
+            opened.writestr("a.png", b"")
+    else:
+        with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as opened:
+            opened.writestr("a.png", bytes(range(256)) * 40)
+        content = bytearray(archive.read_bytes())
+        if damage == "encrypted":
+            content[6] |= 1
+            content[content.index(b"PK\x01\x02") + 8] |= 1
+        else:
+            content[35:60] = b"\xff" * 25
+        archive.write_bytes(content)
+    with pytest.raises(DatasetError, match=r"photos|a\.png"):
+        read_photos(folder)
+
+
+def test_group_of_a_short_row_is_empty(folder):
+    (folder / "groups.csv").write_text("file,age,sex\na.png,20-29\n")
+    assert read_groups(folder) == {"a.png": {"age": "20-29", "sex": ""}}
 
 
 def test_folder_without_labels_has_photos_without_faces(folder):
@@ -158,6 +221,32 @@ def test_file_that_is_no_yunet_is_refused_as_a_teacher(tmp_path):
     for path in (default_face_model(), tmp_path / "none.onnx"):
         with pytest.raises(ModelError, match="expected"):
             YuNetTeacher(path)
+
+
+@pytest.mark.parametrize("command", ["label-faces", "label-hands"])
+def test_missing_archive_is_named(command, tmp_path, command_line):
+    detector = command.replace("label", "emotion").replace("-", "_")
+    result = command_line(command, tmp_path, "--teacher", detector)
+    assert result.returncode == 1
+    assert f"{tmp_path}: expected photos.zip, found none" in result.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_teacher_of_faces_is_refused_for_hands(folder):
+    pytest.importorskip("torch")
+    from emotion_ros.config import DetectorTrainConfig
+    from emotion_ros.training.detector.training_images import read_training_photos
+
+    with pytest.raises(ConfigError, match="expected none for hands, got yunet_2026may"):
+        read_training_photos([folder], DetectorTrainConfig(kind="hands", teacher="yunet_2026may"))
+
+
+def test_evaluation_needs_photos_that_are_held_out(folder, command_line):
+    with zipfile.ZipFile(folder / "photos.zip") as archive:
+        assert not any(is_held_out(name) for name in archive.namelist())
+    result = command_line("evaluate", "emotion_faces", folder)
+    assert result.returncode == 1
+    assert "expected photos that are held out" in result.stderr
 
 
 def test_faces_are_labelled_at_a_larger_size_and_written_in_pixels_of_the_photo(photos, tmp_path):

@@ -212,6 +212,23 @@ def test_export_command_recognizes_the_checkpoint(checkpoint, tmp_path, command_
     assert json.loads(result.stdout)["kind"] == "hand_landmarks", result.stderr
 
 
+def test_export_refuses_options_without_effect(checkpoint, tmp_path, command_line):
+    options = ["--margin", "0.3", "--calibrate", tmp_path]
+    result = command_line("export", checkpoint, tmp_path / "landmarks.onnx", *options)
+    assert result.returncode == 2
+    assert "--margin, --calibrate has no effect on a hand landmark network" in result.stderr
+
+
+def test_own_networks_are_evaluated(data, model, command_line):
+    from emotion_ros.inference.catalog import default_hand_models
+
+    detector = f"emotion_hands={default_hand_models()[0]}+{model}"
+    result = command_line("evaluate", detector, data, "--json")
+    figures = json.loads(result.stdout, parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
+    assert figures[detector]["empty_photos"] == 0, result.stderr
+    assert figures[detector]["false_per_100"] is None
+
+
 def test_evaluation_counts_found_hands_errors_and_false_hands(data, tmp_path):
     from emotion_ros.training.hands.hand_evaluation import measure_hands, table
 

@@ -50,6 +50,11 @@ class FaceDetector(Protocol):
 class HandDetector(Protocol):
     """Finds hands. A detector stores nothing between images."""
 
+    @property
+    def engine_status(self) -> str:
+        """See :attr:`FaceDetector.engine_status`."""
+        ...
+
     def detect(self, image: Image, tracked: Sequence[Hand] = ()) -> Sequence[Hand]:
         """Return the hands in an image from left to right, their boxes clipped to the image.
 

@@ -11,6 +11,7 @@ import numpy as np
 from emotion_ros.errors import ModelError
 from emotion_ros.perception.detection.hand_crop import HandCrop, crop_of_landmarks
 from emotion_ros.perception.detection.hand_networks import HandLandmarkNetwork, HandLandmarks, HandSearch
+from emotion_ros.perception.detection.mediapipe_hands import BOX_MARGIN
 from emotion_ros.types import Box, Hand, Image
 
 MIN_PRESENCE = 0.5
@@ -21,10 +22,6 @@ MAX_OVERLAP = 0.5
 
 CANDIDATES_PER_HAND = 2
 """Detections that are examined per hand that may be returned: some are no hands, or the same hand twice."""
-
-BOX_MARGIN = 0.1
-"""Growth of the box on each side, as a share of its longer side: the landmarks lie on joints inside the hand. As for
-MediaPipe's hands."""
 
 
 class EmotionHands:
@@ -64,6 +61,11 @@ class EmotionHands:
         blank = np.zeros((480, 640, 3), np.uint8)
         self.detect(blank)
         self._find_landmarks(blank, [HandCrop(320, 240, 200, 0.0)])
+
+    @property
+    def engine_status(self) -> str:
+        """See :class:`emotion_ros.inference.ort_session.Session`; of the first engine that is not in use."""
+        return self._find_crops.session.engine_status or self._find_landmarks.session.engine_status
 
     def detect(self, image: Image, tracked: Sequence[Hand] = ()) -> list[Hand]:
         """See :class:`emotion_ros.perception.detection.HandDetector`."""

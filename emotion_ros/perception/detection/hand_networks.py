@@ -49,14 +49,14 @@ class HandSearch:
         step, side = STRIDES[-1], INPUT_SIZE_PX
         profile = (1, 3, step, step), (1, 3, side * 3 // 4, side), (1, 3, side, side)
         self._to_input = NetworkInput()
-        self._session = _open(model, provider, threads, DETECTOR_KIND, ("pixels", "cells"), profile)
+        self.session = _open(model, provider, threads, DETECTOR_KIND, ("pixels", "cells"), profile)
 
     def __call__(self, image: Image) -> list[HandCrop]:
         """Return the crops of the hands in an image by descending score."""
         height, width = image.shape[:2]
         whole = ImageRegion(0, 0, width, height, max(max(height, width) / INPUT_SIZE_PX, 1.0))
         pixels = self._to_input(whole.pixels(image))
-        values = self._session.run(["cells"], {"pixels": pixels})[0][0]
+        values = self.session.run(["cells"], {"pixels": pixels})[0][0]
         rows = decode_cells(values, pixels.shape[2], pixels.shape[3], MIN_SCORE)
         rows[:, :-1] *= whole.downscale
         return [_crop(row) for row in rows]
@@ -69,14 +69,14 @@ class HandLandmarkNetwork:
         """Load a model; see :class:`emotion_ros.perception.detection.emotion_hands.EmotionHands`."""
         shapes = [(count, 3, CROP_SIZE_PX, CROP_SIZE_PX) for count in (1, 1, max_hands)]
         profile = shapes[0], shapes[1], shapes[2]
-        self._session = _open(model, provider, threads, LANDMARK_KIND, ("pixels", "hands"), profile)
+        self.session = _open(model, provider, threads, LANDMARK_KIND, ("pixels", "hands"), profile)
 
     def __call__(self, image: Image, crops: Sequence[HandCrop]) -> list[HandLandmarks]:
         """Return the landmarks in each crop of an image."""
         if not crops:
             return []
         pixels = np.stack([crop.pixels(image).transpose(2, 0, 1) for crop in crops]).astype(np.float32)
-        rows = self._session.run(["hands"], {"pixels": pixels})[0]
+        rows = self.session.run(["hands"], {"pixels": pixels})[0]
         presence, right = 1 / (1 + np.exp(-rows[:, 2 * POINTS :].clip(-30, 30))).T
         return [
             HandLandmarks(crop.to_image(row[: 2 * POINTS].reshape(POINTS, 2)), float(share), float(side))

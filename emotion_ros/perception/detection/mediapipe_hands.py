@@ -44,6 +44,8 @@ class MediaPipeHands:
     result in any order.
     """
 
+    engine_status = ""
+
     def __init__(self, max_hands: int) -> None:
         """Create MediaPipe's graph for at most ``max_hands`` hands per image.
 

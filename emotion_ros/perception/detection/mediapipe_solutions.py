@@ -34,7 +34,7 @@ def import_solution(module: str, name: str, alternative: str) -> Any:
     try:
         with stub_modules(*DRAWING_MODULES):
             return getattr(importlib.import_module(f"mediapipe.python.solutions.{module}"), name)
-    except ImportError as error:
+    except Exception as error:  # another version of protobuf or jax than mediapipe needs raises TypeError and others
         raise ModelError(
             f"{module}: expected the library mediapipe, cannot import it ({error}); "
             f"pip install mediapipe=={MEDIAPIPE_VERSION}, or set {alternative}"

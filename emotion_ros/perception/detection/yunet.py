@@ -23,7 +23,10 @@ MIN_SCORE = 1e-4
 class YuNetFaces(EmotionFaces):
     """As :class:`EmotionFaces`, with the network of YuNet, which has the same cells."""
 
-    _MISSING = "yunet: expected its ONNX file, got none; get it with: emotion-ros models fetch yunet_2026may"
+    _MISSING = (
+        "yunet: expected its ONNX file, got none; download it with emotion-ros models fetch yunet_2026may, and set "
+        "face_model: yunet_2026may (label-faces: --model yunet_2026may)"
+    )
 
     def _cells(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
         return yunet_cells(self._session.run(OUTPUTS, {"input": pixels}))

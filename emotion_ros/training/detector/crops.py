@@ -10,7 +10,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from emotion_ros.training.detector.camera_effects import simulate_camera
-from emotion_ros.training.detector.label_geometry import downscale, mirrored, warped
+from emotion_ros.training.detector.label_geometry import downscale, mirrored, pixel_warp, warped
 from emotion_ros.training.detector.object_kinds import ObjectKind
 from emotion_ros.training.detector.photos import STATE_COLUMN, Photo, counted
 from emotion_ros.types import Image
@@ -22,7 +22,7 @@ MAX_ENLARGEMENT = 2.5
 """Largest scale: more only blurs."""
 
 MIN_COVERED_SHARE = 0.7
-"""Longer side of the scaled photo, as a share of the crop's side, at least: the border teaches nothing."""
+"""Longer side of the scaled photo, as a share of the crop's side, at least: the border shows nothing."""
 
 MIN_LABELLED_SIDE_PX = 5.6
 """Shorter side from which an object counts; a smaller one is ignored by the loss."""
@@ -38,7 +38,7 @@ INSIDE_SHARE = 0.8
 
 
 def random_crop(photo: Photo, kind: ObjectKind, side: int, random: Generator) -> tuple[Image, NDArray[np.float32]]:
-    """Return a crop of a photo, scaled to a random size of one of its objects, mirrored, rotated, spoilt.
+    """Return a crop of a photo, scaled to a random size of one of its objects, mirrored, rotated, degraded.
 
     The same arguments and state of ``random`` give the same crop.
 
@@ -68,7 +68,7 @@ def random_crop(photo: Photo, kind: ObjectKind, side: int, random: Generator) ->
     small, small_warp = downscale(image, warp, scale)
     border = cv2.BORDER_REPLICATE if random.random() < 0.4 else cv2.BORDER_CONSTANT
     color = [float(value) for value in random.integers(0, 256, 3)] if random.random() < 0.5 else [0.0, 0.0, 0.0]
-    crop = cv2.warpAffine(small, small_warp, (side, side), borderMode=border, borderValue=color)
+    crop = cv2.warpAffine(small, pixel_warp(small_warp), (side, side), borderMode=border, borderValue=color)
     crop = simulate_camera(crop, random)  # type: ignore[arg-type]
     return crop, _visible(warped(labels, warp, angle, scale), side)
 

@@ -31,7 +31,7 @@ LANDMARK_BETA = 0.02
 MIN_OVERLAP = 1e-4
 """Lower bound of an overlap in the choice of cells: a cell without overlap can still be chosen."""
 
-MIN_TAUGHT_OVERLAP, MIN_TAUGHT_SCORE = 0.3, 0.3
+MIN_TEACHER_OVERLAP, MIN_TEACHER_SCORE = 0.3, 0.3
 """Overlap of a teacher's box with a labelled face from which its score counts, and score from which its box does."""
 
 MAX_LOG_SIZE = 6.0
@@ -117,10 +117,10 @@ def imitation_loss(cells: Cells, teacher: Cells, faces: Tensor) -> Tensor:
     boxes = torch.cat([faces[..., :2], faces[..., :2] + faces[..., 2:4]], -1)
     scores = teacher.scores.sigmoid()
     overlap = _iou(boxes[:, :, None], teacher.boxes[:, None]) * (faces[..., STATE_COLUMN] >= 0)[..., None]
-    scores = scores * (overlap.amax(1) >= MIN_TAUGHT_OVERLAP)
+    scores = scores * (overlap.amax(1) >= MIN_TEACHER_OVERLAP)
     score = F.binary_cross_entropy_with_logits(cells.scores, scores, reduction="sum")
     total = scores.sum().clamp(min=1)
-    chosen = scores >= MIN_TAUGHT_SCORE
+    chosen = scores >= MIN_TEACHER_SCORE
     truth, weight = teacher.boxes[chosen], scores[chosen]
     size = (truth[:, 2:] - truth[:, :2]).mean(1, keepdim=True)
     box = ((1 - _giou(cells.boxes[chosen], truth)) * weight).sum()

@@ -14,6 +14,7 @@ import cv2
 
 from emotion_ros.config import PipelineConfig
 from emotion_ros.config.options import build
+from emotion_ros.errors import DatasetError
 from emotion_ros.perception.detection import FaceDetector
 from emotion_ros.perception.loaded_models import create_face_detector
 from emotion_ros.training.detector.detector_evaluation import (
@@ -96,6 +97,8 @@ def _read(folders: Sequence[Path], backgrounds: str) -> list[_Pictures]:
             kinds.append(_Pictures(folder.name, (), read_photos(folder), groups))
         else:
             photos = read_photos(folder, only_held_out=True)
+            if not photos:
+                raise DatasetError(f"{folder}: expected photos that are held out, about one in ten; found none")
             kinds.append(_Pictures(folder.name, list(photos_of(photos))))
             single += [photo for photo in photos if len(photo.faces) == 1]
     if single:

@@ -49,7 +49,7 @@ SHOWN_IMAGES = 64
 
 
 class Detection(L.LightningModule):
-    """A face network and its training. A checkpoint of it contains all that the export needs."""
+    """A detection network and its training. A checkpoint of it contains all that the export needs."""
 
     def __init__(self, config: dict[str, Any]) -> None:
         super().__init__()
@@ -65,12 +65,14 @@ class Detection(L.LightningModule):
 
     def training_step(self, batch: tuple[Tensor, Tensor, Tensor], _: int) -> Tensor:
         """Return the sum of the losses of a batch, see :func:`collate`."""
-        pixels, labels, taught = batch
+        pixels, labels, teacher_values = batch
         grid = [torch.from_numpy(values).to(pixels.device) for values in cell_centres(*pixels.shape[2:])]
         cells = decode(self(pixels).float(), *grid)
         losses = loss(cells, labels, *grid)
-        if taught.shape[1]:
-            losses["teacher"] = self.config.teacher_weight * imitation_loss(cells, decode(taught, *grid), labels)
+        if teacher_values.shape[1]:
+            losses["teacher"] = self.config.teacher_weight * imitation_loss(
+                cells, decode(teacher_values, *grid), labels
+            )
         total = torch.stack([*losses.values()]).sum()
         self.log_dict({f"train_{name}": value for name, value in losses.items()}, on_step=False, on_epoch=True)
         self.log("train_loss", total, on_step=False, on_epoch=True, prog_bar=True)
@@ -78,7 +80,7 @@ class Detection(L.LightningModule):
 
     def validation_step(self, batch: tuple[Tensor, Tensor, Tensor], _: int) -> None:
         """Match the detections in a batch of photos with their objects."""
-        pixels, batch_labels, _taught = batch
+        pixels, batch_labels, _teacher_values = batch
         height, width = pixels.shape[2:]
         for values, labels in zip(self(pixels).float().cpu().numpy(), batch_labels.cpu().numpy(), strict=True):
             detections = decode_cells(values, height, width, VAL_MIN_CONFIDENCE)

@@ -11,11 +11,14 @@ import numpy as np
 
 from emotion_ros.perception.detection import FaceDetector
 from emotion_ros.training.detector.object_kinds import FACES
-from emotion_ros.training.photo_archive import label_writer, read_archive
+from emotion_ros.training.photo_archive import label_writer, photos_archive, read_archive
 from emotion_ros.types import Face, Image
 
 ENLARGEMENT = 1.6
 """Factor by which photos are enlarged for the teacher, which then finds smaller faces."""
+
+MAX_SIDE_PX = 2048
+"""Longer side of an enlarged photo at most: larger ones are reduced to it for the teacher."""
 
 MIN_SCORE = 0.55
 """Score from which a face is written. Training ignores those that are not sure, see ``photos.MIN_SURE_SCORE``."""
@@ -43,8 +46,9 @@ def label_photos(data: Path, output: Path, teacher: FaceDetector) -> tuple[int, 
         OutputError: the CSV file cannot be written.
     """
     photos = faces = 0
+    archive = photos_archive(data)
     with label_writer(output, COLUMNS) as writer:
-        for name, image in read_archive(data / "photos.zip"):
+        for name, image in read_archive(archive):
             found = [_row(name, image, face) for face in _detect(image, teacher)]
             writer.writerows(found or [[name, *image.shape[1::-1]]])
             photos, faces = photos + 1, faces + len(found)

@@ -46,6 +46,16 @@ def _points(labels: NDArray[np.float32]) -> NDArray[np.float32]:
     return labels[:, 4:STATE_COLUMN].reshape(len(labels), (labels.shape[1] - 5) // 2, 2)
 
 
+def pixel_warp(warp: NDArray[Any]) -> NDArray[Any]:
+    """Return a warp of labels as :func:`cv2.warpAffine` takes it.
+
+    Labels count from the outer corner of the first pixel, that function counts from its middle: half a pixel less.
+    """
+    result = warp.copy()
+    result[:, 2] += warp[:, :2] @ (0.5, 0.5) - 0.5
+    return result
+
+
 def downscale(image: Image, warp: NDArray[Any], scale: float) -> tuple[Image, NDArray[Any]]:
     """Average an image to about its final size if that is less than half, so that warping it does not alias.
 

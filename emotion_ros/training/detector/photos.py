@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from emotion_ros.errors import DatasetError
 from emotion_ros.training.detector.object_kinds import FACES, ObjectKind
-from emotion_ros.training.photo_archive import is_picture, read_picture
+from emotion_ros.training.photo_archive import ARCHIVE_ERRORS, is_picture, photos_archive, read_picture
 from emotion_ros.types import Image
 
 STATE_COLUMN = -1
@@ -77,28 +77,27 @@ def read_photos(folder: Path, kind: ObjectKind = FACES, every: int = 1, only_hel
         folder: contains ``photos.zip`` and at most one CSV file with a row per object of another detector: ``file``,
             :attr:`ObjectKind.columns`, and optionally ``score``; empty values for a photo without objects. Objects
             with a box of no size or a value that is not finite are left out. :data:`HUMAN_BOXES`, if it exists,
-            decides which of them are objects; other CSV files are not read. Without CSV files, no photo has objects.
+            decides which of the faces are objects. CSV files without boxes are not read. Without CSV files of labels,
+            no photo has objects.
         kind: of the objects.
         every: read one photo of this many.
         only_held_out: read only those of them that are held out.
 
     Raises:
-        DatasetError: a file is missing or cannot be read.
+        DatasetError: a file is missing or cannot be read, or a file has labels of another kind of object only: its
+            photos would count as photos without objects.
     """
-    archive = folder / "photos.zip"
-    if not archive.is_file():
-        raise DatasetError(f"{folder}: expected photos.zip, found none")
+    archive = photos_archive(folder)
     try:
-        tables = [path for path in sorted(folder.glob("*.csv")) if set(kind.columns) <= set(_columns(path))]
-        if len(tables) > 1:
-            raise DatasetError(f"{folder}: expected one CSV file with {kind.name}, found {len(tables)}")
-        rows = _read_rows(tables[0], (*kind.columns, "score")) if tables else {}
-        drawn = _read_rows(folder / HUMAN_BOXES, kind.columns[:4]) if (folder / HUMAN_BOXES).is_file() else None
+        labels = _label_file(folder, kind)
+        rows = _read_rows(labels, (*kind.columns, "score")) if labels else {}
+        has_drawn = kind is FACES and (folder / HUMAN_BOXES).is_file()
+        drawn = _read_rows(folder / HUMAN_BOXES, kind.columns[:4]) if has_drawn else None
         with zipfile.ZipFile(archive) as opened:
             everything = sorted(rows) if rows else sorted(name for name in opened.namelist() if is_picture(name))
             names = [name for name in everything[::every] if is_held_out(name) or not only_held_out]
             return [_read_photo(opened, name, rows.get(name, []), drawn, kind) for name in names]
-    except (OSError, KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
+    except (KeyError, TypeError, ValueError, *ARCHIVE_ERRORS) as error:
         raise DatasetError(f"{folder}: expected photos with {kind.name}, cannot read them: {error!r}") from error
 
 
@@ -116,7 +115,7 @@ def read_groups(folder: Path) -> dict[str, dict[str, str]]:
         return {}
     try:
         with path.open(newline="") as file:
-            return {row.pop("file"): row for row in csv.DictReader(file)}
+            return {row.pop("file"): row for row in csv.DictReader(file, restval="")}
     except (OSError, KeyError, ValueError) as error:
         raise DatasetError(f"{path}: expected a column file and a column per kind of group: {error!r}") from error
 
@@ -173,6 +172,20 @@ def intersection_over_union(first: NDArray[np.float32], second: NDArray[np.float
 def is_held_out(name: str) -> bool:
     """Return True if the photo of this name is for evaluation only."""
     return crc32(name.encode()) % HELD_OUT_EVERY == 0
+
+
+def _label_file(folder: Path, kind: ObjectKind) -> Path | None:
+    """Return the CSV file with the labels of a kind of object; None if the folder has no labels."""
+    tables = {path: _columns(path) for path in sorted(folder.glob("*.csv")) if path.name != HUMAN_BOXES}
+    columns = {path: names for path, names in tables.items() if set(kind.columns[:4]) <= set(names)}
+    matching = [path for path, names in columns.items() if set(kind.columns) <= set(names)]
+    if len(matching) > 1:
+        raise DatasetError(f"{folder}: expected one CSV file with {kind.name}, found {len(matching)}")
+    if not matching and columns:
+        path, names = next(iter(columns.items()))
+        missing = ", ".join(name for name in kind.columns if name not in names)
+        raise DatasetError(f"{path}: expected the labels of {kind.name}; these columns are missing: {missing}")
+    return matching[0] if matching else None
 
 
 def _columns(path: Path) -> list[str]:

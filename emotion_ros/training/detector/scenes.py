@@ -14,7 +14,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from emotion_ros.training.detector.camera_effects import simulate_camera
-from emotion_ros.training.detector.label_geometry import downscale, mirrored, warped
+from emotion_ros.training.detector.label_geometry import downscale, mirrored, pixel_warp, warped
 from emotion_ros.training.detector.object_kinds import FACES
 from emotion_ros.training.detector.photos import STATE_COLUMN, Backgrounds, Photo
 from emotion_ros.training.detector.scene_objects import Place, add_object, draw_background, tint
@@ -116,7 +116,7 @@ def _paste(
     if right - left < 2 or bottom - top < 2:
         return []
     image, small_warp = downscale(image, warp, scale)
-    small_warp = small_warp - [[0, 0, left], [0, 0, top]]
+    small_warp = pixel_warp(small_warp - [[0, 0, left], [0, 0, top]])
     size = (right - left, bottom - top)
     pixels = cv2.warpAffine(tint(image, random), small_warp, size, borderMode=cv2.BORDER_REPLICATE)
     alpha = cv2.warpAffine(_soft_mask(image, random), small_warp, size)

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from emotion_ros.config import DetectorTrainConfig
-from emotion_ros.errors import DatasetError
+from emotion_ros.errors import ConfigError, DatasetError
 from emotion_ros.inference.catalog import find_model
 from emotion_ros.training.detector.crops import random_crop
 from emotion_ros.training.detector.object_kinds import FACES, OBJECT_KINDS, ObjectKind
@@ -121,10 +121,13 @@ def read_training_photos(folders: Sequence[Path], config: DetectorTrainConfig) -
         config: settings.
 
     Raises:
+        ConfigError: the teacher finds other objects.
         DatasetError: the photos or backgrounds cannot be used, or are too few.
         ModelError: the teacher cannot be used.
     """
     kind = OBJECT_KINDS[config.kind]
+    if config.teacher and kind is not FACES:
+        raise ConfigError(f"teacher: YuNet finds faces; expected none for {kind.name}, got {config.teacher}")
     read = [read_photos(folder, kind, config.every) for folder in folders]
     training = [[photo for photo in photos if not photo.held_out] for photos in read]
     held_out = [photo for photos in read for photo in photos if photo.held_out]
@@ -151,5 +154,5 @@ def collate(samples: Sequence[Sample]) -> tuple[Tensor, Tensor, Tensor]:
     for row, (_, labels, _) in zip(padded, samples, strict=True):
         row[: len(labels)] = labels
     pixels = np.stack([image for image, _, _ in samples]).transpose(0, 3, 1, 2)
-    taught = np.stack([values for _, _, values in samples])
-    return torch.from_numpy(pixels), torch.from_numpy(padded), torch.from_numpy(taught)
+    teacher_values = np.stack([values for _, _, values in samples])
+    return torch.from_numpy(pixels), torch.from_numpy(padded), torch.from_numpy(teacher_values)

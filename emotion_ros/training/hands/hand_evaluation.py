@@ -59,7 +59,7 @@ class HandFigures:
     tracked_ms: float = float("nan")
 
     def summary(self) -> dict[str, Any]:
-        """Return the figures as shares, medians and counts."""
+        """Return the figures as shares, medians and counts; NaN for what was not measured."""
         everything = [found for of_folder in self.found.values() for found in of_folder]
         return {
             "hands": len(everything),

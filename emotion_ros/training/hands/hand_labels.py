@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from emotion_ros.perception.detection import HandDetector
 from emotion_ros.perception.detection.hand_crop import MIDDLE_KNUCKLE, WRIST
 from emotion_ros.perception.gestures import palm_length
+from emotion_ros.training.detector.label_geometry import pixel_warp
 from emotion_ros.training.detector.object_kinds import HANDS
-from emotion_ros.training.photo_archive import label_writer, read_archive
+from emotion_ros.training.photo_archive import label_writer, photos_archive, read_archive
 from emotion_ros.types import Hand, Image, Points
 
 POINT_COLUMNS = tuple(f"{axis}{index}" for index in range(21) for axis in "xy")
@@ -82,8 +83,9 @@ def label_photos(data: Path, output: Path, teacher: HandDetector) -> tuple[int, 
         OutputError: the CSV file cannot be written.
     """
     photos = reliable = 0
+    archive = photos_archive(data)
     with label_writer(output, COLUMNS) as writer:
-        for name, image in read_archive(data / "photos.zip"):
+        for name, image in read_archive(archive):
             hands = label_hands(image, teacher)
             writer.writerows(_rows(name, image, hands))
             photos += 1
@@ -143,7 +145,7 @@ def _view(middle: tuple[float, float], side: float, degrees: float) -> NDArray[n
 
 def _seen_in(image: Image, teacher: HandDetector, matrix: NDArray[np.float64], size: tuple[int, int]) -> list[Hand]:
     """Return the hands of a view, their landmarks in pixels of the photo; boxes stay in the view's pixels."""
-    view = cv2.warpAffine(image, matrix, size, flags=cv2.INTER_LINEAR)
+    view = cv2.warpAffine(image, pixel_warp(matrix), size, flags=cv2.INTER_LINEAR)
     back = cv2.invertAffineTransform(matrix)
     hands = teacher.detect(view)  # type: ignore[arg-type]
     return [

@@ -117,6 +117,8 @@ def _with_row(hands: PhotoHands, row: dict[str, str]) -> PhotoHands:
     if float(row["score"]) < 1:
         return PhotoHands(hands.points, hands.is_right, False)
     points = np.array([float(row[column]) for column in POINT_COLUMNS], np.float32).reshape(-1, 2)
+    if not np.isfinite(points).all():
+        raise ValueError("landmarks that are not finite")
     return PhotoHands((*hands.points, points), (*hands.is_right, row["side"] == "right"), hands.reliable)
 
 

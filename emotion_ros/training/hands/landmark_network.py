@@ -73,7 +73,7 @@ class LandmarkNetwork(nn.Module):
         self.merges = nn.ModuleList(_convolution(width, width, 3) for _ in STAGES[1:])
         self.heatmaps = nn.Conv2d(width, LANDMARKS, 1)
         self.wide = _convolution(inputs, 2 * inputs, 1)
-        self.answers = nn.Sequential(
+        self.classifier = nn.Sequential(
             nn.Linear(2 * inputs + 2 * LANDMARKS, inputs), nn.ReLU(inplace=True), nn.Linear(inputs, 2)
         )
         self.positions: Tensor
@@ -101,5 +101,5 @@ class LandmarkNetwork(nn.Module):
         heat = maps.flatten(2).softmax(-1).reshape(maps.shape)
         points = torch.stack([(heat.sum(2) * self.positions).sum(-1), (heat.sum(3) * self.positions).sum(-1)], -1)
         deep = self.wide(features[-1]).mean((2, 3))
-        answers = self.answers(torch.cat([deep, points.detach().flatten(1) - 0.5], 1))
-        return torch.cat([points.flatten(1) * CROP_SIZE_PX, answers], 1), maps
+        logits = self.classifier(torch.cat([deep, points.detach().flatten(1) - 0.5], 1))
+        return torch.cat([points.flatten(1) * CROP_SIZE_PX, logits], 1), maps
