@@ -14,8 +14,8 @@ from emotion_ros.perception.detection.hand_networks import HandLandmarkNetwork, 
 from emotion_ros.perception.detection.mediapipe_hands import BOX_MARGIN
 from emotion_ros.types import Box, Hand, Image
 
-MIN_PRESENCE = 0.5
-"""Minimum probability that a crop shows a hand."""
+MIN_PRESENCE = 0.9
+"""Minimum probability that a crop shows a hand. Chosen on held-out photos, see models/emotion_hands.md."""
 
 MAX_OVERLAP = 0.5
 """Share of the smaller of two boxes on the other above which they are one hand; the higher presence stays."""

@@ -26,8 +26,9 @@ DETECTOR_KIND, LANDMARK_KIND = "hands", "hand_landmarks"
 INPUT_SIZE_PX = 384
 """Longer side to which larger images are scaled down before the search."""
 
-MIN_SCORE = 0.2
-"""Minimum score of a detection; the landmark network decides whether it is a hand."""
+MIN_SCORE = 0.1
+"""Minimum score of a detection; the landmark network decides whether it is a hand. Chosen on held-out photos, see
+models/emotion_hands.md."""
 
 POINTS = 21
 

@@ -47,6 +47,6 @@ def can_import_mediapipe() -> bool:
     try:
         import_solution("hands", "Hands", "hand_detector: emotion_hands")
     except ModelError as error:
-        LOG.warning("%s. Hands are detected by emotion_hands, which finds fewer", error)
+        LOG.warning("%s. Hands are detected by emotion_hands, which recognizes fewer gestures", error)
         return False
     return True
