@@ -438,21 +438,21 @@ def last_status(diagnostics):
 
 
 @pytest.mark.parametrize(
-    ("error", "text"),
+    ("make_error", "text"),  # an error that outlives its test would keep the node in its traceback alive
     [
-        (MemoryError(), "not enough memory"),
-        (ModuleNotFoundError("No module named 'cv9'", name="cv9"), "pip install cv9"),
-        (RuntimeError("driver lost"), "RuntimeError: driver lost"),
+        (MemoryError, "not enough memory"),
+        (lambda: ModuleNotFoundError("No module named 'cv9'", name="cv9"), "pip install cv9"),
+        (lambda: RuntimeError("driver lost"), "RuntimeError: driver lost"),
     ],
 )
 def test_any_exception_in_configuring_is_reported_and_the_node_can_be_configured_again(
-    listener, own_node, monkeypatch, error, text
+    listener, own_node, monkeypatch, make_error, text
 ):
     diagnostics = listener.hear(DiagnosticArray, "/diagnostics")
     node = own_node(hands=False)
 
     def fail(*_):
-        raise error
+        raise make_error()
 
     with monkeypatch.context() as broken:
         broken.setattr(detector_node, "load_models", fail)
