@@ -7,8 +7,11 @@ from typing import TypeVar
 
 import lightning as L
 import torch
+from torch import Tensor
 
 from emotion_ros.errors import ModelError
+from emotion_ros.perception.detection.network_input import read_metadata_of_kind
+from emotion_ros.training.classifier.onnx_weights import from_onnx
 
 M = TypeVar("M", bound=L.LightningModule)
 
@@ -29,6 +32,32 @@ def load_checkpoint(kind: type[M], checkpoint: Path, command: str) -> M:
     except Exception as error:  # torch.load raises exceptions of many types for a corrupt file
         raise ModelError(f"{checkpoint}: expected a checkpoint of emotion-ros {command}: {error}") from error
     return model
+
+
+def start_from_file(model: L.LightningModule, path: Path, kind: str, wanted: str, command: str, pixels: Tensor) -> None:
+    """Load the weights of an exported file or of a checkpoint into a model, in place.
+
+    Args:
+        model: gets the weights; ``network`` is what the file was exported from.
+        path: an ONNX file of ``emotion-ros export``, or a checkpoint.
+        kind: of the exported file, in its metadata.
+        wanted: what is expected, for the error.
+        command: of ``emotion-ros`` that trains such models.
+        pixels: images of the training; the weights of an ONNX file are assigned to layers by running the network on
+            them.
+
+    Raises:
+        ModelError: the file is missing, or is not what is wanted.
+    """
+    if path.suffix == ".onnx":
+        if not read_metadata_of_kind(path, kind):
+            raise ModelError(f"{path}: expected the ONNX file of {wanted} (emotion-ros {command}, export)")
+        from_onnx(model.network, path, wanted, pixels.float())  # type: ignore[arg-type]
+        return
+    try:
+        model.load_state_dict(load_checkpoint(type(model), path, command).state_dict())
+    except RuntimeError as error:  # raised by torch if shapes differ
+        raise ModelError(f"{path}: expected {wanted}: {str(error).splitlines()[-1].strip()}") from error
 
 
 def has_setting(checkpoint: Path, setting: str) -> bool:

@@ -18,8 +18,9 @@ from emotion_ros.io.atomic_file import replacing
 from emotion_ros.io.frames import PICTURES
 from emotion_ros.types import Image
 
-ARCHIVE_ERRORS = (OSError, zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError)
-"""Raised by :mod:`zipfile` for files that are missing, damaged, encrypted or compressed in an unknown way."""
+ARCHIVE_ERRORS = (OSError, zipfile.BadZipFile, zlib.error, RuntimeError)
+"""Raised by :mod:`zipfile` for files that are missing, damaged, encrypted or compressed in an unknown way (the last is
+NotImplementedError, a RuntimeError)."""
 
 
 def is_picture(name: str) -> bool:

@@ -154,18 +154,18 @@ def test_training_starts_from_what_an_onnx_file_does(model, checkpoint, tmp_path
     """A network filled from the file answers as the network did that the file was made of."""
     import torch
 
-    from emotion_ros.training.detector.detector_training import Detection, load_detector, start_from_file
+    from emotion_ros.training.detector.detector_training import Detection, load_detector, start_detector
 
     first = load_detector(checkpoint).eval()
     again = Detection({**first.hparams["config"], "seed": 9}).eval()
     pixels = torch.randint(0, 256, (4, 3, 96, 96), generator=torch.Generator().manual_seed(1))
     before = again(pixels)
-    start_from_file(again, model, pixels)
+    start_detector(again, model, pixels)
     assert not torch.allclose(before, first(pixels), atol=0.1)
     assert torch.allclose(again.eval()(pixels), first(pixels), atol=1e-2)
     (tmp_path / "none.onnx").write_bytes(b"none")
     with pytest.raises(ModelError, match="expected the ONNX file of a detector of faces, width 8"):
-        start_from_file(again, tmp_path / "none.onnx", pixels)
+        start_detector(again, tmp_path / "none.onnx", pixels)
 
 
 def test_each_epoch_has_images_of_its_own(photos, tmp_path, monkeypatch):

@@ -12,7 +12,7 @@ from emotion_ros.config import HandTrainConfig
 from emotion_ros.errors import DatasetError, ModelError
 from emotion_ros.inference.catalog import default_face_model
 from emotion_ros.perception.detection.hand_crop import CROP_SIZE_PX, HandCrop
-from emotion_ros.perception.detection.hand_networks import HandLandmarkNetwork
+from emotion_ros.perception.detection.hand_networks import LANDMARK_KIND, HandLandmarkNetwork
 from emotion_ros.types import Box, Hand
 
 UPRIGHT = np.array(
@@ -195,16 +195,18 @@ def test_file_of_another_kind_is_refused(model, tmp_path):
 def test_training_starts_from_an_exported_file(data, checkpoint, model):
     import torch
 
-    from emotion_ros.training.hands.landmark_training import HandLandmarks, load_landmarks, start_from_file
+    from emotion_ros.training.checkpoints import start_from_file
+    from emotion_ros.training.hands.landmark_training import HandLandmarks, load_landmarks
 
     pixels = torch.rand(16, 3, 96, 96) * 255
     started = HandLandmarks(load_landmarks(checkpoint).hparams.config)
-    start_from_file(started, model, pixels)
+    wanted = LANDMARK_KIND, "hand landmarks, width 8", "train-hands", pixels
+    start_from_file(started, model, *wanted)
     with torch.no_grad():
         expected = load_landmarks(checkpoint).network.eval()(pixels)
         assert float((started.network.eval()(pixels) - expected).abs().max()) < 0.05
     with pytest.raises(ModelError, match="expected the ONNX file of hand landmarks"):
-        start_from_file(started, default_face_model(), pixels)
+        start_from_file(started, default_face_model(), *wanted)
 
 
 def test_export_command_recognizes_the_checkpoint(checkpoint, tmp_path, command_line):

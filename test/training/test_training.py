@@ -29,7 +29,7 @@ from emotion_ros.training.data.corruptions import KINDS, LEVELS, corrupt
 from emotion_ros.training.data.datasets import read_split
 from emotion_ros.training.data.region_crop import View
 from emotion_ros.training.data.votes import Votes
-from emotion_ros.training.detector.detector_training import Detection, start_from_file
+from emotion_ros.training.detector.detector_training import Detection, start_detector
 from emotion_ros.training.detector.network import DetectionNetwork
 from emotion_ros.training.evaluation.classifier_evaluation import evaluate
 from emotion_ros.training.evaluation.crop_search import measure_crop
@@ -184,7 +184,7 @@ def test_detector_that_starts_from_an_exported_file_gives_its_output():
     model = Detection(dataclasses.asdict(DetectorTrainConfig()))
     pixels = torch.rand(4, 3, 96, 128) * 255
     file = default_model().with_name("emotion_faces.onnx")
-    start_from_file(model, file, pixels)
+    start_detector(model, file, pixels)
     (expected,) = ort.InferenceSession(str(file)).run(None, {"pixels": pixels.numpy()})
     with torch.no_grad():
         actual = model.network.eval()(pixels).numpy()
@@ -198,12 +198,12 @@ def test_hand_detector_starts_from_its_exported_file_and_not_from_that_of_faces(
     model = Detection(dataclasses.asdict(DetectorTrainConfig(kind="hands")))
     pixels = torch.rand(4, 3, 96, 128) * 255
     file = default_model().with_name("emotion_hands.onnx")
-    start_from_file(model, file, pixels)
+    start_detector(model, file, pixels)
     (expected,) = ort.InferenceSession(str(file)).run(None, {"pixels": pixels.numpy()})
     with torch.no_grad():
         assert np.abs(model.network.eval()(pixels).numpy() - expected).max() < 1e-2
     with pytest.raises(ModelError, match="expected the ONNX file of a detector of hands"):
-        start_from_file(model, default_model().with_name("emotion_faces.onnx"), pixels)
+        start_detector(model, default_model().with_name("emotion_faces.onnx"), pixels)
 
 
 def test_start_accepts_other_labels_and_colours_but_no_other_architecture(tmp_path):

@@ -15,11 +15,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from emotion_ros.config import DetectorTrainConfig
-from emotion_ros.errors import ModelError
 from emotion_ros.perception.detection.cells import STRIDES, cell_centres, decode_cells
-from emotion_ros.perception.detection.network_input import read_metadata_of_kind
-from emotion_ros.training.checkpoints import load_checkpoint
-from emotion_ros.training.classifier.onnx_weights import from_onnx
+from emotion_ros.training.checkpoints import load_checkpoint, start_from_file
 from emotion_ros.training.detector.detection_loss import decode, imitation_loss, loss
 from emotion_ros.training.detector.matching import Match, average_precision, match_faces
 from emotion_ros.training.detector.network import DetectionNetwork
@@ -129,7 +126,7 @@ def train_detector(
     if model is None:
         model = Detection(dataclasses.asdict(config))
         if config.pretrained:
-            start_from_file(model, Path(config.pretrained), first_pixels)
+            start_detector(model, Path(config.pretrained), first_pixels)
     return fit(trainer, model.to(memory_format=torch.channels_last), loaders, model_dir, last)
 
 
@@ -176,7 +173,7 @@ def load_detector(checkpoint: Path) -> Detection:
     return load_checkpoint(Detection, checkpoint, "train-detector")
 
 
-def start_from_file(model: Detection, path: Path, pixels: Tensor) -> None:
+def start_detector(model: Detection, path: Path, pixels: Tensor) -> None:
     """Load the weights of an exported file or of a checkpoint into a model, in place.
 
     Args:
@@ -189,14 +186,6 @@ def start_from_file(model: Detection, path: Path, pixels: Tensor) -> None:
         ModelError: the file is missing, or is no detector of these objects and this width.
     """
     wanted = f"a detector of {model.config.kind}, width {model.config.width}"
-    if path.suffix == ".onnx":
-        if not read_metadata_of_kind(path, model.config.kind):
-            raise ModelError(f"{path}: expected the ONNX file of {wanted} (emotion-ros train-detector, export)")
-        model.network.undivided = True  # the weights of an exported file contain the division by 255
-        from_onnx(model.network, path, wanted, pixels.float())
-        model.network.restore_division()
-        return
-    try:
-        model.load_state_dict(load_detector(path).state_dict())
-    except RuntimeError as error:  # raised by torch if shapes differ
-        raise ModelError(f"{path}: expected {wanted}: {str(error).splitlines()[-1].strip()}") from error
+    model.network.undivided = path.suffix == ".onnx"  # the weights of an exported file contain the division by 255
+    start_from_file(model, path, model.config.kind, wanted, "train-detector", pixels)
+    model.network.restore_division()

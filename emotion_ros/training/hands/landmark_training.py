@@ -18,12 +18,10 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from emotion_ros.config import HandTrainConfig
-from emotion_ros.errors import DatasetError, ModelError
+from emotion_ros.errors import DatasetError
 from emotion_ros.perception.detection.hand_crop import CROP_SIZE_PX
 from emotion_ros.perception.detection.hand_networks import LANDMARK_KIND
-from emotion_ros.perception.detection.network_input import read_metadata_of_kind
-from emotion_ros.training.checkpoints import load_checkpoint
-from emotion_ros.training.classifier.onnx_weights import from_onnx
+from emotion_ros.training.checkpoints import load_checkpoint, start_from_file
 from emotion_ros.training.hands.hand_crops import PRESENCE, RIGHT, plain_crop, training_crop
 from emotion_ros.training.hands.hand_photos import HandPatch, read_empty, read_patches
 from emotion_ros.training.hands.landmark_network import HEATMAP_STRIDE, LANDMARKS, LandmarkNetwork
@@ -201,7 +199,8 @@ def train_hands(data: Sequence[Path], model_dir: Path, config: HandTrainConfig, 
     if model is None:
         model = HandLandmarks(dataclasses.asdict(config))
         if config.pretrained:
-            start_from_file(model, Path(config.pretrained), shown)
+            wanted = f"hand landmarks, width {config.width}"
+            start_from_file(model, Path(config.pretrained), LANDMARK_KIND, wanted, "train-hands", shown)
     return fit(trainer, model.to(memory_format=torch.channels_last), loaders, model_dir, last)
 
 
@@ -244,30 +243,6 @@ def load_landmarks(checkpoint: Path) -> HandLandmarks:
         ModelError: the file is missing or no checkpoint of ``train-hands``.
     """
     return load_checkpoint(HandLandmarks, checkpoint, "train-hands")
-
-
-def start_from_file(model: HandLandmarks, path: Path, pixels: Tensor) -> None:
-    """Load the weights of an exported file or of a checkpoint into a model, in place.
-
-    Args:
-        model: gets the weights.
-        path: an ONNX file of ``emotion-ros export``, or a checkpoint.
-        pixels: crops, BGR, 0…255, n × 3 × 96 × 96; the weights of an ONNX file are assigned to layers by running the
-            network on them.
-
-    Raises:
-        ModelError: the file is missing, or is no landmark network of this width.
-    """
-    wanted = f"hand landmarks, width {model.config.width}"
-    if path.suffix == ".onnx":
-        if not read_metadata_of_kind(path, LANDMARK_KIND):
-            raise ModelError(f"{path}: expected the ONNX file of {wanted} (emotion-ros train-hands, export)")
-        from_onnx(model.network, path, wanted, pixels.float())
-        return
-    try:
-        model.load_state_dict(load_landmarks(path).state_dict())
-    except RuntimeError as error:  # raised by torch if shapes differ
-        raise ModelError(f"{path}: expected {wanted}: {str(error).splitlines()[-1].strip()}") from error
 
 
 def _collate(crops: Sequence[Crop]) -> tuple[Tensor, Tensor]:
