@@ -93,8 +93,11 @@ def test_two_browsers_show_the_person_and_the_detector_draws_only_while_they_do(
     errors = [each for each in first.get_log("browser") if each["level"] == "SEVERE"]
     assert errors == []
     first.quit()
-    second.get("about:blank")
+    second.get("about:blank")  # the browser keeps the page that it leaves
     assert listener.until(lambda: listener.node.count_subscribers("annotated/compressed") == 0)
+    second.back()
+    count = frames(second)
+    wait(second, lambda browser: frames(browser) > count + 5)
 
 
 @needs_browser

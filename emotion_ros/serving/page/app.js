@@ -135,8 +135,14 @@ function showLabels(labels) {
 
 // Connection
 
+let socket;
+
+// A browser may keep a page that was left, with its connections, to show it again at once: the detector would go on
+// drawing for it. If it is shown again, onclose reconnects.
+addEventListener("pagehide", () => socket.close());
+
 function connect() {
-  const socket = new WebSocket(new URL("live", location.href.replace(/^http/, "ws")));
+  socket = new WebSocket(new URL("live", location.href.replace(/^http/, "ws")));
   socket.binaryType = "blob";
   const requestNext = () => { if (socket.readyState === WebSocket.OPEN) socket.send("next"); };
   socket.onopen = () => { byId("status").textContent = "connected"; };
