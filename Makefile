@@ -25,6 +25,7 @@ LINT := $(BIN)/ruff check emotion_ros test launch examples scripts setup.py && \
 # Variables of a sourced ROS installation, which would mix with the ROS of the virtual environment.
 ROS_FREE := env -u AMENT_PREFIX_PATH -u CMAKE_PREFIX_PATH -u COLCON_PREFIX_PATH -u PYTHONPATH -u LD_LIBRARY_PATH -u ROS_DISTRO
 PIP := $(ROS_FREE) $(BIN)/python -m pip --quiet --disable-pip-version-check install
+LOCKED := $(ROS_FREE) scripts/install-locked
 PEER_PIP := $(ROS_FREE) $(PEERS)/bin/python -m pip --quiet --disable-pip-version-check install
 
 .DEFAULT_GOAL := help
@@ -38,16 +39,16 @@ prerequisites:
 
 $(VENV)/run.done: requirements/run.txt
 	@$(MAKE) --no-print-directory prerequisites
-	@echo "Setting up in $(CURDIR)/$(VENV) (a few minutes, once) ..."
+	@echo "Setting up in $(CURDIR)/$(VENV) (about a minute, once) ..."
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(PIP) --no-deps -r requirements/run.txt
+	@$(LOCKED) $(BIN)/python requirements/run.txt
 	@ln -sf $(CURDIR)/scripts/emotion-ros $(BIN)/emotion-ros
 	@touch $@
 
 $(VENV)/test.done: $(VENV)/run.done requirements/test.txt requirements/tinyml.txt requirements/torch.txt
 	@echo "Installing the requirements of tests and training ..."
-	@$(PIP) --no-deps -r requirements/test.txt -r requirements/tinyml.txt
 	@$(PIP) -r requirements/torch.txt -c requirements/test.txt
+	@$(LOCKED) $(BIN)/python requirements/test.txt requirements/tinyml.txt
 	@touch $@
 
 # CMake refuses to export a package whose source folder contains its dependencies (.venv), so it is built from links.
@@ -73,7 +74,7 @@ check: $(VENV)/test.done ## run the unit tests, lint and types (under two minute
 	@$(LINT)
 
 test: install/built $(VENV)/test.done ## run all tests
-	@scripts/in-workspace python -m pytest test $(TESTS)
+	@OMP_NUM_THREADS=1 scripts/in-workspace python -m pytest test -n 2 --dist loadgroup --no-loadscope-reorder
 
 lint: install/built $(VENV)/test.done ## run ruff, mypy and import-linter
 	@$(LINT)
@@ -109,14 +110,13 @@ soak: install/built ## test the detector for leaks [MINUTES=30]
 $(NUMPY2)/done: $(VENV)/run.done requirements/numpy2.txt
 	@echo "Installing the requirements with NumPy 2 in $(CURDIR)/$(NUMPY2) ..."
 	@test -x $(NUMPY2)/bin/python || $(BIN)/python -m venv $(NUMPY2)
-	@$(ROS_FREE) $(NUMPY2)/bin/python -m pip --quiet --disable-pip-version-check install --no-deps -r requirements/numpy2.txt
+	@$(LOCKED) $(NUMPY2)/bin/python requirements/numpy2.txt
 	@touch $@
 
 test-numpy2: install/built $(NUMPY2)/done ## run the tests of perception, inference and io with NumPy 2, without MediaPipe
 	@EMOTION_ROS_VENV=$(NUMPY2) scripts/in-workspace python -m pytest $(NUMPY2_TESTS)
 
 lock: ## resolve versions: requirements/*.in to requirements/*.txt
-	@$(PIP) uv
 	@for n in run test numpy2; do $(BIN)/uv pip compile -q --universal --python-version 3.10 --no-header --no-annotate \
 	  --overrides requirements/overrides.txt requirements/$$n.in -o requirements/$$n.txt; done
 

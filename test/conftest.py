@@ -24,8 +24,32 @@ SHARED = Path(__file__).resolve().parents[2] / "shared"
 # A process that a shell starts in the background ignores SIGINT, and so do its children. Tests interrupt theirs.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-os.environ["ROS_DOMAIN_ID"] = str(20 + os.getpid() % 70)
+WORKER = os.environ.get("PYTEST_XDIST_WORKER", "gw0")
+
+# Nodes of tests that run at the same time must not discover each other.
+os.environ["ROS_DOMAIN_ID"] = str(20 + os.getpid() % 35 + (0 if WORKER == "gw0" else 35))
 os.environ.update(environment())
+
+
+def group_of(item):
+    """Return the name of the group whose tests run one after the other in one process.
+
+    Tests with nodes measure times: they are one group. The other groups are files, for their fixtures.
+    """
+    file = item.path.relative_to(item.config.rootpath).as_posix()
+    return "nodes" if file.startswith(("test/nodes/", "test/project/", "test/serving/test_web")) else file
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
+def pytest_collection_modifyitems(items):
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(group_of(item)))
+    items.sort(key=lambda item: (group_of(item) != "nodes", "training" not in item.path.parts))  # longest first
+
+
+def pytest_runtest_setup(item):
+    if "PYTEST_XDIST_WORKER" in os.environ and group_of(item) != "nodes" and os.nice(0) == 0:
+        os.nice(10)  # trainings give way to the tests of nodes in the other process
 
 
 @pytest.fixture(scope="session")

@@ -26,9 +26,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 @requires_training
 def run(parsed: argparse.Namespace) -> int:
     """Run the command and return its exit code."""
+    config = build(TrainConfig, vars(parsed))  # wrong values are refused before the import, which takes seconds
     from emotion_ros.training.classifier.classifier_training import train
 
-    result = train(parsed.data, parsed.model_dir, build(TrainConfig, vars(parsed)), parsed.resume)
+    result = train(parsed.data, parsed.model_dir, config, parsed.resume)
     export = f"{parsed.model_dir}/best.ckpt MODEL.onnx --calibrate {parsed.data}"
     return report_result(result, "validation accuracy", export)
 

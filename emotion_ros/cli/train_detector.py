@@ -24,7 +24,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 @requires_training
 def run(parsed: argparse.Namespace) -> int:
     """Run the command and return its exit code."""
+    config = build(DetectorTrainConfig, vars(parsed))  # wrong values are refused before the import, which takes seconds
     from emotion_ros.training.detector.detector_training import train_detector
 
-    result = train_detector(parsed.data, parsed.model_dir, build(DetectorTrainConfig, vars(parsed)), parsed.resume)
+    result = train_detector(parsed.data, parsed.model_dir, config, parsed.resume)
     return report_result(result, "average precision on held-out photos", f"{parsed.model_dir}/best.ckpt MODEL.onnx")

@@ -24,7 +24,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 @requires_training
 def run(parsed: argparse.Namespace) -> int:
     """Run the command and return its exit code."""
+    config = build(HandTrainConfig, vars(parsed))  # wrong values are refused before the import, which takes seconds
     from emotion_ros.training.hands.landmark_training import train_hands
 
-    result = train_hands(parsed.data, parsed.model_dir, build(HandTrainConfig, vars(parsed)), parsed.resume)
+    result = train_hands(parsed.data, parsed.model_dir, config, parsed.resume)
     return report_result(result, "share of landmarks on held-out photos", f"{parsed.model_dir}/best.ckpt MODEL.onnx")
