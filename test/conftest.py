@@ -200,5 +200,5 @@ def trained(data, small, tmp_path_factory):
     from emotion_ros.training.classifier.classifier_training import train
 
     folder = tmp_path_factory.mktemp("model")
-    train(data, folder, small)
+    train([data], folder, small)
     return folder

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from emotion_ros.cli.extras import requires_training
 from emotion_ros.errors import ConfigError
 from emotion_ros.inference.catalog import find_model
 from emotion_ros.io.atomic_file import replacing
+from emotion_ros.perception.emotion.label_map import read_prior
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,7 +29,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         nargs="+",
         metavar="DATA",
-        help="pictures in a folder per class; for face detectors folders with photos.zip and CSV, or YOLO labels",
+        help="pictures in a folder per class, or NAME=PATH; or photos.zip and groups.csv of people in groups; for face "
+        "detectors folders with photos.zip and CSV, or YOLO labels",
     )
     parser.add_argument(
         "--folder",
@@ -42,6 +44,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--split", default="val", choices=("train", "val", "test"), help="(default: val)")
     parser.add_argument(
         "--groups", type=Path, help="CSV with a column file and a column per kind of group, such as age"
+    )
+    parser.add_argument(
+        "--prior",
+        type=read_prior,
+        help="relative frequencies of the classes, in YAML: {neutral: 3}; in place of the model's",
     )
     parser.add_argument("--labels", type=Path, help="labels.txt of a model without metadata")
     parser.add_argument("--out", type=Path, help="folder for the report: Markdown, JSON, pictures")
@@ -59,17 +66,53 @@ def run(parsed: argparse.Namespace) -> int:
         return _evaluate_hands(parsed)
     if parsed.model.split(",")[0].partition("=")[0] in FACE_DETECTORS:
         return _evaluate_faces(parsed)
-    from emotion_ros.training.evaluation.classifier_evaluation import evaluate
-    from emotion_ros.training.evaluation.evaluation_report import markdown, write_report
+    return _evaluate_classifier(parsed)
+
+
+def _evaluate_classifier(parsed: argparse.Namespace) -> int:
+    from emotion_ros.training.evaluation.classifier_evaluation import evaluate, mean_recall
+    from emotion_ros.training.evaluation.evaluation_report import markdown, overview, write_report
+    from emotion_ros.training.evaluation.prediction_shares import has_groups
+
+    model, sets = find_model(parsed.model), _named(parsed.data)
+    if any(map(has_groups, sets.values())):
+        return _evaluate_groups(parsed, model)
+    if parsed.groups and len(sets) > 1:
+        raise ConfigError("evaluate: --groups describes the pictures of one data set, got several")
+    options = (parsed.split, parsed.groups, parsed.crop, parsed.labels, parsed.prior)
+    figures = {name: evaluate(model, data, *options) for name, data in sets.items()}
+    for name, each in figures.items():
+        if parsed.out:
+            write_report(each, parsed.out if len(sets) == 1 else parsed.out / name)
+    mean = mean_recall(figures.values())
+    if parsed.json:
+        print(json.dumps({"mean_recall": mean, "data": figures} if len(sets) > 1 else next(iter(figures.values()))))
+        return 0
+    texts = [markdown(each, parsed.out is not None, name if len(sets) > 1 else "") for name, each in figures.items()]
+    print("\n".join([overview(figures, mean), *texts] if len(sets) > 1 else texts))
+    return 0
+
+
+def _evaluate_groups(parsed: argparse.Namespace, model: Path) -> int:
+    from emotion_ros.training.evaluation.prediction_shares import prediction_shares, table
 
     if len(parsed.data) > 1:
-        raise ConfigError(f"evaluate: expected one folder for a classifier, got {len(parsed.data)}")
-    (data,) = parsed.data
-    figures = evaluate(find_model(parsed.model), data, parsed.split, parsed.groups, parsed.crop, parsed.labels)
-    if parsed.out:
-        write_report(figures, parsed.out)
-    print(json.dumps(figures) if parsed.json else markdown(figures, pictures=parsed.out is not None))
+        raise ConfigError("evaluate: expected one folder of people in groups at a time")
+    figures = prediction_shares(model, parsed.data[0], parsed.prior)
+    _report(parsed, "groups.json", figures, table(figures))
     return 0
+
+
+def _named(data: Sequence[Path]) -> dict[str, Path]:
+    """Return the paths of ``NAME=PATH`` arguments by name; a path alone is named after its last part."""
+    pairs = [
+        text.partition("=") if "=" in text else (path.name, "", text)
+        for path, text in zip(data, map(str, data), strict=True)
+    ]
+    sets = {name: Path(path) for name, _, path in pairs}
+    if len(sets) < len(pairs):
+        raise ConfigError("evaluate: expected different names of the data sets; write NAME=PATH")
+    return sets
 
 
 def _evaluate_faces(parsed: argparse.Namespace) -> int:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from emotion_ros.cli.extras import requires_training
 from emotion_ros.errors import ConfigError
+from emotion_ros.perception.emotion.label_map import read_prior
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,10 +24,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         default=(),
         metavar="DATA",
-        help="the training data, a folder or for a detector several: sets temperature, int8 ranges, confidence",
+        help="the training data: sets temperature, int8 ranges, confidence",
     )
     parser.add_argument("--margin", type=float, help="crop margin, as found by measure-crop")
     parser.add_argument("--shift", type=float, help="crop shift, as found by measure-crop")
+    parser.add_argument(
+        "--prior", type=read_prior, help="relative frequencies of the classes at run time, in YAML: {neutral: 3}"
+    )
     parser.add_argument("--data", help="description of the training data, for the metadata")
     parser.add_argument("--licence", help="licence of the model, for the metadata")
 
@@ -38,22 +42,17 @@ def run(parsed: argparse.Namespace) -> int:
     from emotion_ros.training.export.formats import export_as
     from emotion_ros.training.hands.landmark_export import export_landmarks, is_landmarks
 
-    options = {name: getattr(parsed, name) for name in ("margin", "shift", "data", "licence")}
+    options = {name: getattr(parsed, name) for name in ("margin", "shift", "prior", "data", "licence")}
     fields = {name: value for name, value in options.items() if value is not None}
     if is_detector(parsed.checkpoint):
-        _refuse(parsed, "a detector", "margin", "shift")
+        _refuse(parsed, "a detector", "margin", "shift", "prior")
         print(json.dumps(export_detector(parsed.checkpoint, parsed.output, fields, parsed.calibrate)))
         return 0
     if is_landmarks(parsed.checkpoint):
-        _refuse(parsed, "a hand landmark network", "margin", "shift", "calibrate")
+        _refuse(parsed, "a hand landmark network", "margin", "shift", "prior", "calibrate")
         print(json.dumps(export_landmarks(parsed.checkpoint, parsed.output, fields)))
         return 0
-    if len(parsed.calibrate) > 1:
-        raise ConfigError(
-            f"export: expected one folder after --calibrate for a classifier, got {len(parsed.calibrate)}"
-        )
-    data = parsed.calibrate[0] if parsed.calibrate else None
-    print(export_as(parsed.format, parsed.checkpoint, parsed.output, fields, data))
+    print(export_as(parsed.format, parsed.checkpoint, parsed.output, fields, parsed.calibrate))
     return 0
 
 

@@ -12,7 +12,7 @@ from emotion_ros.cli.extras import requires_training
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     parser.add_argument("model", type=Path, help="ONNX file in float32")
-    parser.add_argument("data", type=Path, metavar="DATA", help="the training data")
+    parser.add_argument("data", type=Path, nargs="+", metavar="DATA", help="the training data")
     parser.add_argument("output", type=Path, help="the new ONNX file")
     parser.add_argument(
         "--kind", default="static", choices=("static", "dynamic"), help="dynamic suits transformers (default: static)"
@@ -31,7 +31,8 @@ def run(parsed: argparse.Namespace) -> int:
     result = quantize(parsed.model, parsed.data, parsed.output, parsed.kind, parsed.max_drop, parsed.crop)
     print("                   before      after")
     print(f"size, MB       {result.size[0] / 1e6:10.2f} {result.size[1] / 1e6:10.2f}")
-    print(f"val accuracy   {result.accuracy[0]:10.4f} {result.accuracy[1]:10.4f}")
+    for name, (before, after) in result.accuracy.items():
+        print(f"{f'val, {name}':14} {before:10.4f} {after:10.4f}")
     print(f"ms a picture   {result.milliseconds[0]:10.2f} {result.milliseconds[1]:10.2f}")
     print(f"written: {parsed.output}")
     return 0

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
-    parser.add_argument("data", type=Path, metavar="DATA", help="pictures in train and val, a folder per class")
+    parser.add_argument(
+        "data", type=Path, nargs="+", metavar="DATA", help="data sets: pictures in train and val, a folder per class"
+    )
     add_training_arguments(parser)
     add_options(parser, TrainConfig)
 
@@ -30,8 +32,8 @@ def run(parsed: argparse.Namespace) -> int:
     from emotion_ros.training.classifier.classifier_training import train
 
     result = train(parsed.data, parsed.model_dir, config, parsed.resume)
-    export = f"{parsed.model_dir}/best.ckpt MODEL.onnx --calibrate {parsed.data}"
-    return report_result(result, "validation accuracy", export)
+    export = f"{parsed.model_dir}/best.ckpt MODEL.onnx --calibrate {' '.join(map(str, parsed.data))}"
+    return report_result(result, "mean recall on val", export)
 
 
 def add_training_arguments(parser: argparse.ArgumentParser) -> None:

@@ -116,6 +116,12 @@ class PipelineConfig:
         group="hands",
     )
 
+    prior: str = option(
+        "",
+        "relative frequencies of the classes in front of the robot, in YAML: {neutral: 3}, others have 1; empty: those "
+        "of the model; {}: all alike",
+        group="emotion",
+    )
     min_confidence: float = option(
         0.3,
         "people whose most probable emotion is below this are labelled unknown",

@@ -75,11 +75,22 @@ class TrainConfig(LoopConfig):
         group=DATA,
     )
     balance: float = option(
-        0.0,
-        "exponent of the class weights; 0: all pictures weigh the same, 1: all classes weigh the same",
+        1.0,
+        "share of the class frequencies of each data set that the output does not learn (logit adjustment); 1: the "
+        "output assumes that all classes are equally frequent, 0: as frequent as in the data",
         minimum=0.0,
         maximum=1.0,
         group=DATA,
+    )
+    pictures: int = option(
+        0,
+        "pictures per epoch, drawn in equal shares from the data sets; 0: all",
+        minimum=0,
+        maximum=100_000_000,
+        group=DATA,
+    )
+    smoothing: float = option(
+        0.0, "share of the targets that is spread over all classes", minimum=0.0, maximum=0.9, group=DATA
     )
     vote_weight: float = option(
         0.5, "share of the annotators' votes in the targets, for data with votes", minimum=0.0, maximum=1.0, group=DATA

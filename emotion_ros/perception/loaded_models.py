@@ -21,7 +21,7 @@ from emotion_ros.perception.emotion.emotion_model import EmotionModel
 
 FACE_OPTIONS = frozenset({"face_detector", "face_model", "face_input_size"})
 HAND_OPTIONS = frozenset({"hand_detector", "hand_model", "hand_landmark_model"})
-EMOTION_OPTIONS = frozenset({"model", "labels", "label_map", "gestures", "gesture_emotions"})
+EMOTION_OPTIONS = frozenset({"model", "labels", "label_map", "prior", "gestures", "gesture_emotions"})
 SHARED_OPTIONS = frozenset({"provider", "threads"})
 RELOADABLE = FACE_OPTIONS | HAND_OPTIONS | EMOTION_OPTIONS | SHARED_OPTIONS
 """Settings that need networks to be loaded again, which :func:`load_models` does while images are processed."""

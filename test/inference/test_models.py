@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import onnx
 import pytest
@@ -47,6 +49,20 @@ def test_model_without_a_flaw_loads(tmp_path):
     assert classifier.classify(crops) == pytest.approx(np.full((3, 2), 0.5))
     assert classifier.classify([]).shape == (0, 2)
     assert classifier.name.startswith("tiny@")
+
+
+def test_prior_weighs_the_probabilities(tmp_path):
+    path, crops = write(tmp_path / "m.onnx", replace(TINY, prior={"yes": 3.0})), [np.zeros((8, 8, 3), np.uint8)]
+    assert EmotionClassifier(path, "cpu").classify(crops)[0] == pytest.approx([0.25, 0.75])
+    assert EmotionClassifier(path, "cpu", prior={}).classify(crops)[0] == pytest.approx([0.5, 0.5])
+    assert EmotionClassifier(path, "cpu", prior={"no": 4}).classify(crops)[0] == pytest.approx([0.8, 0.2])
+
+
+@pytest.mark.parametrize("prior", [{"maybe": 1.0}, {"yes": 0.0}, {"yes": float("nan")}, {"no": float("inf")}])
+def test_prior_of_other_labels_or_no_frequency_is_refused(tmp_path, prior):
+    path = write(tmp_path / "m.onnx", TINY)
+    with pytest.raises(ModelError, match="prior"):
+        EmotionClassifier(path, "cpu", prior=prior)
 
 
 def test_missing_file(tmp_path):

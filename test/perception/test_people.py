@@ -5,7 +5,7 @@ import pytest
 
 from emotion_ros.config import PipelineConfig
 from emotion_ros.config.options import build
-from emotion_ros.errors import ConfigError
+from emotion_ros.errors import ConfigError, ModelError
 from emotion_ros.perception.emotion.affect import valence_arousal
 from emotion_ros.perception.emotion.label_map import LabelMap
 from emotion_ros.perception.geometry import CameraIntrinsics, face_position
@@ -121,6 +121,19 @@ def test_pipeline_speaks_in_the_names_of_the_label_map(portrait):
     assert 0.9 < person.quality <= 1
     assert "happiness" in seen.labels
     assert "happy" not in seen.labels
+
+
+def test_prior_is_assumed_by_the_pipeline(portrait):
+    pipeline = Pipeline(PipelineConfig(hands=False, prior="{neutral: 1e9}"))
+    (person,) = pipeline.perceive(portrait, 0.0).people
+    pipeline.close()
+    assert person.label == "neutral"
+
+
+@pytest.mark.parametrize("prior", ["{neutral: much}", "neutral", "{nothing: 2}", "{neutral: -1}"])
+def test_prior_that_cannot_be_used_is_refused(prior):
+    with pytest.raises((ConfigError, ModelError), match="prior"):
+        Pipeline(PipelineConfig(hands=False, prior=prior))
 
 
 def test_cameras_do_not_share_people_and_pictures_can_be_kept_apart(portrait):

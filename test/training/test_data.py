@@ -15,7 +15,7 @@ from emotion_ros.perception.emotion.preprocess import region_crop, to_input
 from emotion_ros.perception.loaded_models import create_face_detector
 from emotion_ros.training.classifier.classifier_training import train
 from emotion_ros.training.data.datasets import read_split
-from emotion_ros.training.data.region_crop import View
+from emotion_ros.training.data.region_crop import RegionCrop, View
 from emotion_ros.training.data.subset import draw, parse_classes
 
 RANDOM = np.random.default_rng(0)
@@ -23,7 +23,7 @@ RANDOM = np.random.default_rng(0)
 
 def scene():
     """A random picture of smooth blobs."""
-    return cv2.resize(RANDOM.integers(0, 255, (6, 6, 3), np.uint8), (96, 96), interpolation=cv2.INTER_CUBIC)
+    return cv2.resize(RANDOM.integers(0, 255, (6, 6, 3), np.uint8), (64, 64), interpolation=cv2.INTER_CUBIC)
 
 
 def fer2013_csv(folder, rows=60):
@@ -112,14 +112,14 @@ def test_class_that_val_lacks_is_named(tmp_path):
     (data / "train" / "calm").mkdir()
     cv2.imwrite(str(data / "train" / "calm" / "0.png"), scene())
     with pytest.raises(DatasetError, match="none of calm"):
-        train(data, tmp_path / "run", TrainConfig(pretrained="none", arch="tiny"))
+        train([data], tmp_path / "run", TrainConfig(pretrained="none", arch="tiny"))
 
 
 def test_one_class_is_not_enough(tmp_path):
     data = folders(tmp_path, {"train": 3, "val": 2})
     shutil.rmtree(data / "train" / "sad")
     with pytest.raises(DatasetError, match="only 'happy'"):
-        train(data, tmp_path / "run", TrainConfig(pretrained="none", arch="tiny"))
+        train([data], tmp_path / "run", TrainConfig(pretrained="none", arch="tiny"))
 
 
 def test_regions_are_cropped_as_at_run_time(tmp_path, portrait):
@@ -188,6 +188,13 @@ def test_picture_without_a_face_moves_no_held_out_picture_into_train(tmp_path, p
     assert len(train) + len(val) == 39
     held_out = {"happy/00.png", "happy/10.png", "sad/00.png", "sad/10.png"}
     assert {*val.names} == held_out - {without_face}
+
+
+def test_face_that_fills_the_picture_is_found_with_a_border(portrait):
+    picture = portrait[112:227, 305:415]
+    with RegionCrop(View(48, "grey", crop="yes")) as crop:
+        assert crop(picture) is not None
+        assert crop(np.zeros_like(picture)) is None
 
 
 def test_held_out_part_of_train_has_the_votes_of_train(tmp_path):

@@ -4,6 +4,7 @@ import csv
 import json
 import subprocess
 import sys
+import zipfile
 
 import cv2
 import numpy as np
@@ -30,7 +31,7 @@ from emotion_ros.training.export.quantization import quantize
 def model(data, trained, tmp_path_factory):
     """The trained network as ONNX."""
     file = tmp_path_factory.mktemp("onnx") / "model.onnx"
-    export(trained / "best.ckpt", file, {"data": "made up"}, data)
+    export(trained / "best.ckpt", file, {"data": "made up"}, [data])
     return file
 
 
@@ -38,7 +39,7 @@ def model(data, trained, tmp_path_factory):
 def tiny(data, small, tmp_path_factory):
     """A checkpoint of the network for microcontrollers."""
     folder = tmp_path_factory.mktemp("tiny")
-    train(data, folder, type(small)(**{**small.__dict__, "arch": "tiny", "epochs": 8, "lr": 0.03}))
+    train([data], folder, type(small)(**{**small.__dict__, "arch": "tiny", "epochs": 8, "lr": 0.03}))
     return folder / "last.ckpt"
 
 
@@ -47,7 +48,7 @@ def lite(data, tiny, tmp_path_factory):
     """It as int8 TFLite."""
     pytest.importorskip("litert_torch", reason="requirements/tinyml.txt is not installed")
     file = tmp_path_factory.mktemp("tflite") / "tiny.tflite"
-    assert "arena" in export_as("tflite", tiny, file, {}, data)
+    assert "arena" in export_as("tflite", tiny, file, {}, [data])
     return file
 
 
@@ -80,8 +81,8 @@ def voted(data, tmp_path):
 
 
 def test_one_output_is_measured_on_classes_and_on_votes(voted, small, tmp_path):
-    train(voted, tmp_path / "run", type(small)(**{**small.__dict__, "vote_weight": 1.0}))
-    metadata = export(tmp_path / "run" / "best.ckpt", tmp_path / "m.onnx", calibrate_on=voted)
+    train([voted], tmp_path / "run", type(small)(**{**small.__dict__, "vote_weight": 1.0}))
+    metadata = export(tmp_path / "run" / "best.ckpt", tmp_path / "m.onnx", calibrate_on=[voted])
     assert [each.name for each in ort.InferenceSession(str(tmp_path / "m.onnx")).get_outputs()] == ["output_0"]
     report = evaluate(tmp_path / "m.onnx", voted, "test")
     assert report["votes"]["accuracy"] == 1.0
@@ -137,7 +138,7 @@ def test_c_array_compiles_and_is_the_model(lite, tmp_path):
 
 
 def test_edge_impulse_package_holds_data_model_and_commands(data, tiny, lite, tmp_path):
-    export_as("edge-impulse", tiny, tmp_path / "ei", {}, data)
+    export_as("edge-impulse", tiny, tmp_path / "ei", {}, [data])
     listed = json.loads((tmp_path / "ei" / "data" / "info.labels").read_text())
     assert listed["version"] == 1
     assert len(listed["files"]) == 80
@@ -153,12 +154,12 @@ def test_edge_impulse_package_holds_data_model_and_commands(data, tiny, lite, tm
 @pytest.mark.parametrize("form", [form for form in FORMATS if form != "onnx"])
 def test_int8_without_pictures_to_calibrate(form, tiny, tmp_path):
     with pytest.raises(ConfigError, match="--calibrate"):
-        export_as(form, tiny, tmp_path / "x", {}, None)
+        export_as(form, tiny, tmp_path / "x", {}, [])
 
 
 def test_int8_with_an_empty_folder_to_calibrate(tiny, tmp_path):
     with pytest.raises(DatasetError, match="expected"):
-        export_as("tflite", tiny, tmp_path / "x.tflite", {}, tmp_path)
+        export_as("tflite", tiny, tmp_path / "x.tflite", {}, [tmp_path])
 
 
 def test_corrupt_tflite(tmp_path):
@@ -181,7 +182,7 @@ def worst_pair(file):
 
 @pytest.mark.parametrize("kind", ["static", "dynamic"])
 def test_int8_model_is_smaller_and_as_accurate(kind, data, model, tmp_path):
-    result = quantize(model, data, tmp_path / "int8.onnx", kind, max_drop=5.0)
+    result = quantize(model, [data], tmp_path / "int8.onnx", kind, max_drop=5.0)
     assert result.size[1] < 0.35 * result.size[0]
     assert result.size[1] == (tmp_path / "int8.onnx").stat().st_size
     assert evaluate(tmp_path / "int8.onnx", data, "test")["accuracy"] >= 0.9
@@ -212,7 +213,7 @@ def test_shipped_int8_model_gives_what_its_quantized_values_give_in_float(portra
 
 def test_int8_model_that_loses_too_much_is_not_written(data, model, tmp_path, command_line):
     with pytest.raises(ModelError, match="--max-drop"):
-        quantize(model, data, tmp_path / "int8.onnx", "static", max_drop=-0.1)
+        quantize(model, [data], tmp_path / "int8.onnx", "static", max_drop=-0.1)
     assert not list(tmp_path.iterdir())
     result = command_line("quantize", model, data, tmp_path / "int8.onnx", "--max-drop", "50")
     assert result.returncode == 0, result.stderr
@@ -222,7 +223,7 @@ def test_int8_model_that_loses_too_much_is_not_written(data, model, tmp_path, co
 def test_quantize_refuses_what_is_no_model(data, tmp_path):
     (tmp_path / "x.onnx").write_bytes(b"nothing")
     with pytest.raises(ModelError, match="expected an ONNX model"):
-        quantize(tmp_path / "x.onnx", data, tmp_path / "int8.onnx", "static", 1.0)
+        quantize(tmp_path / "x.onnx", [data], tmp_path / "int8.onnx", "static", 1.0)
 
 
 def test_report_shows_classes_groups_and_pictures(data, model, tmp_path, command_line):
@@ -244,6 +245,26 @@ def test_report_shows_classes_groups_and_pictures(data, model, tmp_path, command
         assert expected in text
     for name in ("confusion.png", "reliability.png"):
         assert cv2.imread(str(tmp_path / "report" / name)).shape[0] > 200
+
+
+def test_predictions_are_counted_by_group_of_people(tmp_path, portrait, command_line):
+    """One person in 25 pictures of each of two groups, and a picture without a face in one of them."""
+    with zipfile.ZipFile(tmp_path / "photos.zip", "w") as archive, (tmp_path / "groups.csv").open("w") as file:
+        file.write("file,age,light\n")
+        for number in range(51):
+            image = np.zeros_like(portrait) if number == 50 else portrait[:, number : number + 480]
+            archive.writestr(f"{number}.png", cv2.imencode(".png", image)[1].tobytes())
+            file.write(f"{number}.png,{'old' if number % 2 else 'young'},day\n")
+    result = command_line("evaluate", "emotion_resnet18", tmp_path, "--json")
+    assert result.returncode == 0, result.stderr
+    figures = json.loads(result.stdout)
+    old, young = figures["groups"]["age"]["old"], figures["groups"]["age"]["young"]
+    assert (old["pictures"], old["found"]) == (25, 1)
+    assert (young["pictures"], young["found"]) == (26, pytest.approx(25 / 26, abs=1e-3))
+    assert old["shares"]["happy"][0] == young["shares"]["happy"][0] == 1
+    assert figures["gaps"]["age"]["happy"] == figures["gaps"]["light"]["happy"] == 0
+    shifted = command_line("evaluate", "emotion_resnet18", tmp_path, "--prior", "{angry: 1e12}")
+    assert "| age: old | 25 | 1.000 | 1.00 (0.87 to 1.00) |" in shifted.stdout
 
 
 def test_models_are_compared_side_by_side(data, model, lite, command_line):

@@ -22,7 +22,7 @@ from emotion_ros.errors import DatasetError, ModelError, OutputError
 from emotion_ros.inference.catalog import default_model
 from emotion_ros.training.classifier.architectures import ARCHITECTURES
 from emotion_ros.training.classifier.augmentation import augment
-from emotion_ros.training.classifier.classifier_training import load, train
+from emotion_ros.training.classifier.classifier_training import EpochOrder, load, train
 from emotion_ros.training.classifier.onnx_weights import from_onnx
 from emotion_ros.training.classifier.pretrained import initialize
 from emotion_ros.training.data.corruptions import KINDS, LEVELS, corrupt
@@ -42,7 +42,7 @@ def rows_of(folder):
 
 
 def test_trained_model_is_exported_and_right(data, trained, tmp_path):
-    metadata = export(trained / "best.ckpt", tmp_path / "m.onnx", {"data": "made up"}, calibrate_on=data)
+    metadata = export(trained / "best.ckpt", tmp_path / "m.onnx", {"data": "made up"}, calibrate_on=[data])
     assert metadata.labels == ("bright", "dark")
     assert metadata.accuracy["val"] >= 0.9
     report = evaluate(tmp_path / "m.onnx", data, "test")
@@ -96,13 +96,77 @@ def test_interrupted_and_resumed_run_ends_as_an_uninterrupted_one(data, trained,
     assert "--resume" in errors
     done = len(rows_of(tmp_path))
     assert 2 <= done < 4
-    assert not train(data, tmp_path, small, resume=True).interrupted
+    assert not train([data], tmp_path, small, resume=True).interrupted
     kept = [name for name in rows_of(trained)[0] if name != "seconds"]
     assert [[row[name] for name in kept] for row in rows_of(tmp_path)] == [
         [row[name] for name in kept] for row in rows_of(trained)
     ]
     ours, theirs = load(tmp_path / "last.ckpt").state_dict(), load(trained / "last.ckpt").state_dict()
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+
+
+@pytest.mark.parametrize(("balance", "low", "high"), [(1.0, 0.35, 0.65), (0.0, 0.7, 1.0)])
+def test_output_does_not_learn_how_frequent_the_classes_are(tmp_path, balance, low, high):
+    """Pictures of noise, five of a class for each of the other: what the network says shows what it assumes."""
+    random = np.random.default_rng(0)
+    for split, counts in (("train", (60, 12)), ("val", (8, 8))):
+        for label, count in zip(("often", "rare"), counts, strict=True):
+            (tmp_path / split / label).mkdir(parents=True)
+            for number in range(count):
+                cv2.imwrite(
+                    str(tmp_path / split / label / f"{number}.png"), random.integers(0, 255, (32, 32), np.uint8)
+                )
+    settings = {
+        "arch": "tiny",
+        "epochs": 15,
+        "batch_size": 24,
+        "lr": 0.03,
+        "ema": 0.5,
+        "size": 32,
+        "pretrained": "none",
+    }
+    config = TrainConfig(**settings, balance=balance)
+    train([tmp_path], tmp_path / "run", config)
+    model = load(tmp_path / "run" / "last.ckpt").eval()
+    with torch.no_grad():
+        shares = model(torch.randint(0, 255, (64, 1, 32, 32)).float()).softmax(1).mean(0)
+    assert low < shares[0] < high
+
+
+def test_two_data_sets_of_which_one_lacks_a_class_train_one_model(data, tmp_path, small, command_line):
+    for split in ("train", "val"):
+        shutil.copytree(data / split, tmp_path / "other" / split)
+        (tmp_path / "other" / split / "dark").rename(tmp_path / "other" / split / "night")
+    train([data, tmp_path / "other"], tmp_path / "run", dataclasses.replace(small, pictures=40, smoothing=0.1))
+    assert {"val_recall", "val_recall_1", "val_recall_2"} <= rows_of(tmp_path / "run")[0].keys()
+    sets = [data, tmp_path / "other"]
+    metadata = export(tmp_path / "run" / "last.ckpt", tmp_path / "m.onnx", {"prior": {"dark": 2.0}}, sets)
+    assert metadata.labels == ("bright", "dark", "night")
+    assert metadata.accuracy.keys() == {f"{data.name} val", "other val"}
+    result = command_line("evaluate", tmp_path / "m.onnx", f"ours={data}", tmp_path / "other", "--json")
+    figures = json.loads(result.stdout)
+    assert figures["data"].keys() == {"ours", "other"}
+    recalls = [each["macro_recall"] for each in figures["data"].values()]
+    assert figures["mean_recall"] == pytest.approx(np.mean(recalls), abs=1e-3)
+    table = command_line("evaluate", tmp_path / "m.onnx", f"ours={data}", tmp_path / "other", "--prior", "{night: 1e9}")
+    assert "| ours | 16 | 0.000 |" in table.stdout
+    same = command_line("evaluate", tmp_path / "m.onnx", data, data)
+    assert same.returncode == 2
+    assert "NAME=PATH" in same.stderr
+
+
+def test_epoch_draws_equal_shares_of_the_data_sets_and_other_pictures_each_time():
+    sources = np.repeat([0, 1], [90, 10])
+    order = EpochOrder(sources, TrainConfig(pictures=40))
+    rows, epochs = list(order), []
+    for order.epoch in range(5):
+        epochs.append(list(order))
+    assert rows == epochs[0]
+    assert all(len(each) == len(order) == 40 for each in epochs)
+    assert all(sum(row >= 90 for row in each) == 20 for each in epochs)
+    assert all(len(set(each)) == 30 for each in epochs), "none twice, but of the smaller set"
+    assert len({row for each in epochs for row in each}) > 60
+    assert sorted(EpochOrder(sources, TrainConfig())) == list(range(100))
 
 
 def test_two_processes_train_one_model(data, tmp_path):
@@ -122,7 +186,7 @@ def test_two_processes_train_one_model(data, tmp_path):
 
 
 def test_last_checkpoint_is_that_of_the_last_epoch_though_an_earlier_one_was_better(data, tmp_path, small):
-    result = train(data, tmp_path, dataclasses.replace(small, epochs=8))
+    result = train([data], tmp_path, dataclasses.replace(small, epochs=8))
     assert result.score == 1  # long before the end, and never better after
     epochs = {name: torch.load(tmp_path / f"{name}.ckpt", weights_only=True)["epoch"] for name in ("best", "last")}
     assert epochs["best"] < epochs["last"] == 7
@@ -130,14 +194,14 @@ def test_last_checkpoint_is_that_of_the_last_epoch_though_an_earlier_one_was_bet
 
 def test_early_stopping_ends_a_run_that_gets_no_better(data, tmp_path, small):
     config = TrainConfig(**{**small.__dict__, "lr": 1e-6, "epochs": 50, "patience": 2})
-    assert train(data, tmp_path, config).epochs < 20
+    assert train([data], tmp_path, config).epochs < 20
 
 
 def test_wandb_offline_writes_a_run(data, tmp_path, monkeypatch, small):
     pytest.importorskip("wandb")
     monkeypatch.setenv("WANDB_MODE", "offline")
     monkeypatch.setenv("WANDB_SILENT", "true")
-    train(data, tmp_path, TrainConfig(**{**small.__dict__, "epochs": 1, "wandb": True}))
+    train([data], tmp_path, TrainConfig(**{**small.__dict__, "epochs": 1, "wandb": True}))
     assert list(tmp_path.glob("wandb/offline-run-*/*.wandb"))
 
 
@@ -238,12 +302,12 @@ def test_resume_with_other_data(trained, tmp_path, data, small):
             (tmp_path / split).mkdir(exist_ok=True)
             (tmp_path / split / new).symlink_to(data / split / old)
     with pytest.raises(DatasetError, match="was trained on bright, dark"):
-        train(tmp_path, trained, small, resume=True)
+        train([tmp_path], trained, small, resume=True)
 
 
 def test_resume_without_a_checkpoint(data, tmp_path, small):
     with pytest.raises(OutputError, match="resume"):
-        train(data, tmp_path, small, resume=True)
+        train([data], tmp_path, small, resume=True)
 
 
 def test_augmented_pictures_keep_shape_and_range():
@@ -325,9 +389,9 @@ def test_teacher_is_learned_from(data, trained, small, tmp_path):
     weights.CopyFrom(onnx.numpy_helper.from_array(-onnx.numpy_helper.to_array(weights), weights.name))
     onnx.save(file, tmp_path / "teacher.onnx")
     config = TrainConfig(**{**small.__dict__, "teacher": str(tmp_path / "teacher.onnx"), "teacher_weight": 1.0})
-    assert train(data, tmp_path, config).score <= 0.5
+    assert train([data], tmp_path, config).score <= 0.5
     with pytest.raises(ModelError, match="expected the labels bright, dark"):
-        train(data, tmp_path, TrainConfig(**{**small.__dict__, "teacher": str(default_model())}))
+        train([data], tmp_path, TrainConfig(**{**small.__dict__, "teacher": str(default_model())}))
 
 
 def hub_folder(folder, channels=3, layers=(2, 2, 2, 2)):
@@ -375,5 +439,5 @@ def test_training_leaves_copies_of_val_and_test_out(data, small, tmp_path, capsy
     shutil.copytree(data / "train", tmp_path / "train")
     for split in ("val", "test"):
         shutil.copy(data / split / "dark" / "0.png", tmp_path / "train" / "dark" / f"{split}.png")
-    train(tmp_path, tmp_path / "run", TrainConfig(**{**small.__dict__, "epochs": 1}))
+    train([tmp_path], tmp_path / "run", TrainConfig(**{**small.__dict__, "epochs": 1}))
     assert "left out 2 of 50 pictures" in capsys.readouterr().out

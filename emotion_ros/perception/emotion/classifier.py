@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -41,6 +42,7 @@ class EmotionClassifier:
         threads: int = 0,
         cache: Path | None = None,
         labels: Path | None = None,
+        prior: Mapping[str, float] | None = None,
     ) -> None:
         """Load a model and run it once.
 
@@ -50,9 +52,10 @@ class EmotionClassifier:
             threads: number of threads on a CPU; 0: ONNX Runtime's choice.
             cache: folder for TensorRT engines; None: the default one.
             labels: file of labels of a model without metadata; None: labels.txt in the folder of the model.
+            prior: replaces the metadata's, see :class:`emotion_ros.perception.emotion.metadata.ModelMetadata`.
 
         Raises:
-            ModelError: the file is missing, is not a model, or contradicts its metadata.
+            ModelError: the file is missing, is not a model, or contradicts its metadata; the prior has other labels.
             ProviderError: the provider is not available.
         """
         content = read_model_file(path)
@@ -60,6 +63,9 @@ class EmotionClassifier:
         kind = MODEL_FORMATS.get(path.suffix, OnnxModel)
         self._session = kind(path, content, provider, threads, cache or default_cache())
         self.metadata = self._read_metadata(path, labels)
+        if prior is not None:
+            self.metadata = replace(self.metadata, prior=prior)
+        self._prior = np.array([self.metadata.prior.get(label, 1.0) for label in self.metadata.labels], np.float32)
         self._check(path)
 
     @property
@@ -91,7 +97,9 @@ class EmotionClassifier:
         outputs = self._run(to_input(crops, metadata.size, metadata.color, metadata.mean, metadata.std))
         if not np.isfinite(outputs).all():
             raise ModelError(f"{self.name}: expected finite outputs, got NaN or infinity; export the model again")
-        return outputs if metadata.activated else _softmax(outputs / np.float32(metadata.temperature))
+        probabilities = outputs if metadata.activated else _softmax(outputs / np.float32(metadata.temperature))
+        weighted = probabilities * self._prior
+        return weighted / weighted.sum(axis=1, keepdims=True)  # type: ignore[no-any-return]
 
     def _run(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
         batch = self._session.max_batch
@@ -116,9 +124,11 @@ class EmotionClassifier:
                 f"{path}: its metadata give an input of {metadata.channels} × {metadata.size} × {metadata.size}, the "
                 f"model takes {channels} × {size} × {size}; export the model again"
             )
-        outputs = self.classify([np.zeros((size, size, 3), np.uint8)]).shape[1]
+        black = np.zeros((size, size, 3), np.uint8)
+        outputs = self._run(to_input([black], size, metadata.color, metadata.mean, metadata.std)).shape[1]
         if outputs != len(metadata.labels):
             raise ModelError(f"{path}: expected one output per label ({len(metadata.labels)}), the model has {outputs}")
+        self.classify([black])  # raises if the output is not finite
 
 
 def _softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -14,7 +14,7 @@ from emotion_ros.config.package_files import default_gestures
 from emotion_ros.inference.catalog import default_model, find_model
 from emotion_ros.inference.providers import prefers_int8
 from emotion_ros.perception.emotion.classifier import EmotionClassifier
-from emotion_ros.perception.emotion.label_map import LabelMap, read_mapping
+from emotion_ros.perception.emotion.label_map import LabelMap, read_mapping, read_prior
 from emotion_ros.perception.emotion.preprocess import region_crop
 from emotion_ros.perception.gesture_fusion import gesture_classes
 from emotion_ros.perception.gesture_rules import read_gestures
@@ -42,7 +42,8 @@ class EmotionModel:
     def __init__(self, config: PipelineConfig) -> None:
         model = find_model(config.model) if config.model else _default_model(config.provider)
         labels = Path(config.labels) if config.labels else None
-        self.classifier = EmotionClassifier(model, config.provider, config.threads, labels=labels)
+        prior = read_prior(config.prior) if config.prior else None
+        self.classifier = EmotionClassifier(model, config.provider, config.threads, labels=labels, prior=prior)
         classes = self.classifier.metadata.labels
         self.label_map = LabelMap(config.label_map, classes)
         self.gestures = read_gestures(Path(config.gestures) if config.gestures else default_gestures())

@@ -64,6 +64,18 @@ def _check_entries(entries: Sequence[tuple[str, list[str]]], classes: Sequence[s
             )
 
 
+def read_prior(text: str) -> dict[str, float]:
+    """Return the relative frequencies of labels in the text of the option ``prior``.
+
+    Raises:
+        ConfigError: the text is not a YAML mapping of labels to numbers.
+    """
+    try:
+        return {str(label): float(str(value)) for label, value in read_mapping("prior", text).items()}
+    except ValueError as error:
+        raise ConfigError(f"prior: expected a number for each label, as in {{neutral: 3}}, got {text!r}") from error
+
+
 def read_mapping(option: str, text: str) -> dict[object, object]:
     """Return the YAML mapping in the text of an option; empty for an empty text.
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,8 @@ class ModelMetadata:
         mean, std: per channel, for pixel values of 0…1.
         margin, shift: of the crop, see :func:`emotion_ros.perception.emotion.preprocess.region_crop`.
         temperature: divisor of the logits before the softmax.
+        prior: label to its relative frequency in front of the robot; labels that are not listed have 1. The output
+            itself assumes that all labels are equally frequent.
         activated: the output holds probabilities, not logits.
         data: training data and their citation.
         licence: of the weights and of the data.
@@ -50,6 +53,7 @@ class ModelMetadata:
     margin: float = 0.0
     shift: float = 0.0
     temperature: float = 1.0
+    prior: Mapping[str, float] = field(default_factory=dict)
     activated: bool = False
     data: str = ""
     licence: str = ""
@@ -77,7 +81,10 @@ class ModelMetadata:
             f"expected a margin above -0.5, got {self.margin}": self.margin > -0.5,
             f"expected a positive temperature, got {self.temperature}": self.temperature > 0,
         }
-        return [problem for problem, passed in checks.items() if not passed]
+        return [
+            *_prior_problems(self.prior, self.labels),
+            *(problem for problem, passed in checks.items() if not passed),
+        ]
 
     def to_json(self) -> str:
         """Return the JSON text that is stored in the model file."""
@@ -103,6 +110,17 @@ class ModelMetadata:
                 f"{path}: cannot read its metadata {METADATA_KEY!r} ({error}); export the model again with: "
                 "emotion-ros export"
             ) from error
+
+
+def _prior_problems(prior: Mapping[str, float], labels: Sequence[str]) -> list[str]:
+    unknown = sorted(set(prior) - set(labels))
+    if unknown:
+        return [f"expected prior to have only the labels {', '.join(labels)}, got {', '.join(unknown)}"]
+    return [
+        f"expected positive frequencies in prior, got {value} for {label}"
+        for label, value in prior.items()
+        if not 0 < value < math.inf
+    ]
 
 
 def jetson_inference(path: Path, labels: Path | None, size: int, activated: bool) -> ModelMetadata:

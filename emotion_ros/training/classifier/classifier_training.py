@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import BatchSampler, DataLoader, Dataset, DistributedSampler, SequentialSampler
+from torch.utils.data import BatchSampler, DataLoader, Dataset, Sampler, SequentialSampler
 
 from emotion_ros.config import TrainConfig
 from emotion_ros.errors import DatasetError
@@ -30,7 +30,7 @@ from emotion_ros.training.classifier.architectures import ARCHITECTURES
 from emotion_ros.training.classifier.augmentation import augment
 from emotion_ros.training.classifier.distillation import soft_targets
 from emotion_ros.training.classifier.pretrained import initialize
-from emotion_ros.training.data.datasets import Samples, check_classes, read_split
+from emotion_ros.training.data.datasets import Samples, check_classes, join, read_split
 from emotion_ros.training.data.readers import has
 from emotion_ros.training.data.region_crop import View
 from emotion_ros.training.plots import save_batch
@@ -43,6 +43,9 @@ PREVIEW_PICTURES = 64
 """Augmented training pictures in ``batch.png``."""
 
 VAL_BATCH_SIZE = 512
+
+MIN_FREQUENCY = 1e-6
+"""Frequency of a class that a data set does not have."""
 
 CROP_MARGIN, CROP_SHIFT = 0.1, -0.05
 """Margin and shift of the crop, as shares of its side: the best of 42 pairs that ``emotion-ros measure-crop`` tried on
@@ -58,7 +61,7 @@ class Classifier(L.LightningModule):
         labels: Sequence[str],
         mean: Sequence[float],
         std: Sequence[float],
-        weights: Sequence[float] = (),
+        sources: int = 1,
     ) -> None:
         """Create an untrained model.
 
@@ -66,7 +69,7 @@ class Classifier(L.LightningModule):
             config: fields of :class:`emotion_ros.config.TrainConfig`.
             labels: classes in the order of the output.
             mean, std: per channel, for pixel values of 0…1.
-            weights: loss weight per class; empty: 1 each.
+            sources: number of data sets that it is trained on.
         """
         super().__init__()
         self.save_hyperparameters()
@@ -74,7 +77,9 @@ class Classifier(L.LightningModule):
         self.labels, self.mean, self.std = tuple(labels), tuple(mean), tuple(std)
         channels = 1 if self.config.color == "grey" else 3
         self.network = ARCHITECTURES[self.config.arch](len(labels), channels, self.config.size)
-        self.register_buffer("weights", torch.tensor(weights or [1.0] * len(labels)), persistent=False)
+        # Logarithm of the frequency of each class in each data set to the power of the config's ``balance``.
+        self.register_buffer("adjustment", torch.zeros(sources, len(labels)))
+        self._confusion = torch.zeros(sources, len(labels), len(labels))  # not a buffer: buffers are averaged
 
     def forward(self, pixels: Tensor) -> Tensor:
         """Return logits, n × labels, for pixels of 0…255, n × channels × size × size."""
@@ -87,11 +92,15 @@ class Classifier(L.LightningModule):
         torch.manual_seed(hash((self.config.seed, self.global_step, self.global_rank)) % 2**63)
 
     def training_step(self, batch: tuple[Tensor, ...], _: int) -> Tensor:
-        """Return the cross-entropy between logits of augmented pictures and soft targets."""
-        pixels, targets, classes = batch
+        """Return the cross-entropy between logits of augmented pictures and soft targets.
+
+        The logits are adjusted by the frequencies of the classes in the picture's data set (Menon et al., "Long-tail
+        learning via logit adjustment", 2021): the network itself learns none of them.
+        """
+        pixels, targets, classes, sources = batch
         logits = self(augment(pixels.float(), self.config)).float()
-        losses = F.cross_entropy(logits, targets, reduction="none")
-        loss: Tensor = (losses * self.weights[classes]).mean()  # type: ignore[index]
+        adjusted = logits + self.adjustment[sources]  # type: ignore[index]
+        loss: Tensor = F.cross_entropy(adjusted, targets, label_smoothing=self.config.smoothing)
         accuracy = (logits.argmax(1) == classes).float().mean()
         self.log("train_loss", loss, on_step=False, on_epoch=True, prog_bar=True)
         self.log("train_accuracy", accuracy, on_step=False, on_epoch=True, prog_bar=True)
@@ -99,10 +108,22 @@ class Classifier(L.LightningModule):
 
     def validation_step(self, batch: tuple[Tensor, ...], _: int) -> None:
         """Log loss and accuracy against the classes, on pictures without augmentation."""
-        pixels, targets, classes = batch
+        pixels, targets, classes, sources = batch
         logits = self(pixels).float()
         self.log("val_loss", F.cross_entropy(logits, targets), prog_bar=True, sync_dist=True)
         self.log("val_accuracy", (logits.argmax(1) == classes).float().mean(), prog_bar=True, sync_dist=True)
+        places = (sources.cpu(), classes.cpu(), logits.argmax(1).cpu())
+        self._confusion.index_put_(places, torch.ones(len(classes)), accumulate=True)
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the mean recall of the classes, averaged over the data sets."""
+        counts = self._confusion.sum(2)
+        recalls = self._confusion.diagonal(dim1=1, dim2=2) / counts.clamp(min=1)
+        means = recalls.sum(1) / (counts > 0).sum(1)
+        self.log("val_recall", means.mean(), prog_bar=True, sync_dist=True)
+        for number, mean in enumerate(means.tolist() if len(means) > 1 else ()):
+            self.log(f"val_recall_{number + 1}", mean, prog_bar=True, sync_dist=True)
+        self._confusion.zero_()
 
     def configure_optimizers(self) -> Any:
         """See :func:`emotion_ros.training.training_loop.one_cycle`."""
@@ -110,7 +131,7 @@ class Classifier(L.LightningModule):
 
 
 class _Batches(Dataset[Any]):
-    """Pixels, targets and classes as tensors; an index is a list of rows."""
+    """Pixels, targets, classes and data sets as tensors; an index is a list of rows."""
 
     def __init__(self, *parts: NDArray[Any]) -> None:
         self.parts = tuple(torch.from_numpy(part) for part in parts)
@@ -122,25 +143,56 @@ class _Batches(Dataset[Any]):
         return tuple(part[indices] for part in self.parts)
 
 
-class _EpochBatches(BatchSampler):
-    """Batches in an order that depends on seed and epoch only; each process of a distributed run gets its share."""
+class EpochOrder(Sampler[int]):
+    """Rows of an epoch, in an order that depends on seed and epoch only; each process of a run gets its share.
 
-    def __init__(self, batches: _Batches, config: TrainConfig) -> None:
-        world, rank = int(os.environ.get("WORLD_SIZE", 1)), int(os.environ.get("RANK", 0))
-        order: DistributedSampler[Any] = DistributedSampler(batches, world, rank, shuffle=True, seed=config.seed)
+    Either all rows, or the config's number of them in equal shares from the data sets. A data set whose share is
+    larger than the set is repeated.
+    """
+
+    def __init__(self, sources: NDArray[np.int64], config: TrainConfig) -> None:
+        self.epoch, self._config = 0, config
+        self._world, self._rank = int(os.environ.get("WORLD_SIZE", 1)), int(os.environ.get("RANK", 0))
+        sets = [np.flatnonzero(sources == number) for number in range(int(sources.max()) + 1)]
+        share = -(-config.pictures // len(sets))
+        self._sets = [(rows, share if config.pictures else len(rows)) for rows in sets]
+
+    def __len__(self) -> int:
+        return -(-sum(count for _, count in self._sets) // self._world)
+
+    def __iter__(self) -> Iterator[int]:
+        random = np.random.default_rng((self._config.seed, self.epoch))
+        rows = np.concatenate([_draw(random, rows, count) for rows, count in self._sets])
+        order = np.resize(random.permutation(rows), len(self) * self._world)  # the first rows again, to share evenly
+        return iter(order[self._rank :: self._world].tolist())
+
+
+def _draw(random: np.random.Generator, rows: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+    """Return ``count`` rows, each as often as the others or once more."""
+    rounds = [random.permutation(rows) for _ in range(-(-count // len(rows)))]
+    return np.concatenate(rounds)[:count]  # type: ignore[no-any-return]
+
+
+class _EpochBatches(BatchSampler):
+    """Batches of an epoch."""
+
+    def __init__(self, sources: NDArray[np.int64], config: TrainConfig) -> None:
+        order = EpochOrder(sources, config)
         super().__init__(order, config.batch_size, drop_last=len(order) >= config.batch_size)
 
     def set_epoch(self, epoch: int) -> None:
         """Set the epoch; Lightning calls this before each one."""
-        assert isinstance(self.sampler, DistributedSampler)
-        self.sampler.set_epoch(epoch)
+        assert isinstance(self.sampler, EpochOrder)
+        self.sampler.epoch = epoch
 
 
-def train(data: Path, model_dir: Path, config: TrainConfig, resume: bool = False) -> Result:
-    """Train on the train split of ``data`` and keep the checkpoints of the best epoch (on val) and of the last.
+def train(data: Sequence[Path], model_dir: Path, config: TrainConfig, resume: bool = False) -> Result:
+    """Train on the train splits of data sets and keep the checkpoints of the best epoch and of the last.
+
+    The best epoch is that with the highest mean recall of the classes on val, averaged over the data sets.
 
     Args:
-        data: a folder that :func:`emotion_ros.training.data.datasets.read_split` reads.
+        data: folders that :func:`emotion_ros.training.data.datasets.read_split` reads.
         model_dir: gets ``best.ckpt``, ``last.ckpt``, ``metrics.csv``, ``Accuracy.png``, ``Loss.png``, ``batch.png``
             (augmented training pictures) and TensorBoard's files.
         config: settings; ignored with ``resume``.
@@ -156,14 +208,21 @@ def train(data: Path, model_dir: Path, config: TrainConfig, resume: bool = False
     if last is not None:
         config = load(last).config
     L.seed_everything(config.seed, verbose=False)
-    samples, held_out = _read(data, config)
-    model = _model(samples, config, last)
+    sets = [_read(each, config) for each in data]
+    samples, sources = join([training for training, _ in sets])
+    held_out = join([validation for _, validation in sets])
+    frequencies = _frequencies(samples, sources, config)
+    targets = soft_targets(samples, config, frequencies[sources])
+    model = _model(samples, frequencies, config, last)
     preview = augment(torch.from_numpy(samples.pixels[:PREVIEW_PICTURES]).float(), config)
     rank_zero_only(save_batch)(preview, writable(model_dir) / "batch.png")
     if config.compile:
         model.network.compile(dynamic=False)
-    trainer = make_trainer(model_dir, config)
-    return fit(trainer, model, _loaders(samples, held_out, config), model_dir, last)
+    of_each = [f"recall_{number}" for number in range(1, len(sets) + 1)] if len(sets) > 1 else []
+    trainer = make_trainer(model_dir, config, "recall", (*of_each, "accuracy", "loss"))
+    training = _Batches(samples.pixels, targets, samples.classes, sources)
+    validation = _Batches(held_out[0].pixels, held_out[0].targets(0.0), held_out[0].classes, held_out[1])
+    return fit(trainer, model, _loaders(training, validation, sources, config), model_dir, last)
 
 
 def view(config: TrainConfig) -> View:
@@ -188,7 +247,14 @@ def _without_copies(data: Path, config: TrainConfig, samples: Samples, held_out:
     return samples.only(unique)
 
 
-def _model(samples: Samples, config: TrainConfig, last: Path | None) -> Classifier:
+def _frequencies(samples: Samples, sources: NDArray[np.int64], config: TrainConfig) -> NDArray[np.float32]:
+    """Return the frequency of each class in each data set to the power of the config's balance, sources × labels."""
+    targets = samples.targets(config.vote_weight)
+    rows = [targets[sources == number].mean(0) for number in range(int(sources.max()) + 1)]
+    return np.maximum(np.stack(rows), MIN_FREQUENCY) ** np.float32(config.balance)  # type: ignore[no-any-return]
+
+
+def _model(samples: Samples, frequencies: NDArray[np.float32], config: TrainConfig, last: Path | None) -> Classifier:
     """Return a model with its initial weights; those of a resumed run are loaded later, by Lightning."""
     if last is not None:
         model: Classifier = load(last)
@@ -198,9 +264,8 @@ def _model(samples: Samples, config: TrainConfig, last: Path | None) -> Classifi
             )
         return model.to(memory_format=torch.channels_last)  # type: ignore[no-any-return]
     mean, std = _statistics(samples)
-    counts = torch.bincount(torch.from_numpy(samples.classes), minlength=len(samples.labels)).float()
-    weights = (len(samples) / (len(counts) * counts.clamp(min=1))) ** config.balance
-    model = Classifier(dataclasses.asdict(config), samples.labels, mean, std, weights.tolist())
+    model = Classifier(dataclasses.asdict(config), samples.labels, mean, std, len(frequencies))
+    model.adjustment = torch.from_numpy(frequencies).log()
     step = max(len(samples) // STATISTICS_PICTURES, 1)
     pixels = torch.from_numpy(samples.pixels[::step][:STATISTICS_PICTURES]).float()
     print(initialize(model.network, config.pretrained, config.arch, normalise(pixels, mean, std)))
@@ -216,13 +281,13 @@ def load(checkpoint: Path) -> Classifier:
     return load_checkpoint(Classifier, checkpoint, "train")
 
 
-def _loaders(samples: Samples, held_out: Samples, config: TrainConfig) -> tuple[DataLoader[Any], DataLoader[Any]]:
-    training = _Batches(samples.pixels, soft_targets(samples, config), samples.classes)
-    validation = _Batches(held_out.pixels, held_out.targets(0.0), held_out.classes)
+def _loaders(
+    training: _Batches, validation: _Batches, sources: NDArray[np.int64], config: TrainConfig
+) -> tuple[DataLoader[Any], DataLoader[Any]]:
     options: dict[str, Any] = {"batch_size": None, "num_workers": config.workers}
     order = BatchSampler(SequentialSampler(validation), VAL_BATCH_SIZE, drop_last=False)
     return (
-        DataLoader(training, sampler=_EpochBatches(training, config), **options),
+        DataLoader(training, sampler=_EpochBatches(sources, config), **options),
         DataLoader(validation, sampler=order, **options),
     )
 

@@ -18,8 +18,14 @@ BATCH_SIZE = 64
 """Pictures that a teacher classifies at once."""
 
 
-def soft_targets(samples: Samples, config: TrainConfig) -> NDArray[np.float32]:
+def soft_targets(samples: Samples, config: TrainConfig, frequencies: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return the training targets: classes, votes and the probabilities of the teachers in the config's shares.
+
+    Args:
+        samples: the pictures.
+        config: settings.
+        frequencies: n × labels, of the classes in the data set of each picture, as far as the output learns none. The
+            teachers' probabilities, which assume equally frequent classes, are multiplied by them.
 
     Returns:
         n × labels, float32; each row sums to 1.
@@ -32,11 +38,12 @@ def soft_targets(samples: Samples, config: TrainConfig) -> NDArray[np.float32]:
         return targets
     teachers = [_load(name, samples.labels) for name in config.teacher.split(",")]
     share = np.float32(config.teacher_weight)
-    return (1 - share) * targets + share * _mean_probabilities(teachers, samples)
+    weighted = _mean_probabilities(teachers, samples) * frequencies
+    return (1 - share) * targets + share * weighted / weighted.sum(1, keepdims=True)  # type: ignore[no-any-return]
 
 
 def _load(name: str, labels: tuple[str, ...]) -> EmotionClassifier:
-    teacher = EmotionClassifier(find_model(name), "cpu")
+    teacher = EmotionClassifier(find_model(name), "cpu", prior={})
     if teacher.metadata.labels != labels:
         raise ModelError(
             f"teacher {name}: expected the labels {', '.join(labels)}, it has {', '.join(teacher.metadata.labels)}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +40,13 @@ class Samples:
         names = tuple(name for name, kept in zip(self.names, keep, strict=True) if kept)
         return Samples(self.labels, self.pixels[keep], self.classes[keep], self.votes.only(keep), names)
 
+    def relabelled(self, labels: Sequence[str]) -> Samples:
+        """Return the samples with other labels, among which are those of these samples."""
+        places = np.array([labels.index(label) for label in self.labels])
+        return replace(
+            self, labels=tuple(labels), classes=places[self.classes], votes=self.votes.moved(places, len(labels))
+        )
+
     def targets(self, vote_weight: float) -> NDArray[np.float32]:
         """Return target probabilities, n × labels: the one-hot class, mixed with the votes by ``vote_weight``, 0…1."""
         return self.votes.mixed_into(np.eye(len(self.labels), dtype=np.float32)[self.classes], vote_weight)
@@ -68,6 +75,33 @@ def read_split(data: Path, split: str, view: View) -> Samples:
     classes = np.array([labels.index(label_of(name)) for name in names])
     votes = read_votes(data, stored_split(data, split), names, labels) or Votes.none(len(names), len(labels))
     return Samples(labels, np.stack(pixels).transpose(0, 3, 1, 2).copy(), classes, votes, tuple(names))
+
+
+def read_splits(data: Sequence[Path], split: str, view: View) -> Samples:
+    """Read a split of several data sets, see :func:`read_split`, as one."""
+    samples, _ = join([read_split(each, split, view) for each in data])
+    return samples
+
+
+def join(parts: Sequence[Samples]) -> tuple[Samples, NDArray[np.int64]]:
+    """Return the samples of several data sets as one, and the index of the data set of each picture (n, int64).
+
+    Args:
+        parts: of the same view. A class that only some of them have is a class of all.
+    """
+    labels = tuple(sorted({label for part in parts for label in part.labels}))
+    moved = [part.relabelled(labels) for part in parts]
+    samples = Samples(
+        labels,
+        np.concatenate([part.pixels for part in moved]),
+        np.concatenate([part.classes for part in moved]),
+        Votes(
+            np.concatenate([part.votes.shares for part in moved]),
+            np.concatenate([part.votes.majority for part in moved]),
+        ),
+        tuple(name for part in moved for name in part.names),
+    )
+    return samples, np.repeat(np.arange(len(parts)), [len(part) for part in parts])
 
 
 def check_classes(where: str, found: Sequence[str], known: Sequence[str], all_of: bool = False) -> None:

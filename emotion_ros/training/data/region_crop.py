@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from types import TracebackType
+
+import cv2
 
 from emotion_ros.config import PipelineConfig
 from emotion_ros.perception.association import associate_hands, filter_false_faces
 from emotion_ros.perception.detection import FaceDetector, HandDetector
 from emotion_ros.perception.emotion.preprocess import region_crop
 from emotion_ros.perception.loaded_models import create_face_detector, create_hand_detector
-from emotion_ros.types import Image
+from emotion_ros.types import Face, Image
 
-MAX_CROPPED_SIDE_PX = 128
-"""Longer side up to which a picture counts as cropped already, as FER2013's 48 × 48 are. A face in a camera image of
-that size is smaller than the smallest that is classified at good quality."""
+MAX_CROPPED_SIDE_PX = 64
+"""Longer side up to which a picture counts as cropped already, as FER2013's 48 × 48 are."""
+
+BORDER = 1 / 3
+"""Border, as a share of the longer side, that is added to a picture in which no face is found: detectors miss faces
+that fill the whole picture. Its pixels are those of the picture's edge."""
 
 MAX_HANDS = 2
 """Hands that are searched for in a picture: those of one person."""
@@ -70,7 +76,11 @@ class RegionCrop:
         is_cropped = view.crop == "no" or (view.crop == "auto" and max(image.shape[:2]) <= MAX_CROPPED_SIDE_PX)
         if is_cropped or view.region == "frame":
             return image
-        faces = self._faces.detect(image, self._config.min_face_confidence, self._config.min_face_size)
+        faces = self._detect(image)
+        if not faces:
+            border = round(BORDER * max(image.shape[:2]))
+            image = cv2.copyMakeBorder(image, border, border, border, border, cv2.BORDER_REPLICATE)  # type: ignore[assignment]
+            faces = self._detect(image)
         if not faces:
             return None
         hands = self._hands.detect(image) if view.region == "face_hands" else ()
@@ -78,3 +88,6 @@ class RegionCrop:
         hands_of_faces, _ = associate_hands(faces, hands)
         largest = max(range(len(faces)), key=lambda index: faces[index].box.area)
         return region_crop(image, view.region, faces[largest], hands_of_faces[largest], view.margin, view.shift)
+
+    def _detect(self, image: Image) -> Sequence[Face]:
+        return self._faces.detect(image, self._config.min_face_confidence, self._config.min_face_size)

@@ -53,6 +53,17 @@ class Votes:
         """Return the votes of the pictures at which ``keep`` (n, bool) is true."""
         return Votes(self.shares[keep], self.majority[keep])
 
+    def moved(self, places: NDArray[np.int64], labels: int) -> Votes:
+        """Return the votes with each label at a new index.
+
+        Args:
+            places: label to its new index.
+            labels: number of labels.
+        """
+        shares = np.zeros((len(self.shares), labels), np.float32)
+        shares[:, places] = self.shares
+        return Votes(shares, np.where(self.majority >= 0, places[self.majority], -1))
+
     def mixed_into(self, targets: NDArray[np.float32], weight: float) -> NDArray[np.float32]:
         """Return ``(1 - weight) * targets + weight * shares``; rows without votes stay as in ``targets``.
 

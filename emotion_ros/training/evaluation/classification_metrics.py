@@ -27,10 +27,11 @@ def classification_metrics(
 
     Returns:
         ``pictures`` (n), ``accuracy`` and its 95 % ``interval`` (Wilson), ``macro_recall`` (mean recall of the classes
-        that occur in ``truth``), ``labels``, ``classes`` (label to ``precision``, ``recall``, ``f1`` and ``pictures``),
-        ``confusion`` (counts; rows are true classes, columns predicted ones, in the order of ``labels``), ``ece``
-        (expected calibration error, 0…1) and ``reliability`` (rows of mean confidence, accuracy and share of the
-        pictures, one per bin of confidence that is not empty).
+        that occur in ``truth``) and its 95 % ``macro_recall_interval`` (normal approximation), ``labels``, ``classes``
+        (label to ``precision``, ``recall``, ``f1`` and ``pictures``), ``confusion`` (counts; rows are true classes,
+        columns predicted ones, in the order of ``labels``), ``ece`` (expected calibration error, 0…1) and
+        ``reliability`` (rows of mean confidence, accuracy and share of the pictures, one per bin of confidence that is
+        not empty).
     """
     predicted = probabilities.argmax(1)
     correct = predicted == truth
@@ -42,7 +43,7 @@ def classification_metrics(
         "pictures": len(truth),
         "accuracy": round(float(correct.mean()), 4),
         "interval": wilson(int(correct.sum()), len(correct)),
-        "macro_recall": _macro_recall(confusion),
+        **_macro_recall(confusion),
         "labels": list(labels),
         "classes": classes,
         "confusion": confusion.tolist(),
@@ -59,10 +60,16 @@ def wilson(successes: int, count: int) -> tuple[float, float]:
     return round(middle - half, 4), round(middle + half, 4)
 
 
-def _macro_recall(confusion: NDArray[np.int64]) -> float:
+def _macro_recall(confusion: NDArray[np.int64]) -> dict[str, Any]:
     counts = confusion.sum(1)
     occurs = counts > 0
-    return round(float((confusion.diagonal()[occurs] / counts[occurs]).mean()), 4)
+    recalls, counts = confusion.diagonal()[occurs] / counts[occurs], counts[occurs]
+    mean = float(recalls.mean())
+    half = NORMAL_QUANTILE_95 * float(np.sqrt((recalls * (1 - recalls) / counts).sum())) / len(counts)
+    return {
+        "macro_recall": round(mean, 4),
+        "macro_recall_interval": (round(max(mean - half, 0.0), 4), round(min(mean + half, 1.0), 4)),
+    }
 
 
 def _class_metrics(confusion: NDArray[np.int64], index: int) -> dict[str, float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,13 @@ def view_of(metadata: ModelMetadata, crop: str) -> View:
 
 
 def evaluate(
-    model: Path, data: Path, split: str, groups: Path | None = None, crop: str = "auto", labels: Path | None = None
+    model: Path,
+    data: Path,
+    split: str,
+    groups: Path | None = None,
+    crop: str = "auto",
+    labels: Path | None = None,
+    prior: Mapping[str, float] | None = None,
 ) -> dict[str, Any]:
     """Run a model on every picture of a split.
 
@@ -40,6 +47,7 @@ def evaluate(
         groups: CSV with a column ``file`` (``class/file``) and one column per kind of group, such as ``age``.
         crop: see :class:`emotion_ros.training.data.region_crop.View`.
         labels: labels.txt of a model without metadata.
+        prior: replaces that of the model's metadata.
 
     Returns:
         ``model``, ``split``, ``size`` (bytes), ``latency_ms`` (p50 and p95 for one picture with preprocessing), and
@@ -52,7 +60,7 @@ def evaluate(
         ModelError: the model cannot be used.
         DatasetError: the data or the groups cannot be used, or have classes that the model does not have.
     """
-    classifier = EmotionClassifier(model, "cpu", labels=labels)
+    classifier = EmotionClassifier(model, "cpu", labels=labels, prior=prior)
     classes = classifier.metadata.labels
     samples = read_split(data, split, view_of(classifier.metadata, crop))
     check_classes(f"{data}, {split}", samples.labels, classes)
@@ -72,6 +80,15 @@ def evaluate(
     if groups is not None:
         report["groups"] = accuracy_by_group(groups, samples, predictions.argmax(1) == truth)
     return report
+
+
+def mean_recall(figures: Iterable[Mapping[str, Any]]) -> float:
+    """Return the mean over data sets of the mean recall of the classes, by which models and settings are chosen.
+
+    Args:
+        figures: results of :func:`evaluate`. Of a data set with votes, those against the majority of the votes count.
+    """
+    return round(float(np.mean([each.get("votes", each)["macro_recall"] for each in figures])), 4)
 
 
 def probabilities(classifier: EmotionClassifier, samples: Samples) -> NDArray[np.float32]:

@@ -39,11 +39,17 @@ def write_report(figures: Mapping[str, Any], folder: Path) -> None:
         raise OutputError(f"{folder}: cannot be written: {error.strerror}") from error
 
 
-def markdown(figures: Mapping[str, Any], pictures: bool = True) -> str:
-    """Format an evaluation as Markdown, with links to the pictures in its folder if ``pictures``."""
+def markdown(figures: Mapping[str, Any], pictures: bool = True, data: str = "") -> str:
+    """Format an evaluation as Markdown, with links to the pictures in its folder if ``pictures``.
+
+    Args:
+        figures: the evaluation.
+        pictures: the folder of the report has pictures.
+        data: name of the data set, for the title.
+    """
     latency = figures["latency_ms"]
     lines = [
-        f"# {figures['model']} on {figures['split']}",
+        f"# {figures['model']} on {f'{data}, ' if data else ''}{figures['split']}",
         "",
         f"Size {figures['size'] / 1e6:.2f} MB; latency of one picture {latency['p50']:.1f} ms (median), "
         f"{latency['p95']:.1f} ms (95th percentile).",
@@ -55,6 +61,30 @@ def markdown(figures: Mapping[str, Any], pictures: bool = True) -> str:
     for kind, accuracies in figures.get("groups", {}).items():
         lines += _groups(kind, accuracies)
     return "\n".join(line for line in lines if pictures or not line.startswith("!["))
+
+
+def overview(sets: Mapping[str, Mapping[str, Any]], mean: float) -> str:
+    """Format evaluations of one model on several data sets as a Markdown table, with their mean recall."""
+    head = ["data", "pictures", "accuracy", "95 % interval", "macro recall", "95 % interval", "ECE"]
+    rows = []
+    for name, figures in sets.items():
+        rows.append(_overview_row(name, figures))
+        if "votes" in figures:
+            rows.append(_overview_row(f"{name}, majority of votes", figures["votes"]))
+    note = "of data with votes, that against their majority" if any("votes" in each for each in sets.values()) else ""
+    return f"{markdown_table(head, rows)}\n\nMean of the macro recalls{f' ({note})' if note else ''}: **{mean:.3f}**\n"
+
+
+def _overview_row(name: str, figures: Mapping[str, Any]) -> list[str]:
+    return [
+        name,
+        str(figures["pictures"]),
+        f"{figures['accuracy']:.3f}",
+        "{:.3f} to {:.3f}".format(*figures["interval"]),
+        f"{figures['macro_recall']:.3f}",
+        "{:.3f} to {:.3f}".format(*figures["macro_recall_interval"]),
+        f"{figures['ece']:.3f}",
+    ]
 
 
 def comparison(rows: Sequence[Mapping[str, Any]]) -> str:

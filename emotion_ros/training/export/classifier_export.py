@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,15 +24,15 @@ BATCH_SIZE = 512
 
 
 def export(
-    checkpoint: Path, output: Path, fields: Mapping[str, Any] | None = None, calibrate_on: Path | None = None
+    checkpoint: Path, output: Path, fields: Mapping[str, Any] | None = None, calibrate_on: Sequence[Path] = ()
 ) -> ModelMetadata:
     """Write a checkpoint as ONNX with a dynamic batch dimension and its metadata.
 
     Args:
         checkpoint: file written by training.
         output: the ONNX file.
-        fields: fields of the metadata that training does not know (margin, shift, data, licence).
-        calibrate_on: data whose val split sets the temperature (Guo et al., "On Calibration of Modern Neural
+        fields: fields of the metadata that training does not know (margin, shift, prior, data, licence).
+        calibrate_on: data sets whose val splits set the temperature (Guo et al., "On Calibration of Modern Neural
             Networks", 2017) and the accuracy in the metadata.
 
     Returns:
@@ -48,7 +48,7 @@ def export(
 
 
 def prepare(
-    checkpoint: Path, fields: Mapping[str, Any] | None = None, calibrate_on: Path | None = None
+    checkpoint: Path, fields: Mapping[str, Any] | None = None, calibrate_on: Sequence[Path] = ()
 ) -> tuple[nn.Module, ModelMetadata]:
     """Return the network to export and its metadata; arguments and errors are those of :func:`export`."""
     model = load(checkpoint).eval()
@@ -57,34 +57,48 @@ def prepare(
         model.labels, config.region, config.size, config.color, model.mean, model.std, CROP_MARGIN, CROP_SHIFT
     )
     metadata = replace(metadata, **(fields or {}))
-    if calibrate_on is not None:
-        temperature, accuracy = _calibrate(model, read_split(calibrate_on, "val", view(config)))
+    if calibrate_on:
+        sets = {each.name: read_split(each, "val", view(config)) for each in calibrate_on}
+        temperature, accuracy = _calibrate(model, sets, metadata.prior)
         metadata = replace(metadata, temperature=temperature, accuracy=accuracy)
     return model.network.eval(), metadata
 
 
-def _calibrate(model: Classifier, samples: Samples) -> tuple[float, dict[str, float]]:
-    """Return the temperature of the least negative log-likelihood, and the accuracy by name.
+def _calibrate(
+    model: Classifier, sets: Mapping[str, Samples], prior: Mapping[str, float]
+) -> tuple[float, dict[str, float]]:
+    """Return the temperature of the least negative log-likelihood, averaged over data sets, and the accuracy by name.
 
     The likelihood is that of the majority vote for a model that learned mostly from votes, else that of the class.
     """
-    with torch.no_grad():
-        logits = torch.cat([model(part) for part in torch.split(torch.from_numpy(samples.pixels), BATCH_SIZE)]).float()
-    truths = {"val": samples.classes, "val_votes": samples.votes.majority}
-    parts = {name: _with_truth(logits, torch.from_numpy(truth)) for name, truth in truths.items()}
-    parts = {name: part for name, part in parts.items() if len(part[1])}
-    accuracy = {
-        name: round(float((part.argmax(1) == truth).float().mean()), 4) for name, (part, truth) in parts.items()
+    weights = torch.tensor([prior.get(label, 1.0) for label in model.labels]).log()
+    parts: dict[str, tuple[torch.Tensor, torch.Tensor]] = {}
+    chosen = []
+    for name, samples in sets.items():
+        logits, classes, majority = _logits(model, samples)
+        prefix = "" if len(sets) == 1 else f"{name} "
+        parts[f"{prefix}val"] = logits, classes
+        if (majority >= 0).any():
+            parts[f"{prefix}val_votes"] = logits[majority >= 0], majority[majority >= 0]
+        by_votes = model.config.vote_weight > 0.5 and f"{prefix}val_votes" in parts
+        chosen.append(parts[f"{prefix}val_votes" if by_votes else f"{prefix}val"])
+    losses = [
+        sum(nn.functional.cross_entropy(logits / value + weights, truth).item() for logits, truth in chosen)
+        for value in TEMPERATURES.tolist()
+    ]
+    temperature = round(float(TEMPERATURES[int(np.argmin(losses))]), 2)
+    correct = {
+        name: ((logits / temperature + weights).argmax(1) == truth).float() for name, (logits, truth) in parts.items()
     }
-    by_votes = model.config.vote_weight > 0.5 and "val_votes" in parts
-    chosen, truth = parts["val_votes" if by_votes else "val"]
-    losses = [nn.functional.cross_entropy(chosen / value, truth).item() for value in TEMPERATURES.tolist()]
-    return round(float(TEMPERATURES[int(np.argmin(losses))]), 2), accuracy
+    return temperature, {name: round(float(each.mean()), 4) for name, each in correct.items()}
 
 
-def _with_truth(logits: torch.Tensor, truth: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Drop the pictures without a truth, whose index is −1."""
-    return logits[truth >= 0], truth[truth >= 0]
+def _logits(model: Classifier, samples: Samples) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Return logits (n × labels), classes (n) and majority votes (n, −1: none) of pictures."""
+    samples = samples.relabelled(model.labels)
+    with torch.no_grad():
+        parts = [model(part) for part in torch.split(torch.from_numpy(samples.pixels), BATCH_SIZE)]
+    return torch.cat(parts).float(), torch.from_numpy(samples.classes), torch.from_numpy(samples.votes.majority)
 
 
 def write_onnx(network: nn.Module, metadata: ModelMetadata, output: Path) -> None:

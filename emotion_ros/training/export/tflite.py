@@ -1,7 +1,7 @@
 """Export as int8 TFLite for microcontrollers, checked with LiteRT.
 
 Google's litert-torch converts and its ai-edge-quantizer quantizes. Input and output are int8: pixel − 128, and
-256 · probability − 128. Normalisation and softmax are part of the model.
+256 · probability − 128. Normalisation, prior and softmax are part of the model.
 """
 
 from __future__ import annotations
@@ -43,10 +43,11 @@ class _PixelsToProbabilities(nn.Module):
         super().__init__()
         self.network, self.temperature = network, metadata.temperature
         self.mean, self.std = torch.tensor(metadata.mean), torch.tensor(metadata.std)
+        self.prior = torch.tensor([metadata.prior.get(label, 1.0) for label in metadata.labels]).log()
 
     def forward(self, pixels: Tensor) -> Tensor:
         logits = self.network(((pixels - self.mean) / self.std).permute(0, 3, 1, 2))
-        return torch.softmax(logits / self.temperature, 1)
+        return torch.softmax(logits / self.temperature + self.prior, 1)
 
 
 def write_tflite(network: nn.Module, metadata: ModelMetadata, samples: Samples, output: Path) -> ModelMetadata:
@@ -66,7 +67,7 @@ def write_tflite(network: nn.Module, metadata: ModelMetadata, samples: Samples, 
         OutputError: the file cannot be written.
     """
     mean, std = (0.0,) * metadata.channels, (1.0,) * metadata.channels
-    written = replace(metadata, mean=mean, std=std, activated=True, temperature=1.0)
+    written = replace(metadata, mean=mean, std=std, activated=True, temperature=1.0, prior={})
     chosen = np.unique(np.linspace(0, len(samples) - 1, CALIBRATION_PICTURES).astype(int))
     pixels = np.ascontiguousarray(samples.pixels[chosen].transpose(0, 2, 3, 1))
     model = _PixelsToProbabilities(network, metadata).eval()
@@ -85,7 +86,8 @@ def _quantized(model: nn.Module, pixels: NDArray[np.uint8]) -> bytes:
     """Return the model in int8; its input range is that of all pixel values, not that of these pictures."""
     try:
         import litert_torch
-        from ai_edge_quantizer import quantizer, recipe
+        from ai_edge_quantizer import calibrator, quantizer, recipe, recipe_manager
+        from ai_edge_quantizer.utils.qsv_utils import min_max_update
     except ImportError as error:
         raise ModelError(f"{MISSING_LIBRARIES} ({error})") from error
     inputs = pixels.astype(np.float32) / 255
@@ -94,15 +96,19 @@ def _quantized(model: nn.Module, pixels: NDArray[np.uint8]) -> bytes:
         warnings.simplefilter("ignore")
         plain = Path(folder) / "float.tflite"
         litert_torch.convert(model, (torch.from_numpy(inputs[:1]),)).export(str(plain))
-        work = quantizer.Quantizer(str(plain), recipe.static_wi8_ai8())
-        ranges = work.calibrate({"serving_default": [{"args_0": picture[None]} for picture in inputs]})
+        recipes = recipe_manager.RecipeManager()
+        recipes.load_quantization_recipe(recipe.static_wi8_ai8())
+        # The quantizer's own calibration is a moving average, in which the last pictures, of one class, count most.
+        calibration = calibrator.Calibrator(str(plain), qsv_update_func=min_max_update)
+        calibration.calibrate({"serving_default": [{"args_0": picture[None]} for picture in inputs]}, recipes)
+        ranges = calibration.get_model_qsvs()
         first = next(name for name in ranges if name.startswith("serving_default_args_0"))
         ranges[first] = {
             **ranges[first],
             "min": np.zeros_like(ranges[first]["min"]),
             "max": np.ones_like(ranges[first]["max"]),
         }
-        return bytes(work.quantize(ranges).quantized_model)
+        return bytes(quantizer.Quantizer(str(plain), recipe.static_wi8_ai8()).quantize(ranges).quantized_model)
 
 
 def _with_metadata(content: bytes, text: str) -> bytes:
