@@ -74,7 +74,7 @@ check: $(VENV)/test.done ## run the unit tests, lint and types (under two minute
 	@$(LINT)
 
 test: install/built $(VENV)/test.done ## run all tests
-	@OMP_NUM_THREADS=1 scripts/in-workspace python -m pytest test -n 2 --dist loadgroup --no-loadscope-reorder
+	@OMP_NUM_THREADS=1 scripts/in-workspace python -m pytest test -n 2 --no-loadscope-reorder
 
 lint: install/built $(VENV)/test.done ## run ruff, mypy and import-linter
 	@$(LINT)

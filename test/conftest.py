@@ -31,24 +31,32 @@ os.environ["ROS_DOMAIN_ID"] = str(20 + os.getpid() % 35 + (0 if WORKER == "gw0" 
 os.environ.update(environment())
 
 
-def group_of(item):
+def group_of(nodeid):
     """Return the name of the group whose tests run one after the other in one process.
 
     Tests with nodes measure times: they are one group. The other groups are files, for their fixtures.
     """
-    file = item.path.relative_to(item.config.rootpath).as_posix()
+    file = nodeid.split("::")[0]
     return "nodes" if file.startswith(("test/nodes/", "test/project/", "test/serving/test_web")) else file
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Groups(LoadScopeScheduling):
+        def _split_scope(self, nodeid):
+            return group_of(nodeid)
+
+    return Groups(config, log)
+
+
 def pytest_collection_modifyitems(items):
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(group_of(item)))
-    items.sort(key=lambda item: (group_of(item) != "nodes", "training" not in item.path.parts))  # longest first
+    items.sort(key=lambda item: (group_of(item.nodeid) != "nodes", "training" not in item.path.parts))  # longest first
 
 
 def pytest_runtest_setup(item):
-    if "PYTEST_XDIST_WORKER" in os.environ and group_of(item) != "nodes" and os.nice(0) == 0:
+    if "PYTEST_XDIST_WORKER" in os.environ and group_of(item.nodeid) != "nodes" and os.nice(0) == 0:
         os.nice(10)  # trainings give way to the tests of nodes in the other process
 
 
