@@ -11,7 +11,7 @@ from torch import Tensor
 
 from emotion_ros.errors import ModelError
 from emotion_ros.perception.detection.network_input import read_metadata_of_kind
-from emotion_ros.training.classifier.onnx_weights import from_onnx
+from emotion_ros.training.onnx_weights import from_onnx
 
 M = TypeVar("M", bound=L.LightningModule)
 

@@ -68,6 +68,25 @@ def read_picture(archive: zipfile.ZipFile, name: str) -> Image:
     return image  # type: ignore[return-value]
 
 
+def read_groups(folder: Path) -> dict[str, dict[str, str]]:
+    """Return the groups to which the person in each photo belongs: file to kind of group (such as age) to group.
+
+    Args:
+        folder: contains ``groups.csv``: ``file`` and a column per kind of group. Without it, the result is empty.
+
+    Raises:
+        DatasetError: the file cannot be read.
+    """
+    path = folder / "groups.csv"
+    if not path.is_file():
+        return {}
+    try:
+        with path.open(newline="") as file:
+            return {row.pop("file"): row for row in csv.DictReader(file, restval="")}
+    except (OSError, KeyError, ValueError) as error:
+        raise DatasetError(f"{path}: expected a column file and a column per kind of group: {error!r}") from error
+
+
 @contextmanager
 def label_writer(output: Path, columns: Sequence[str]) -> Iterator[Any]:
     """Give a writer of CSV rows below a header; the file appears when all rows are written.

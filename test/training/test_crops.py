@@ -12,7 +12,8 @@ from emotion_ros.inference.catalog import default_face_model
 from emotion_ros.perception.detection.cells import decode_cells
 from emotion_ros.training.detector.crops import random_crop
 from emotion_ros.training.detector.object_kinds import FACES, HANDS
-from emotion_ros.training.detector.photos import Photo, intersection_over_union, is_held_out, read_groups, read_photos
+from emotion_ros.training.detector.photos import Photo, intersection_over_union, is_held_out, read_photos
+from emotion_ros.training.photo_archive import read_groups
 
 YUNET = "models/face_detection_yunet_2026may.onnx"
 DOTS = ((60, 50), (90, 50), (75, 70), (62, 90), (88, 90))

@@ -56,7 +56,7 @@ def test_pictures_of_one_scene_stay_in_one_split(pictures, tmp_path):
     assert {name: counts.total() for name, counts in result.counts.items()} == {"train": 36, "val": 18, "test": 18}
     assert all(counts["happy"] == counts["sad"] for counts in result.counts.values())
     assert (tmp_path / "out" / "labels.txt").read_text() == "happy\nsad\n"
-    assert len(read_split(tmp_path / "out", "test", View(48, "grey"))) == 18
+    assert len(read_split(tmp_path / "out", "test", View(48, "grey", crop="no"))) == 18
 
 
 def test_same_seed_gives_the_same_split(pictures, tmp_path):

@@ -23,7 +23,6 @@ from emotion_ros.inference.catalog import default_model
 from emotion_ros.training.classifier.architectures import ARCHITECTURES
 from emotion_ros.training.classifier.augmentation import augment
 from emotion_ros.training.classifier.classifier_training import EpochOrder, load, train
-from emotion_ros.training.classifier.onnx_weights import from_onnx
 from emotion_ros.training.classifier.pretrained import initialize
 from emotion_ros.training.data.corruptions import KINDS, LEVELS, corrupt
 from emotion_ros.training.data.datasets import read_split
@@ -34,6 +33,7 @@ from emotion_ros.training.detector.network import DetectionNetwork
 from emotion_ros.training.evaluation.classifier_evaluation import evaluate
 from emotion_ros.training.evaluation.crop_search import measure_crop
 from emotion_ros.training.export.classifier_export import export
+from emotion_ros.training.onnx_weights import from_onnx
 
 
 def rows_of(folder):

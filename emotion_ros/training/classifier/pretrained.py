@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from emotion_ros.errors import ModelError
 from emotion_ros.inference.catalog import default_model
 from emotion_ros.perception.emotion.classifier import EmotionClassifier
-from emotion_ros.training.classifier.onnx_weights import from_onnx
+from emotion_ros.training.onnx_weights import from_onnx
 
 IMAGENET = {"resnet18": "microsoft/resnet-18", "vit_b16": "google/vit-base-patch16-224"}
 """Architecture to the Hugging Face hub's name of a model that was trained on ImageNet."""

@@ -27,7 +27,8 @@ from emotion_ros.training.detector.detector_evaluation import (
     scenes_of,
     share_found,
 )
-from emotion_ros.training.detector.photos import Photo, read_backgrounds, read_groups, read_photos
+from emotion_ros.training.detector.photos import Photo, read_backgrounds, read_photos
+from emotion_ros.training.photo_archive import read_groups
 
 TIMED_WIDTHS_PX = (320, 640, 1280)
 """Widths of the images that are timed; their height is three quarters of the width."""

@@ -127,7 +127,7 @@ def share_found(
     Args:
         detector: any face detector of this package.
         photos: of one face each.
-        groups: see :func:`emotion_ros.training.detector.photos.read_groups`.
+        groups: see :func:`emotion_ros.training.photo_archive.read_groups`.
         confidence: confidence from which a detection counts.
     """
     found: dict[str, dict[str, list[bool]]] = {"all": {"all": []}}

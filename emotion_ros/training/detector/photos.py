@@ -101,25 +101,6 @@ def read_photos(folder: Path, kind: ObjectKind = FACES, every: int = 1, only_hel
         raise DatasetError(f"{folder}: expected photos with {kind.name}, cannot read them: {error!r}") from error
 
 
-def read_groups(folder: Path) -> dict[str, dict[str, str]]:
-    """Return the groups to which the person in each photo belongs: file to kind of group (such as age) to group.
-
-    Args:
-        folder: contains ``groups.csv``: ``file`` and a column per kind of group. Without it, the result is empty.
-
-    Raises:
-        DatasetError: the file cannot be read.
-    """
-    path = folder / "groups.csv"
-    if not path.is_file():
-        return {}
-    try:
-        with path.open(newline="") as file:
-            return {row.pop("file"): row for row in csv.DictReader(file, restval="")}
-    except (OSError, KeyError, ValueError) as error:
-        raise DatasetError(f"{path}: expected a column file and a column per kind of group: {error!r}") from error
-
-
 def read_backgrounds(folder: str) -> Backgrounds:
     """Read the pictures of a folder and its subfolders; those with transparent pixels become things.
 

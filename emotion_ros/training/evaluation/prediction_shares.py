@@ -11,12 +11,11 @@ from emotion_ros.config import PipelineConfig
 from emotion_ros.errors import DatasetError
 from emotion_ros.perception.emotion.classifier import EmotionClassifier
 from emotion_ros.training.data.region_crop import RegionCrop
-from emotion_ros.training.detector.photos import read_groups
 from emotion_ros.training.evaluation.classification_metrics import wilson
 from emotion_ros.training.evaluation.classifier_evaluation import view_of
 from emotion_ros.training.evaluation.evaluation_report import markdown_table
 from emotion_ros.training.evaluation.group_accuracy import MIN_GROUP_PICTURES
-from emotion_ros.training.photo_archive import photos_archive, read_archive
+from emotion_ros.training.photo_archive import photos_archive, read_archive, read_groups
 
 UNKNOWN = "unknown"
 """Label of a face whose most probable class is below ``min_confidence``, as the node publishes it."""
@@ -33,7 +32,7 @@ def prediction_shares(model: Path, data: Path, prior: Mapping[str, float] | None
     Args:
         model: ONNX or TFLite file.
         data: folder with ``photos.zip`` (one person in each) and ``groups.csv``, see
-            :func:`emotion_ros.training.detector.photos.read_groups`.
+            :func:`emotion_ros.training.photo_archive.read_groups`.
         prior: replaces that of the model's metadata.
 
     Returns:
