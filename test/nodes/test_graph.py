@@ -67,7 +67,7 @@ def test_interrupted_graph_ends_within_two_seconds_with_finished_files(tmp_path,
         assert "happy" in graph.stdout.readline()
         time.sleep(2)
     else:
-        time.sleep(1)
+        time.sleep(2)
     begin = time.monotonic()
     graph.send_signal(number)
     _, errors = graph.communicate(timeout=10)

@@ -127,7 +127,7 @@ def masks(tmp_path, portrait):
 def test_own_pictures_become_a_model_in_the_node(masks, tmp_path, command_line, listener, start):
     """Split, train, export, quantize and run with nothing but the commands of the documentation."""
     data, model = tmp_path / "mine-split", tmp_path / "mine.onnx"
-    options = ["--region", "face_hands", "--epochs", "12", "--batch-size", "8", "--lr", "0.01", "--ema", "0.8"]
+    options = ["--region", "face_hands", "--epochs", "12", "--batch-size", "8", "--lr", "0.003", "--ema", "0.8"]
     for command in (
         ["split", masks, "--ratios", "50/25/25"],
         ["train", data, "--model-dir", tmp_path / "run", *options],
