@@ -95,7 +95,7 @@ def mediapipe():
 def command_line():
     """Function that runs emotion-ros in a process and returns the completed process."""
 
-    def run(*arguments, timeout=60):
+    def run(*arguments, timeout=120):
         code = "import sys; from emotion_ros.cli import main; sys.exit(main())"
         command = [sys.executable, "-c", code, *map(str, arguments)]
         return subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False)
