@@ -40,7 +40,7 @@ def test_a_pipeline_is_killed_under_load_and_no_request_is_lost(portrait):
         assert first.json()["results"][0]["people"][0]["label"] == "happy"
         before = replicas()
         assert len(before) == 2
-        crops = client.post("/v1/classify", files=[("images", ("a", encoded(portrait[106:225, 209:328])))] * 3)
+        crops = client.post("/v1/classify", files=[("images", ("a", encoded(portrait[112:227, 305:415])))] * 3)
         assert [each["label"] for each in crops.json()["results"]] == ["happy"] * 3
         with concurrent.futures.ThreadPoolExecutor(8) as callers:
             asked = [callers.submit(client.post, "/v1/detect", content=picture) for _ in range(160)]
