@@ -47,7 +47,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--prior",
-        type=read_prior,
         help="relative frequencies of the classes, in YAML: {neutral: 3}; in place of the model's",
     )
     parser.add_argument("--labels", type=Path, help="labels.txt of a model without metadata")
@@ -74,12 +73,13 @@ def _evaluate_classifier(parsed: argparse.Namespace) -> int:
     from emotion_ros.training.evaluation.evaluation_report import markdown, overview, write_report
     from emotion_ros.training.evaluation.prediction_shares import has_groups
 
+    prior = None if parsed.prior is None else read_prior(parsed.prior)
     model, sets = find_model(parsed.model), _named(parsed.data)
     if any(map(has_groups, sets.values())):
-        return _evaluate_groups(parsed, model)
+        return _evaluate_groups(parsed, model, prior)
     if parsed.groups and len(sets) > 1:
         raise ConfigError("evaluate: --groups describes the pictures of one data set, got several")
-    options = (parsed.split, parsed.groups, parsed.crop, parsed.labels, parsed.prior)
+    options = (parsed.split, parsed.groups, parsed.crop, parsed.labels, prior)
     figures = {name: evaluate(model, data, *options) for name, data in sets.items()}
     for name, each in figures.items():
         if parsed.out:
@@ -93,12 +93,12 @@ def _evaluate_classifier(parsed: argparse.Namespace) -> int:
     return 0
 
 
-def _evaluate_groups(parsed: argparse.Namespace, model: Path) -> int:
+def _evaluate_groups(parsed: argparse.Namespace, model: Path, prior: Mapping[str, float] | None) -> int:
     from emotion_ros.training.evaluation.prediction_shares import prediction_shares, table
 
     if len(parsed.data) > 1:
         raise ConfigError("evaluate: expected one folder of people in groups at a time")
-    figures = prediction_shares(model, parsed.data[0], parsed.prior)
+    figures = prediction_shares(model, parsed.data[0], prior)
     _report(parsed, "groups.json", figures, table(figures))
     return 0
 

@@ -28,9 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--margin", type=float, help="crop margin, as found by measure-crop")
     parser.add_argument("--shift", type=float, help="crop shift, as found by measure-crop")
-    parser.add_argument(
-        "--prior", type=read_prior, help="relative frequencies of the classes at run time, in YAML: {neutral: 3}"
-    )
+    parser.add_argument("--prior", help="relative frequencies of the classes at run time, in YAML: {neutral: 3}")
     parser.add_argument("--data", help="description of the training data, for the metadata")
     parser.add_argument("--licence", help="licence of the model, for the metadata")
 
@@ -44,6 +42,8 @@ def run(parsed: argparse.Namespace) -> int:
 
     options = {name: getattr(parsed, name) for name in ("margin", "shift", "prior", "data", "licence")}
     fields = {name: value for name, value in options.items() if value is not None}
+    if parsed.prior is not None:
+        fields["prior"] = read_prior(parsed.prior)
     if is_detector(parsed.checkpoint):
         _refuse(parsed, "a detector", "margin", "shift", "prior")
         print(json.dumps(export_detector(parsed.checkpoint, parsed.output, fields, parsed.calibrate)))

@@ -238,6 +238,8 @@ def test_command_that_needs_ros_names_what_to_source(tmp_path, command, missing)
         (["detect", "x.jpg"], 1, "found nothing there"),
         (["models", "fetch", "nothing"], 2, "expected one of"),
         (["evaluate", "none.onnx", "none"], 1, "found no such file"),
+        (["evaluate", "emotion_resnet18", "none", "--prior", "neutral"], 2, "prior: expected a mapping"),
+        (["export", "none.ckpt", "none.onnx", "--prior", "{neutral: much}"], 2, "prior: expected a number"),
         (["train", "none", "--model-dir", "none/run", "--arch", "unet"], 2, "invalid choice: 'unet'"),
         (["train", "none", "--model-dir", "none/run"], 1, "expected a folder train/"),
         (["train", "none", "--model-dir", "none/run", "--lr", "-1"], 2, "lr: expected 1e-06 to 10.0"),
