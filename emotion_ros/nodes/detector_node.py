@@ -20,7 +20,7 @@ from emotion_ros.errors import EmotionRosError
 from emotion_ros.nodes.camera import check_topics
 from emotion_ros.nodes.diagnostics import DiagnosticsCollector
 from emotion_ros.nodes.frame_processor import Settings
-from emotion_ros.nodes.heap import give_back_memory
+from emotion_ros.io.heap import give_back_memory
 from emotion_ros.nodes.parameters import changed, declare
 from emotion_ros.nodes.processing_worker import ProcessingWorker
 from emotion_ros.nodes.spin import spin_node, until_shutdown

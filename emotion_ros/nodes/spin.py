@@ -13,7 +13,7 @@ from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.impl.implementation_singleton import rclpy_implementation
 
 from emotion_ros.errors import EmotionRosError
-from emotion_ros.nodes.heap import keep_freed_memory
+from emotion_ros.io.heap import keep_freed_memory
 from emotion_ros.nodes.shared_memory import remove_stale_segments
 
 try:  # half the work per message; not available in Humble and Jazzy

@@ -21,6 +21,7 @@ from torch.utils.data import DataLoader
 from emotion_ros.config import LoopConfig
 from emotion_ros.errors import ConfigError, OutputError
 from emotion_ros.io.atomic_file import replacing
+from emotion_ros.io.heap import keep_all_freed_memory
 from emotion_ros.training.plots import History, Progress
 
 EMA_INTERVAL_STEPS = 5
@@ -175,6 +176,7 @@ def fit(
     Raises:
         OutputError: ``model_dir`` cannot be written.
     """
+    keep_all_freed_memory()
     try:
         trainer.fit(model, *loaders, ckpt_path=last)
     except SystemExit:  # Lightning raises it after Ctrl-C

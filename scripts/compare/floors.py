@@ -18,7 +18,7 @@ from emotion_ros.config import PipelineConfig
 from emotion_ros.inference.catalog import default_face_model, find_model
 from emotion_ros.inference.timing import median_ms
 from emotion_ros.io.drawing import draw
-from emotion_ros.nodes.heap import keep_freed_memory
+from emotion_ros.io.heap import keep_freed_memory
 from emotion_ros.nodes.image_conversion import to_bgr, to_jpeg, to_message
 from emotion_ros.nodes.message_conversion import to_emotion_array
 from emotion_ros.perception.detection import HAND_DETECTORS, HandSettings

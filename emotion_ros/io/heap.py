@@ -1,11 +1,11 @@
-"""Settings of the C library's heap for a process that allocates and frees images of megabytes many times a second."""
+"""Settings of the C library's heap for processes that allocate and free megabytes many times a second."""
 
 from __future__ import annotations
 
 import ctypes
 import gc
 
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_MMAP_MAX = -1, -3, -4
 """Options of mallopt(3), from glibc's malloc.h."""
 
 TRIM_THRESHOLD_BYTES = 64 << 20
@@ -15,16 +15,33 @@ MMAP_THRESHOLD_BYTES = 32 << 20
 """Size from which an allocation is mapped separately, the largest that glibc allows. A 4K image in colour has 25 MB."""
 
 
+MAX_TRIM_THRESHOLD_BYTES = (1 << 31) - 1
+"""Largest value of an option of mallopt(3), an int."""
+
+
 def keep_freed_memory() -> None:
     """Let the process reuse freed memory for images, if the C library is glibc.
 
     By default each copy of an image is a new mapping, whose pages the system must find and clear. This takes over a
     third of the time in which an image passes from one process to another.
     """
+    _set({M_MMAP_THRESHOLD: MMAP_THRESHOLD_BYTES, M_TRIM_THRESHOLD: TRIM_THRESHOLD_BYTES})
+
+
+def keep_all_freed_memory() -> None:
+    """Let the process reuse freed memory of any size, if the C library is glibc: for the tensors of a training.
+
+    A step of training frees and allocates more than a gigabyte. With new mappings each time, a step of
+    ``train-detector`` takes 1.5 times as long.
+    """
+    _set({M_MMAP_MAX: 0, M_TRIM_THRESHOLD: MAX_TRIM_THRESHOLD_BYTES})
+
+
+def _set(options: dict[int, int]) -> None:
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
-        mallopt(M_MMAP_THRESHOLD, MMAP_THRESHOLD_BYTES)
-        mallopt(M_TRIM_THRESHOLD, TRIM_THRESHOLD_BYTES)
+        for option, value in options.items():
+            mallopt(option, value)
 
 
 def give_back_memory() -> None:
