@@ -17,10 +17,10 @@ from std_srvs.srv import SetBool
 from emotion_ros.config import DetectorConfig, PipelineConfig
 from emotion_ros.config.options import options
 from emotion_ros.errors import EmotionRosError
+from emotion_ros.io.heap import give_back_memory
 from emotion_ros.nodes.camera import check_topics
 from emotion_ros.nodes.diagnostics import DiagnosticsCollector
 from emotion_ros.nodes.frame_processor import Settings
-from emotion_ros.io.heap import give_back_memory
 from emotion_ros.nodes.parameters import changed, declare
 from emotion_ros.nodes.processing_worker import ProcessingWorker
 from emotion_ros.nodes.spin import spin_node, until_shutdown
