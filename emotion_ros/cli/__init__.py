@@ -16,6 +16,7 @@ from emotion_ros.cli import (
     capture,
     compare,
     detect,
+    doctor,
     draw,
     evaluate,
     export,
@@ -38,6 +39,7 @@ from emotion_ros.errors import ConfigError, EmotionRosError
 COMMANDS = {
     "run": (run, "start the ROS nodes: image source, detector and recorder"),
     "detect": (detect, "detect faces, emotions and hands in pictures, videos, bags or a camera, without ROS"),
+    "doctor": (doctor, "check the installation, the cameras and the detector, and say what to do"),
     "report": (report, "summarize a recorded session: a timeline and a table of people"),
     "serve": (serve, "serve the detection over HTTP"),
     "models": (models, "list, show, download or verify models"),
