@@ -134,6 +134,16 @@ def test_boxes_drawn_by_people_decide_what_is_a_face(folder):
     assert np.isnan(photo.truth[1, 4:14]).all()
 
 
+def test_large_photos_are_reduced_together_with_their_labels(folder):
+    with zipfile.ZipFile(folder / "photos.zip", "w") as archive:
+        archive.writestr("a.png", cv2.imencode(".png", np.zeros((2560, 1000, 3), np.uint8))[1].tobytes())
+    (folder / "boxes.csv").write_text("file,x,y,w,h\na.png,101,11,20,20\n")
+    (photo,) = read_photos(folder)
+    assert photo.image.shape == (1280, 500, 3)
+    assert photo.truth[0].tolist() == [50.5, 5.5, 10, 10, *(value / 2 for value in range(10)), 1]
+    assert [50, 5, 10, 10] in photo.faces[:, :4].tolist()
+
+
 def test_boxes_of_faces_are_none_of_hands(folder):
     (folder / "boxes.csv").write_text("file,x,y,w,h\na.png,101,11,20,20\n")
     (folder / "hands.csv").write_text(f"file,{','.join(HANDS.columns)}\na.png,50,50,20,20,60,70,60,55\n")

@@ -39,12 +39,18 @@ MIN_SAME_OVERLAP = 0.3
 """Intersection over union from which a box of the teacher and one drawn by a person are of the same object."""
 
 
+MAX_PHOTO_SIDE_PX = 1280
+"""Longer side to which larger photos are reduced: all photos are kept in memory, 3 MB each at this size. Detectors see
+640 pixels by default (``face_input_size``)."""
+
+
 @dataclass(frozen=True)
 class Photo:
     """A photo with its objects.
 
-    ``name``: file in the archive. ``image``: BGR, uint8, h × w × 3. ``faces``: n × (5 + 2 · landmarks), the labels for
-    training. ``truth``: likewise, the labels for evaluation: boxes drawn by people, if there are any; all count.
+    ``name``: file in the archive. ``image``: BGR, uint8, h × w × 3, at most :data:`MAX_PHOTO_SIDE_PX`. ``faces``: n ×
+    (5 + 2 · landmarks), the labels for training. ``truth``: likewise, the labels for evaluation: boxes drawn by people,
+    if there are any; all count.
     """
 
     name: str
@@ -72,6 +78,8 @@ class Backgrounds:
 
 def read_photos(folder: Path, kind: ObjectKind = FACES, every: int = 1, only_held_out: bool = False) -> list[Photo]:
     """Read the photos of ``photos.zip`` with the labels of the CSV files in the same folder.
+
+    Photos of more than :data:`MAX_PHOTO_SIDE_PX`, and their labels, are reduced.
 
     Args:
         folder: contains ``photos.zip`` and at most one CSV file with a row per object of another detector: ``file``,
@@ -192,15 +200,24 @@ def _read_photo(
     drawn: dict[str, list[list[float]]] | None,
     kind: ObjectKind,
 ) -> Photo:
-    image = read_picture(archive, name)
+    image, scale = _reduced(read_picture(archive, name))
     values = _valid(np.array(rows, np.float32).reshape(-1, len(kind.columns) + 1))
+    values[:, :-1] *= scale
     if drawn is None:
         state = values[:, -1:] >= MIN_SURE_SCORE
         labels, truth = np.c_[values[:, :-1], state], np.c_[values[:, :-1], np.ones(len(values))]
     else:
-        boxes = _valid(np.array(drawn.get(name, []), np.float32).reshape(-1, 4))
+        boxes = scale * _valid(np.array(drawn.get(name, []), np.float32).reshape(-1, 4))
         labels, truth = _merge(values[:, :-1], boxes)
     return Photo(name, image, labels.astype(np.float32), truth.astype(np.float32))  # type: ignore[arg-type]
+
+
+def _reduced(image: Image) -> tuple[Image, float]:
+    """Return an image of at most :data:`MAX_PHOTO_SIDE_PX`, and its scale."""
+    scale = MAX_PHOTO_SIDE_PX / max(image.shape[:2])
+    if scale >= 1:
+        return image, 1.0
+    return cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), scale  # type: ignore[return-value]
 
 
 def _valid(rows: NDArray[np.float32]) -> NDArray[np.float32]:
