@@ -106,6 +106,15 @@ def test_macro_recall_is_the_mean_over_the_classes_that_occur():
     assert metrics["ece"] == 0.25
 
 
+def test_accuracy_without_the_pictures_that_become_unknown():
+    probabilities = np.array([[0.95, 0.05], [0.65, 0.35], [0.35, 0.65], [0.45, 0.55]], np.float32)
+    rows = classification_metrics("ab", np.array([0, 0, 0, 1]), probabilities)["rejection"]
+    assert rows[0] == (0.3, 0.0, 0.75)
+    assert (0.6, 0.25, 0.6667) in rows
+    assert (0.9, 0.75, 1.0) in rows
+    assert classification_metrics("ab", np.array([0]), probabilities[1:2])["rejection"][-1] == (0.9, 1.0, None)
+
+
 def test_tflite_is_int8_in_and_out_and_right(data, lite):
     figures = evaluate(lite, data, "test")
     assert figures["accuracy"] >= 0.9

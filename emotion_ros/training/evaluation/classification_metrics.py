@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 CALIBRATION_BINS = 15
 """Bins of the expected calibration error, as in Guo et al., "On Calibration of Modern Neural Networks", 2017."""
 
+REJECTION_CONFIDENCES = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+"""Values of ``min_confidence`` for the accuracy of labels that are not ``unknown``. The first is the default."""
+
 NORMAL_QUANTILE_95 = 1.959964
 """Quantile z of the normal distribution: 95 % of it are in −z…z."""
 
@@ -29,9 +32,10 @@ def classification_metrics(
         ``pictures`` (n), ``accuracy`` and its 95 % ``interval`` (Wilson), ``macro_recall`` (mean recall of the classes
         that occur in ``truth``) and its 95 % ``macro_recall_interval`` (normal approximation), ``labels``, ``classes``
         (label to ``precision``, ``recall``, ``f1`` and ``pictures``), ``confusion`` (counts; rows are true classes,
-        columns predicted ones, in the order of ``labels``), ``ece`` (expected calibration error, 0…1) and
+        columns predicted ones, in the order of ``labels``), ``ece`` (expected calibration error, 0…1),
         ``reliability`` (rows of mean confidence, accuracy and share of the pictures, one per bin of confidence that is
-        not empty).
+        not empty) and ``rejection`` (rows of ``min_confidence``, share of the pictures that become ``unknown``, and
+        accuracy on the others, None if there are none).
     """
     predicted = probabilities.argmax(1)
     correct = predicted == truth
@@ -49,6 +53,7 @@ def classification_metrics(
         "confusion": confusion.tolist(),
         "ece": round(float(sum(share * abs(confidence - right) for confidence, right, share in reliability)), 4),
         "reliability": [[round(value, 4) for value in row] for row in reliability],
+        "rejection": [_rejection(probabilities.max(1), correct, value) for value in REJECTION_CONFIDENCES],
     }
 
 
@@ -87,3 +92,11 @@ def _reliability(confidence: NDArray[np.float32], correct: NDArray[np.bool_]) ->
     bins = np.minimum((confidence * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
     members = [bins == index for index in range(CALIBRATION_BINS) if (bins == index).any()]
     return [(float(confidence[rows].mean()), float(correct[rows].mean()), float(rows.mean())) for rows in members]
+
+
+def _rejection(
+    confidence: NDArray[np.float32], correct: NDArray[np.bool_], min_confidence: float
+) -> tuple[float, float, float | None]:
+    kept = confidence >= min_confidence
+    accuracy = round(float(correct[kept].mean()), 4) if kept.any() else None
+    return min_confidence, round(1 - float(kept.mean()), 4), accuracy

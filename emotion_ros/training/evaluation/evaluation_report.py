@@ -127,8 +127,17 @@ def _section(title: str, figures: Mapping[str, Any], prefix: str) -> list[str]:
         "",
         markdown_table(["class", "precision", "recall", "F1", "pictures"], rows),
         "",
+        markdown_table(["min_confidence", "unknown", "accuracy of the others"], _rejection_rows(figures)),
+        "",
         f"![Confusion matrix]({prefix}confusion.png) ![Confidence against accuracy]({prefix}reliability.png)",
         "",
+    ]
+
+
+def _rejection_rows(figures: Mapping[str, Any]) -> list[list[str]]:
+    return [
+        [f"{confidence:g}", f"{unknown:.3f}", "" if accuracy is None else f"{accuracy:.3f}"]
+        for confidence, unknown, accuracy in figures["rejection"]
     ]
 
 
