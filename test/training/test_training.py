@@ -259,7 +259,7 @@ def test_detector_that_starts_from_an_exported_file_gives_its_output():
 
 
 def test_hand_detector_starts_from_its_exported_file_and_not_from_that_of_faces():
-    model = Detection(dataclasses.asdict(DetectorTrainConfig(kind="hands")))
+    model = Detection(dataclasses.asdict(DetectorTrainConfig(kind="hands", arch="uniform", width=64)))
     pixels = torch.rand(4, 3, 96, 128) * 255
     file = default_model().with_name("emotion_hands.onnx")
     start_detector(model, file, pixels)

@@ -52,7 +52,8 @@ class Detection(L.LightningModule):
         super().__init__()
         self.save_hyperparameters()
         self.config = DetectorTrainConfig(**config)
-        self.network = DetectionNetwork(self.config.width, len(OBJECT_KINDS[self.config.kind].points))
+        points = len(OBJECT_KINDS[self.config.kind].points)
+        self.network = DetectionNetwork(self.config.width, points, self.config.arch)
         self._matches: list[Match] = []
 
     def forward(self, pixels: Tensor) -> Tensor:
@@ -183,9 +184,9 @@ def start_detector(model: Detection, path: Path, pixels: Tensor) -> None:
             layers by running the network on them.
 
     Raises:
-        ModelError: the file is missing, or is no detector of these objects and this width.
+        ModelError: the file is missing, or is no detector of these objects, architecture and width.
     """
-    wanted = f"a detector of {model.config.kind}, width {model.config.width}"
+    wanted = f"a detector of {model.config.kind}, --arch {model.config.arch} --width {model.config.width}"
     model.network.undivided = path.suffix == ".onnx"  # the weights of an exported file contain the division by 255
     start_from_file(model, path, model.config.kind, wanted, "train-detector", pixels)
     model.network.restore_division()
