@@ -24,7 +24,10 @@ class DetectorConfig:
         choices=("best_effort", "reliable"),
         group="topics",
     )
-    humans: bool = option(True, "publish people under /humans (REP-155)", group="topics")
+    humans: bool = option(True, "publish people under humans_prefix (REP-155)", group="topics")
+    humans_prefix: str = option(
+        "/humans", "prefix of the topics of people; one per detector if several run: humans is relative", group="topics"
+    )
     autostart: bool = option(True, "configure and activate the lifecycle node at startup", group="scheduling")
     lazy: bool = option(
         True, "subscribe to cameras only while an output topic has subscribers", live=True, group="scheduling"

@@ -32,6 +32,10 @@ SUBSCRIPTION_INTERVAL_S = 0.1
 
 NO_SUBSCRIBERS = "no output has subscribers: no camera is subscribed to (see lazy)"
 IDLE = "no face is visible: images are processed at idle_rate"
+SHARED_LIST = (
+    "another node publishes {} too, so that people come and go in it; give one detector all cameras (image_topics), or "
+    "each detector a humans_prefix of its own"
+)
 
 DISTRIBUTIONS = {"cv2": "opencv-python", "yaml": "pyyaml", "google": "protobuf"}
 """Module name to pip package name, if they differ."""
@@ -232,6 +236,8 @@ class Detector(LifecycleNode):
         if silent and level != DiagnosticStatus.ERROR:
             sources = ", ".join(worker.cameras[topic].describe_source() for topic in silent)
             return DiagnosticStatus.WARN, f"no image on {sources}"
+        if worker.shared_list and level == DiagnosticStatus.OK:
+            return DiagnosticStatus.WARN, SHARED_LIST.format(worker.shared_list)
         if engines and level == DiagnosticStatus.OK:
             return DiagnosticStatus.WARN, "; ".join(f"{network}: {status}" for network, status in engines.items())
         return level, throttled if throttled and level == DiagnosticStatus.OK else text

@@ -66,7 +66,7 @@ class PersonTopic:
 
     Attributes:
         type: message type.
-        name: topic name with ``{id}`` for the person's id.
+        name: topic name below the prefix, with ``{id}`` for the person's id.
         convert: function of an image, a person in it and the image's header; returns the messages to publish.
     """
 
@@ -164,11 +164,11 @@ def _points_up(hand: Hand) -> bool:
 
 
 PERSON_TOPICS = (
-    PersonTopic(NormalizedRegionOfInterest2D, "/humans/faces/{id}/roi", to_roi),
-    PersonTopic(ImageMessage, "/humans/faces/{id}/cropped", to_cropped),
-    PersonTopic(ImageMessage, "/humans/faces/{id}/aligned", to_aligned),
-    PersonTopic(FacialLandmarks, "/humans/faces/{id}/landmarks", to_landmarks),
-    PersonTopic(Expression, "/humans/faces/{id}/expression", to_expression),
-    PersonTopic(Gesture, "/humans/bodies/{id}/gesture", to_gestures),
+    PersonTopic(NormalizedRegionOfInterest2D, "faces/{id}/roi", to_roi),
+    PersonTopic(ImageMessage, "faces/{id}/cropped", to_cropped),
+    PersonTopic(ImageMessage, "faces/{id}/aligned", to_aligned),
+    PersonTopic(FacialLandmarks, "faces/{id}/landmarks", to_landmarks),
+    PersonTopic(Expression, "faces/{id}/expression", to_expression),
+    PersonTopic(Gesture, "bodies/{id}/gesture", to_gestures),
 )
 """Topics of each tracked person (REP-155)."""

@@ -15,6 +15,7 @@ from rclpy.publisher import Publisher
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from std_msgs.msg import Header
 
+from emotion_ros.errors import ConfigError
 from emotion_ros.io.emotion_messages import seconds
 from emotion_ros.nodes.hri_conversion import PERSON_TOPICS, PersonTopic
 from emotion_ros.types import Emotion, Image, Perception
@@ -47,24 +48,29 @@ class _TrackedPerson:
 
 
 class HriPublisher:
-    """Publishes /humans/faces and /humans/bodies: the lists of tracked ids and the topics of each person.
+    """Publishes faces and bodies below a prefix: the lists of tracked ids and the topics of each person.
 
     A person vanishes from the lists, and the person's topics with it, ``track_timeout`` seconds after the last image
     that shows the person. Thread-safe.
 
     Args:
         node: gets the publishers.
+        prefix: of all topics; a relative one is in the node's namespace.
+
+    Raises:
+        ConfigError: ROS does not allow the prefix.
     """
 
-    def __init__(self, node: Node) -> None:
+    def __init__(self, node: Node, prefix: str = "/humans") -> None:
         self._node = node
+        self._prefix = _resolve(node, prefix)
         # Guards _people, _lists and the publishers in them. The worker thread adds and removes people (publish, expire)
         # while the executor's thread iterates them in its timer (has_subscribers) and in lifecycle transitions
         # (publish_empty, close). Held while topics are created, written and destroyed: a publisher must not be
         # destroyed between its lookup and its use. Only this class takes it, and calls nothing that waits for a thread.
         self._lock = threading.Lock()
         self._people: dict[str, _TrackedPerson] = {}
-        self._lists = [self._create_publisher(IdsList, f"/humans/{kind}/tracked") for kind in ("faces", "bodies")]
+        self._lists = [self._create_publisher(IdsList, f"{kind}/tracked") for kind in ("faces", "bodies")]
 
     def publish(self, camera: str, image: Image, perception: Perception, header: Header, track_timeout: float) -> None:
         """Publish everybody in an image of a camera, and the lists.
@@ -112,6 +118,12 @@ class HriPublisher:
             people = [publisher for person in self._people.values() for _, publisher in person.publishers]
             return any(publisher.get_subscription_count() for publisher in (*self._lists, *people))
 
+    @property
+    def shared_list(self) -> str:
+        """Name of the list of faces if another node publishes it too: ids would come and go; empty otherwise."""
+        topic = f"{self._prefix}/faces/tracked"
+        return topic if self._node.count_publishers(topic) > 1 else ""
+
     def publish_empty(self) -> None:
         """Remove everybody and publish empty lists."""
         with self._lock:
@@ -130,7 +142,7 @@ class HriPublisher:
         # Without default event callbacks the executor does not wait on the publisher. The worker thread may then create
         # and destroy it while the executor's thread spins.
         callbacks = PublisherEventCallbacks(use_default_callbacks=False)
-        return self._node.create_publisher(type_, topic, HRI_QOS, event_callbacks=callbacks)
+        return self._node.create_publisher(type_, f"{self._prefix}/{topic}", HRI_QOS, event_callbacks=callbacks)
 
     def _add(self, id: str, camera: str) -> _TrackedPerson:
         """Create the topics of a person. The caller holds the lock."""
@@ -153,3 +165,11 @@ class HriPublisher:
 
     def _current_header(self) -> Header:
         return Header(stamp=self._node.get_clock().now().to_msg())
+
+
+def _resolve(node: Node, prefix: str) -> str:
+    try:
+        return str(node.resolve_topic_name(prefix))
+    except RuntimeError as error:
+        reason = str(error).partition(", at ")[0]  # without the line in rcl's source
+        raise ConfigError(f"humans_prefix: expected the beginning of a topic name, got {prefix!r}: {reason}") from error

@@ -64,7 +64,7 @@ class ProcessingWorker:
         self._hri: HriPublisher | None = None
         try:
             self.cameras = {topic: Camera(node, topic, prefix) for topic, prefix in prefixes.items()}
-            self._hri = _create_hri_publisher(node) if config.humans else None
+            self._hri = _create_hri_publisher(node, config.humans_prefix) if config.humans else None
         except Exception:
             for camera in self.cameras.values():
                 camera.close()
@@ -137,6 +137,11 @@ class ProcessingWorker:
                 camera.close()
             if self._hri is not None:
                 self._hri.close()
+
+    @property
+    def shared_list(self) -> str:
+        """See :attr:`HriPublisher.shared_list`."""
+        return self._hri.shared_list if self._hri is not None else ""
 
     def apply(self, settings: Settings) -> None:
         """Use new settings from the next image on."""
@@ -229,11 +234,11 @@ class ProcessingWorker:
         self._node.get_logger().info(f"model {emotion.classifier.name} on {emotion.classifier.provider}")
 
 
-def _create_hri_publisher(node: Node) -> HriPublisher | None:
+def _create_hri_publisher(node: Node, prefix: str) -> HriPublisher | None:
     try:
         from emotion_ros.nodes.hri_publisher import HriPublisher
     except ImportError as error:
-        text = f"{error}: nothing is published under /humans; install hri_msgs, or set humans: false"
+        text = f"{error}: nothing is published under {prefix}; install hri_msgs, or set humans: false"
         node.get_logger().warning(text)
         return None
-    return HriPublisher(node)
+    return HriPublisher(node, prefix)

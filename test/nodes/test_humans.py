@@ -16,6 +16,7 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
+from emotion_ros.errors import ConfigError
 from emotion_ros.nodes.graph import Process
 from emotion_ros.nodes.hri_conversion import ALIGNED_EYES_PX, EXPRESSIONS, aligned_face, to_expression
 from emotion_ros.nodes.hri_publisher import HriPublisher
@@ -160,6 +161,28 @@ def test_without_hri_msgs_the_detector_says_so_and_goes_on(listener, portrait, s
         errors = detector.communicate(timeout=20)[1]
     assert "install hri_msgs" in errors
     assert "Traceback" not in errors
+
+
+def test_two_detectors_of_one_list_say_so_and_with_prefixes_of_their_own_they_do_not(listener, start):
+    heard = listener.hear(DiagnosticArray, "/diagnostics")
+    start("image_source", source="sample", loop=True, rate=5.0)
+    start("detector", hands=False, lazy=False)
+    second = start("detector", hands=False, lazy=False)
+    text = "another node publishes /humans/faces/tracked too"
+    assert listener.until(lambda: any(text in each.status[0].message for each in heard), 40)
+    second.terminate()
+    second.wait()
+    start("detector", hands=False, lazy=False, humans_prefix="humans/chest")
+    assert listener.until(lambda: listener.node.count_publishers("/humans/chest/faces/tracked"), 40)
+    assert listener.node.count_publishers("/humans/faces/tracked") == 1
+    heard.clear()
+    assert listener.until(lambda: len(heard) > 4)
+    assert not [each for each in heard if text in each.status[0].message]
+
+
+def test_a_prefix_that_ros_does_not_allow_is_refused(listener):
+    with pytest.raises(ConfigError, match="humans_prefix: expected the beginning of a topic name, got '2 robots'"):
+        HriPublisher(listener.node, "2 robots")
 
 
 def test_ids_are_deterministic_where_they_shall_be(follower, start, show, portrait):
