@@ -3,6 +3,7 @@
 import contextlib
 import os
 import re
+import socket
 import subprocess
 import sys
 import threading
@@ -45,6 +46,12 @@ def serving(*options, token=""):
     finally:
         process.terminate()
         process.wait(30)
+
+
+def free_port():
+    """A port that no server of this machine uses."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        return taken.getsockname()[1]
 
 
 def answering(url):

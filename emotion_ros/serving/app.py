@@ -26,6 +26,7 @@ from emotion_ros.serving.authentication import Authenticator
 from emotion_ros.serving.image_requests import ImageRequests
 from emotion_ros.serving.inference_backend import CropResult, InferenceBackend
 from emotion_ros.serving.metrics import Metrics, MetricsMiddleware
+from emotion_ros.serving.request_guard import INTERNAL_ERROR, RequestGuard
 from emotion_ros.serving.uploads import FORMATS, IMAGES_FIELD, MAX_IMAGES, MULTIPART
 from emotion_ros.types import Image, Perception
 
@@ -38,10 +39,11 @@ ERROR_RESPONSES: dict[int | str, dict[str, Any]] = {
         401: "The token is missing or wrong",
         403: "The request comes from another web site or names another host",
         408: "The body did not arrive within request_timeout",
-        413: "The body or an image is too large",
+        413: "The body or an image is too large, or a JPEG has too many scans or segments",
         415: "The image format is not supported",
         422: "An image is missing or broken, or a parameter is invalid",
         429: "The queue is full; retry after Retry-After seconds",
+        431: "The headers are too large or too many",
         500: "The request failed; the log of the service has the cause",
         503: "Processing took longer than request_timeout; retry after Retry-After seconds",
     }.items()
@@ -72,8 +74,11 @@ IMAGES_BODY = {
     }
 }
 
+PUBLIC_PATHS = frozenset({"/healthz", "/readyz", "/openapi.json"})
+"""Paths that need no token."""
 
-INTERNAL_ERROR = "the request failed; the log of the service has the cause"
+MAX_JPEG_SIDE_PX = 65500
+"""Maximum width and height of a JPEG that libjpeg writes (``JPEG_MAX_DIMENSION``)."""
 
 
 def create_app(backend: InferenceBackend, config: ServeConfig, token: str, metrics: Metrics) -> FastAPI:
@@ -85,7 +90,6 @@ def create_app(backend: InferenceBackend, config: ServeConfig, token: str, metri
         token: token that clients must send; empty: accept clients on this machine without one.
         metrics: counts the requests.
     """
-    authenticated = Depends(Authenticator(token))
     app = FastAPI(
         title="emotion_ros",
         version=__version__,
@@ -95,17 +99,18 @@ def create_app(backend: InferenceBackend, config: ServeConfig, token: str, metri
         dependencies=[Depends(HTTPBearer(auto_error=False))] if token else [],
     )
     requests = ImageRequests(backend, config)
-    add_detect(app, backend, requests, authenticated)
-    _add_classify(app, backend, requests, authenticated)
-    _add_models(app, backend, authenticated)
-    _add_status(app, backend, metrics, authenticated)
-    app.add_middleware(MetricsMiddleware, metrics=metrics)
+    add_detect(app, backend, requests)
+    _add_classify(app, backend, requests)
+    _add_models(app, backend)
+    _add_status(app, backend, metrics)
     add_error_handlers(app)
+    app.add_middleware(RequestGuard, authenticator=Authenticator(token), config=config, public_paths=PUBLIC_PATHS)
+    app.add_middleware(MetricsMiddleware, metrics=metrics)  # outside of the guard: refused requests are counted
     return app
 
 
 def add_error_handlers(app: FastAPI, *, detailed: bool = False) -> None:
-    """Answer errors with one sentence as JSON, never with a stack trace.
+    """Answer errors with one sentence as JSON; :class:`RequestGuard` answers those that are not expected.
 
     Args:
         app: gets the handlers.
@@ -126,17 +131,11 @@ def add_error_handlers(app: FastAPI, *, detailed: bool = False) -> None:
         LOG.error("a request failed: %s", error)
         return JSONResponse({"detail": str(error) if detailed else INTERNAL_ERROR}, 500)
 
-    @app.exception_handler(Exception)
-    async def failed_unexpectedly(_: Request, error: Exception) -> Response:
-        LOG.error("a request failed: %s: %s", type(error).__name__, error)
-        return JSONResponse({"detail": INTERNAL_ERROR}, 500)
-
 
 def add_detect(
     app: FastAPI,
     backend: InferenceBackend,
     requests: ImageRequests,
-    authenticated: Any,
     extra_fields: Callable[[], Mapping[str, str]] = dict,
 ) -> None:
     """Add ``POST /v1/detect``.
@@ -145,7 +144,6 @@ def add_detect(
         app: gets the route.
         backend: processes the images.
         requests: receives the images.
-        authenticated: dependency that rejects requests without authentication.
         extra_fields: returns further fields of the JSON answer; called after the images were processed.
     """
     success = {
@@ -158,7 +156,7 @@ def add_detect(
         "openapi_extra": IMAGES_BODY,
     }
 
-    @app.post("/v1/detect", dependencies=[authenticated], **described)
+    @app.post("/v1/detect", **described)
     async def detect(
         request: Request, annotated: bool = Query(False, description="return the annotated image as JPEG")
     ) -> Response:
@@ -166,6 +164,10 @@ def add_detect(
         async with requests.receive(request) as (names, images):
             if annotated and len(images) != 1:
                 raise HTTPException(422, f"annotated: expected one image, got {len(images)}")
+            if annotated and max(images[0].shape) > MAX_JPEG_SIDE_PX:
+                raise HTTPException(
+                    422, f"annotated: expected sides of at most {MAX_JPEG_SIDE_PX} px, got {max(images[0].shape)}"
+                )
             perceptions = await backend.perceive(images)
             if annotated:
                 return Response(await run_in_threadpool(_jpeg, images[0], perceptions[0]), media_type="image/jpeg")
@@ -173,14 +175,14 @@ def add_detect(
         return JSONResponse({"model": perceptions[0].model, **extra_fields(), "results": results})
 
 
-def _add_classify(app: FastAPI, backend: InferenceBackend, requests: ImageRequests, authenticated: Any) -> None:
+def _add_classify(app: FastAPI, backend: InferenceBackend, requests: ImageRequests) -> None:
     described: dict[str, Any] = {
         "response_model": schemas.ClassifyResponse,
         "responses": ERROR_RESPONSES,
         "openapi_extra": IMAGES_BODY,
     }
 
-    @app.post("/v1/classify", dependencies=[authenticated], **described)
+    @app.post("/v1/classify", **described)
     async def classify(request: Request) -> Response:
         """Classify crops without detection. Each image must show the `region` that `/v1/models` returns."""
         async with requests.receive(request) as (names, crops):
@@ -189,10 +191,10 @@ def _add_classify(app: FastAPI, backend: InferenceBackend, requests: ImageReques
         return JSONResponse({"model": backend.info().model, "results": [_crop_result(*pair) for pair in pairs]})
 
 
-def _add_models(app: FastAPI, backend: InferenceBackend, authenticated: Any) -> None:
+def _add_models(app: FastAPI, backend: InferenceBackend) -> None:
     described: dict[str, Any] = {"response_model": schemas.ModelsResponse, "responses": _errors(401, 403)}
 
-    @app.get("/v1/models", dependencies=[authenticated], **described)
+    @app.get("/v1/models", **described)
     async def models() -> Response:
         """Return the running model and the models of the catalog."""
         entries = [
@@ -202,7 +204,7 @@ def _add_models(app: FastAPI, backend: InferenceBackend, authenticated: Any) -> 
         return JSONResponse({**dataclasses.asdict(backend.info()), "catalog": entries})
 
 
-def _add_status(app: FastAPI, backend: InferenceBackend, metrics: Metrics, authenticated: Any) -> None:
+def _add_status(app: FastAPI, backend: InferenceBackend, metrics: Metrics) -> None:
     @app.get("/healthz", response_model=schemas.StatusResponse)
     async def alive() -> Response:
         """Return 200 while the process runs."""
@@ -215,9 +217,7 @@ def _add_status(app: FastAPI, backend: InferenceBackend, metrics: Metrics, authe
 
     text = {"content": {"text/plain": {"schema": {"type": "string"}}}}
 
-    @app.get(
-        "/metrics", dependencies=[authenticated], response_class=Response, responses={200: text, **_errors(401, 403)}
-    )
+    @app.get("/metrics", response_class=Response, responses={200: text, **_errors(401, 403)})
     async def prometheus() -> Response:
         """Return metrics in the text format of Prometheus."""
         return Response(metrics.render(backend.queued_images), media_type=metrics.CONTENT_TYPE)

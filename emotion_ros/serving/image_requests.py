@@ -1,10 +1,13 @@
-"""Admission of requests: limits on their number, size and duration, until their images are decoded."""
+"""Admission of requests with images: limits on their number and pixels, until their images are decoded."""
 
 from __future__ import annotations
 
 import math
+import time
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass, field
 
 import anyio
 from fastapi import Request
@@ -18,6 +21,18 @@ from emotion_ros.types import Image
 PIXEL_BUDGET_IMAGES = 4
 """Images of the maximum size that may be decoded at a time, of one request or of several. Bounds the memory: at the
 default 16 megapixels, 4 × 48 MB."""
+
+MIN_ARRIVAL_S = 1.0
+"""Seconds that the body of a request has to arrive even if all places are taken. 8 MiB take 0.7 s at 100 Mbit/s."""
+
+
+@dataclass(eq=False)
+class _Arrival:
+    """A request whose body is being received. ``scope``: cancelled if it must give its place to another."""
+
+    address: str
+    begin: float = field(default_factory=time.monotonic)
+    scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
 
 
 class ImageRequests:
@@ -34,44 +49,73 @@ class ImageRequests:
         self._max_pixels = PIXEL_BUDGET_IMAGES * self._limits.image_pixels
         self._budget = PixelBudget(self._max_pixels)
         self._open_requests = 0
+        self._arrivals: list[_Arrival] = []  # the oldest first
 
     @asynccontextmanager
     async def receive(self, request: Request) -> AsyncIterator[tuple[list[str], list[Image]]]:
         """Yield the names and decoded images of a request; the body of the ``async with`` processes them.
 
         Raises:
-            HTTPException: 4xx, the request is refused; 503, it takes longer than ``request_timeout``.
+            HTTPException: 4xx, the request is refused.
         """
-        limit = self._config.request_timeout
-        timeout = HTTPException(408, f"expected the body within {limit:g} s", {"Connection": "close"})
+        arrival = _Arrival(request.client.host if request.client else "")
         try:
-            with self._admitted(), ExitStack() as arrival, anyio.fail_after(limit):
-                arrival.enter_context(self._arriving())
-                uploads = await read_uploads(request, self._limits)
-                timeout = HTTPException(503, f"processing took longer than {limit:g} s", {"Retry-After": "1"})
+            with self._admitted(arrival), ExitStack() as preparation:
+                preparation.enter_context(self._delaying_batches())
+                uploads = await self._read(request, arrival)
                 async with self._budget.reserve(self._pixels(uploads)):
                     images = [await decode_image(upload) for upload in uploads]
-                    arrival.close()  # the next batch need not wait for this request any longer
+                    preparation.close()
                     yield [upload.name for upload in uploads], images
-        except TimeoutError as error:
-            raise timeout from error
         except BusyError as error:
             raise _too_many_requests(error.retry_after_s) from error
 
     @contextmanager
-    def _admitted(self) -> Iterator[None]:
-        """Count an open request; refuse it if there are too many."""
+    def _admitted(self, arrival: _Arrival) -> Iterator[None]:
+        """Count an open request; refuse it if there are too many and none gives its place."""
         if self._open_requests >= self._config.max_queue_size:
-            raise BusyError(self._backend.queued_images * SECONDS_PER_IMAGE)
+            self._displace(arrival)
         self._open_requests += 1
         try:
             yield
         finally:
             self._open_requests -= 1
 
+    def _displace(self, newcomer: _Arrival) -> None:
+        """Cancel the oldest arriving request of the address that has most of them.
+
+        It keeps its place if it is not slow and the address of the newcomer has about as many.
+
+        Raises:
+            BusyError: no request gives its place.
+        """
+        counts = Counter(each.address for each in self._arrivals)
+        most = max(counts.values(), default=0)
+        oldest = next((each for each in self._arrivals if counts[each.address] == most), None)
+        if oldest is None or (most <= counts[newcomer.address] + 1 and time.monotonic() - oldest.begin < MIN_ARRIVAL_S):
+            raise BusyError(self._backend.queued_images * SECONDS_PER_IMAGE)
+        self._arrivals.remove(oldest)
+        oldest.scope.cancel()
+
+    async def _read(self, request: Request, arrival: _Arrival) -> list[Upload]:
+        """Read the body.
+
+        Raises:
+            BusyError: the request gave its place to another.
+            HTTPException: see :func:`read_uploads`.
+        """
+        self._arrivals.append(arrival)
+        try:
+            with arrival.scope:
+                return await read_uploads(request, self._limits)
+        finally:
+            with suppress(ValueError):  # it has given its place
+                self._arrivals.remove(arrival)
+        raise BusyError(MIN_ARRIVAL_S)
+
     @contextmanager
-    def _arriving(self) -> Iterator[None]:
-        """Let the backend delay a batch for this request."""
+    def _delaying_batches(self) -> Iterator[None]:
+        """Let the backend delay a batch for this request, until its images are decoded."""
         self._backend.arriving_requests += 1
         try:
             yield

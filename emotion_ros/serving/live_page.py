@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from importlib.resources import files
 from typing import Any
 
-from fastapi import Depends, FastAPI, Request, Response, WebSocket, WebSocketDisconnect
+from fastapi import FastAPI, Request, Response, WebSocket, WebSocketDisconnect
 from fastapi.responses import JSONResponse, RedirectResponse
 from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
@@ -21,6 +21,7 @@ from emotion_ros.serving.app import add_detect, add_error_handlers
 from emotion_ros.serving.authentication import TOKEN_COOKIE, Authenticator
 from emotion_ros.serving.image_requests import ImageRequests
 from emotion_ros.serving.inference_backend import InferenceBackend
+from emotion_ros.serving.request_guard import RequestGuard
 
 ASSETS = {"app.js": "text/javascript", "style.css": "text/css", "icon.svg": "image/svg+xml"}
 """Files that the page loads, with their media types. The page loads nothing from other servers."""
@@ -34,6 +35,10 @@ PAGE_HEADERS = {
 
 UPDATE_TIMEOUT_S = 1.0
 """Maximum seconds between two updates of a viewer; without a new picture the current state is sent again."""
+
+PUBLIC_PATHS = frozenset({"/", "/healthz"})
+"""Paths that need no authentication by :class:`RequestGuard`. The page checks visitors itself: its address may have the
+token."""
 
 COOKIE_LIFETIME_S = 30 * 86400
 
@@ -130,19 +135,19 @@ def create_page(
         settings_source: returns the origin of the settings in words, for the answer to dropped pictures.
     """
     authenticator = Authenticator(token)
-    authenticated = Depends(authenticator)
     app = FastAPI(title="emotion_ros", docs_url=None, redoc_url=None, openapi_url=None)
     add_error_handlers(app, detailed=True)
-    requests = ImageRequests(backend, ServeConfig())
-    add_detect(app, backend, requests, authenticated, lambda: {"settings": settings_source()})
+    config = ServeConfig()
+    add_detect(app, backend, ImageRequests(backend, config), lambda: {"settings": settings_source()})
     _add_files(app, authenticator, token)
-    _add_live(app, authenticator, state)
+    _add_live(app, state)
+    app.add_middleware(RequestGuard, authenticator=authenticator, config=config, public_paths=PUBLIC_PATHS)
 
     @app.get("/healthz")
     async def alive() -> Response:
         return JSONResponse({"status": "ok"})
 
-    @app.post("/capture", dependencies=[authenticated])
+    @app.post("/capture")
     async def capture(request: CaptureRequest) -> Response:
         started, message = await run_in_threadpool(start_capture, request.label, request.count)
         return JSONResponse({"detail": message}, 200 if started else 409)
@@ -163,21 +168,16 @@ def _add_files(app: FastAPI, authenticator: Authenticator, token: str) -> None:
         authenticator(request)
         return _file("index.html", "text/html")
 
-    @app.get("/page/{name}", dependencies=[Depends(authenticator)])
+    @app.get("/page/{name}")
     async def asset(name: str) -> Response:
         if name not in ASSETS:
             raise HTTPException(404, f"expected one of {', '.join(ASSETS)}, got {name}")
         return _file(name, ASSETS[name])
 
 
-def _add_live(app: FastAPI, authenticator: Authenticator, state: LiveState) -> None:
+def _add_live(app: FastAPI, state: LiveState) -> None:
     @app.websocket("/live")
     async def live(socket: WebSocket) -> None:
-        try:
-            authenticator(socket)
-        except HTTPException:
-            await socket.close(1008)
-            return
         await socket.accept()
         # starlette raises RuntimeError if the viewer disconnects while a message is sent
         with state.viewer(), suppress(WebSocketDisconnect, RuntimeError):
@@ -187,12 +187,14 @@ def _add_live(app: FastAPI, authenticator: Authenticator, state: LiveState) -> N
 async def _send_updates(socket: WebSocket, state: LiveState) -> None:
     """Send the state and the latest picture each time the viewer requests it.
 
-    A slow viewer skips pictures and does not delay others.
+    A slow viewer skips pictures and does not delay others. A viewer that sends binary data is disconnected.
     """
     await socket.send_json({"colors": {name: _css(bgr) for name, bgr in {**COLORS, "": OTHER}.items()}})
     last = -1
     while True:
-        await socket.receive_text()
+        if (await socket.receive()).get("text") is None:
+            await socket.close(1003)  # unsupported data; RuntimeError if the viewer has disconnected
+            return
         latest, picture, number = await state.wait_for_picture(last)
         is_new = bool(picture) and number != last
         await socket.send_json({"state": latest, "picture": is_new})

@@ -13,14 +13,15 @@ from emotion_ros.errors import ConfigError
 from emotion_ros.serving.app import create_app
 from emotion_ros.serving.authentication import read_token
 from emotion_ros.serving.batching import BatchingQueue
+from emotion_ros.serving.connections import ACCEPTED_AT_ONCE, MAX_HEAD_BYTES, LimitedProtocol
 from emotion_ros.serving.inference_backend import InferenceBackend
 from emotion_ros.serving.metrics import Metrics
 
 SHUTDOWN_TIMEOUT_S = 10
 """Maximum seconds for open requests to finish after Ctrl-C or SIGTERM."""
 
-BACKLOG = 2048
-"""Connections that the kernel accepts before the server does; the default of uvicorn."""
+MAX_WEBSOCKET_MESSAGE_BYTES = 1024
+"""Maximum size of a message from a browser; it sends the word ``next``."""
 
 
 def serve(config: ServeConfig, pipeline: PipelineConfig) -> int:
@@ -59,7 +60,7 @@ def _create_backend(config: ServeConfig, pipeline: PipelineConfig, metrics: Metr
 
 
 def create_server(app: FastAPI, shutdown_timeout_s: int = SHUTDOWN_TIMEOUT_S) -> uvicorn.Server:
-    """Return a server that does not log requests.
+    """Return a server that logs neither requests nor what clients do wrong, and limits connections.
 
     Args:
         app: answers the requests.
@@ -68,7 +69,13 @@ def create_server(app: FastAPI, shutdown_timeout_s: int = SHUTDOWN_TIMEOUT_S) ->
     return uvicorn.Server(
         uvicorn.Config(
             app,
-            log_level="warning",
+            loop="asyncio",
+            http=LimitedProtocol,
+            h11_max_incomplete_event_size=MAX_HEAD_BYTES,
+            ws_max_size=MAX_WEBSOCKET_MESSAGE_BYTES,
+            ws_per_message_deflate=False,
+            backlog=ACCEPTED_AT_ONCE,
+            log_level="error",
             access_log=False,
             server_header=False,
             timeout_graceful_shutdown=shutdown_timeout_s,
@@ -90,7 +97,7 @@ def listen(host: str, port: int) -> socket.socket:
     """
     try:
         family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        return socket.create_server(address[:2], family=family, backlog=BACKLOG)  # type: ignore[arg-type]
+        return socket.create_server(address[:2], family=family, backlog=ACCEPTED_AT_ONCE)  # type: ignore[arg-type]
     except OSError as error:
         raise ConfigError(
             f"host {host}, port {port}: expected an available address, got: {error.strerror}; choose another --port"

@@ -8,16 +8,19 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+import anyio
 import cv2
 import numpy as np
 from PIL import Image as Pillow
 from PIL import UnidentifiedImageError
+from python_multipart.multipart import parse_options_header
 from starlette.concurrency import run_in_threadpool
-from starlette.datastructures import UploadFile
+from starlette.datastructures import Headers, UploadFile
 from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
+from emotion_ros.io.jpeg_scans import jpeg_excess
 from emotion_ros.types import Image
 
 FORMATS = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp", "BMP": "image/bmp"}
@@ -30,10 +33,6 @@ IMAGES_FIELD = "images"
 
 MAX_IMAGES = 16
 """Maximum images per request. A constant: the limits on the body and on pixels bound memory and time already."""
-
-DRAINED_BODIES = 8
-"""Size up to which a too large body is read and discarded, in multiples of the limit. Clients that are still sending
-do not read the response."""
 
 
 @dataclass(frozen=True)
@@ -89,9 +88,10 @@ class PixelBudget:
         try:
             yield
         finally:
-            async with self._changed:
-                self._free += pixels
-                self._changed.notify_all()
+            with anyio.CancelScope(shield=True):  # a request that is cancelled may wait for the lock, too
+                async with self._changed:
+                    self._free += pixels
+                    self._changed.notify_all()
 
 
 async def read_uploads(request: Request, limits: UploadLimits) -> list[Upload]:
@@ -101,11 +101,8 @@ async def read_uploads(request: Request, limits: UploadLimits) -> list[Upload]:
         HTTPException: 400, 413, 415 or 422, with what was expected and what came.
     """
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if media_type == MULTIPART:
-        parts = await _read_form(request, limits)
-    else:
-        parts = [("body", b"".join([chunk async for chunk in _read_body(request, limits.body_bytes)]))]
-    return [check_image(name, content, limits.image_pixels) for name, content in parts]
+    parts = await _read_form(request, limits) if media_type == MULTIPART else [("body", await request.body())]
+    return [await run_in_threadpool(check_image, name, content, limits.image_pixels) for name, content in parts]
 
 
 async def decode_image(upload: Upload) -> Image:
@@ -121,15 +118,17 @@ async def decode_image(upload: Upload) -> Image:
 
 
 def check_image(name: str, content: bytes, max_pixels: int) -> Upload:
-    """Check the format and size of an encoded image by its header, without decoding it.
+    """Check the format, size and structure of an encoded image by its header and markers, without decoding it.
 
-    A few kilobytes can decode to gigabytes (a decompression bomb).
+    A few kilobytes can decode to gigabytes (a decompression bomb), or for minutes (see :func:`jpeg_excess`).
 
     Raises:
-        HTTPException: 413 (too large), 415 (unknown format) or 422 (empty or broken).
+        HTTPException: 413 (too large or too many parts), 415 (unknown format) or 422 (empty or broken).
     """
     if not content:
         raise HTTPException(422, f"{name}: expected an image, got nothing")
+    if excess := jpeg_excess(content):
+        raise HTTPException(413, f"{name}: {excess}")
     try:
         with Pillow.open(io.BytesIO(content), formats=[*FORMATS]) as header:
             width, height = header.size
@@ -148,27 +147,9 @@ def _broken(name: str) -> HTTPException:
     return HTTPException(422, f"{name}: expected an image, got a broken one that cannot be decoded")
 
 
-async def _read_body(request: Request, max_bytes: int) -> AsyncIterator[bytes]:
-    """Yield the chunks of the body up to the limit; discard the rest up to :data:`DRAINED_BODIES` limits.
-
-    Raises:
-        HTTPException: 413, the body is larger.
-    """
-    size = 0
-    async for chunk in request.stream():
-        size += len(chunk)
-        if size <= max_bytes:
-            yield chunk
-        elif size > DRAINED_BODIES * max_bytes:
-            break
-    if size > max_bytes:
-        raise HTTPException(413, f"expected a body of at most {max_bytes} bytes, got more", {"Connection": "close"})
-
-
 async def _read_form(request: Request, limits: UploadLimits) -> list[tuple[str, bytes]]:
     """Return file name and content of each image of a form."""
-    body = _read_body(request, limits.body_bytes)
-    parser = MultiPartParser(request.headers, body, max_files=MAX_IMAGES, max_fields=0)  # type: ignore[arg-type]
+    parser = MultiPartParser(_without_charset(request), request.stream(), max_files=MAX_IMAGES, max_fields=0)
     parser.spool_max_size = limits.body_bytes + 1  # keep files in memory: no image may reach the disk
     try:
         form = await parser.parse()
@@ -185,3 +166,12 @@ async def _read_form(request: Request, limits: UploadLimits) -> list[tuple[str, 
         return [(file.filename or f"image {number}", await file.read()) for number, file in enumerate(files)]
     finally:
         await form.close()
+
+
+def _without_charset(request: Request) -> Headers:
+    """Return the type of a form without its ``charset``.
+
+    The parser would decode file names with any codec of Python, of which some fail (``unicode_escape``).
+    """
+    boundary = parse_options_header(request.headers["content-type"])[1].get(b"boundary", b"").decode("latin-1")
+    return Headers({"content-type": f'{MULTIPART}; boundary="{boundary}"'})
