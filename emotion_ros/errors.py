@@ -14,6 +14,12 @@
 Every message says what was expected, what was received and what to do.
 """
 
+MAX_LINE_CHARACTERS = 500
+"""Length to which :func:`one_line` cuts a text: models may have names of any length."""
+
+DISTRIBUTIONS = {"cv2": "opencv-python", "yaml": "pyyaml", "google": "protobuf"}
+"""Module name to pip package name, if they differ."""
+
 
 class EmotionRosError(Exception):
     """Base of all errors that this package raises on purpose."""
@@ -45,3 +51,17 @@ class DatasetError(EmotionRosError):
 
 class OutputError(EmotionRosError):
     """A file or folder cannot be written."""
+
+
+def one_line(error: Exception) -> str:
+    """Return one line for the user: what is missing or wrong, and what to do. Always valid UTF-8."""
+    text = str(error)
+    if isinstance(error, ModuleNotFoundError):
+        name = str(error.name).partition(".")[0]
+        text = f"the Python library {name} is not installed: pip install {DISTRIBUTIONS.get(name, name)}"
+    elif isinstance(error, MemoryError):
+        text = "not enough memory to load the models; set hands to false, or free memory"
+    elif not isinstance(error, EmotionRosError):
+        text = f"{type(error).__name__}: {text.strip()}".removesuffix(": ")
+    line = next(iter(text.splitlines()), "")
+    return line[:MAX_LINE_CHARACTERS].encode(errors="backslashreplace").decode()

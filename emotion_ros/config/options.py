@@ -9,6 +9,9 @@ from typing import Any, TypeVar, get_args, get_type_hints
 
 from emotion_ros.errors import ConfigError
 
+MAX_TEXT_CHARACTERS = 16_384
+"""Length of a text, four times that of the longest path on Linux. A request over a network may hold any text."""
+
 Value = bool | int | float | str | tuple[str, ...]
 
 
@@ -60,6 +63,8 @@ class Option:
             value = tuple(value)
         if type(value) is not self.type:
             raise ConfigError(f"{self.name}: expected {self.type.__name__}, got {value!r}")
+        if isinstance(value, str) and len(value) > MAX_TEXT_CHARACTERS:
+            raise ConfigError(f"{self.name}: expected at most {MAX_TEXT_CHARACTERS} characters, got {len(value)}")
         if self.choices and value not in self.choices:
             raise ConfigError(f"{self.name}: expected one of {', '.join(self.choices)}, got {value!r}")
         if isinstance(value, int | float) and not self._in_range(value):

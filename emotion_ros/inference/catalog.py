@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import http
 import http.client
@@ -111,11 +112,12 @@ def find_model(name: str) -> Path:
     Raises:
         ModelError: the file does not exist; the message names the command that downloads it.
     """
-    if Path(name).is_file():
-        return Path(name)
+    with contextlib.suppress(OSError, ValueError):  # a name that is too long for a path, or has a NUL
+        if Path(name).is_file():
+            return Path(name)
     entry = catalog().get(name)
     if entry is None:
-        raise ModelError(f"{name}: found no such file; expected a model file, or one of {', '.join(catalog())}")
+        raise ModelError(f"{name[:200]!r}: found no such file; expected a model file, or one of {', '.join(catalog())}")
     path = entry.path()
     if entry.url and not path.is_file():
         raise ModelError(f"{name}: not downloaded yet; get it with: emotion-ros models fetch {name}")

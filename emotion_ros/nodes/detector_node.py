@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import traceback
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
@@ -16,15 +16,17 @@ from std_srvs.srv import SetBool
 
 from emotion_ros.config import DetectorConfig, PipelineConfig
 from emotion_ros.config.options import options
-from emotion_ros.errors import EmotionRosError
+from emotion_ros.errors import ConfigError, EmotionRosError, one_line
 from emotion_ros.io.heap import give_back_memory
 from emotion_ros.nodes.camera import check_topics
 from emotion_ros.nodes.diagnostics import DiagnosticsCollector
 from emotion_ros.nodes.frame_processor import Settings
+from emotion_ros.nodes.parameter_services import PreparedParameterService, in_thread
 from emotion_ros.nodes.parameters import changed, declare
 from emotion_ros.nodes.processing_worker import ProcessingWorker
 from emotion_ros.nodes.spin import spin_node, until_shutdown
 from emotion_ros.perception.loaded_models import RELOADABLE, LoadedModels, load_models
+from emotion_ros.perception.model_trial import try_models
 from emotion_ros.perception.pipeline import Pipeline
 
 SUBSCRIPTION_INTERVAL_S = 0.1
@@ -37,9 +39,6 @@ SHARED_LIST = (
     "each detector a humans_prefix of its own"
 )
 
-DISTRIBUTIONS = {"cv2": "opencv-python", "yaml": "pyyaml", "google": "protobuf"}
-"""Module name to pip package name, if they differ."""
-
 FIXED = {option.name for config in (DetectorConfig, PipelineConfig) for option in options(config) if not option.live}
 """Parameters that are read when the node is configured; those of :data:`RELOADABLE` may change later too."""
 
@@ -49,7 +48,7 @@ class Detector(LifecycleNode):
 
     def __init__(self, **arguments: Any) -> None:
         """Declare the parameters; ``arguments`` are those of :class:`rclpy.node.Node`."""
-        super().__init__("detector", **arguments)
+        super().__init__("detector", start_parameter_services=False, **arguments)
         self._config = declare(self, DetectorConfig, fixed=False)
         self._pipeline_config = declare(self, PipelineConfig, fixed=False)
         self._models: LoadedModels | None = None
@@ -64,6 +63,8 @@ class Detector(LifecycleNode):
         )
         self.create_service(SetBool, "~/enable", self._on_enable)
         self.add_on_set_parameters_callback(self._on_parameters)
+        self._trying = False
+        self._parameter_service = PreparedParameterService(self, self._try_models)
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Load the networks and create the publishers. A failure is logged, and the node stays unconfigured."""
@@ -142,7 +143,7 @@ class Detector(LifecycleNode):
         if not self.context.ok():  # interrupted in the middle of a transition
             return
         expected = isinstance(error, EmotionRosError)
-        self._failure = str(error) if expected else f"{activity} failed: {_describe(error)}; then configure again"
+        self._failure = str(error) if expected else f"{activity} failed: {one_line(error)}; then configure again"
         self.get_logger().error(self._failure)
         if not expected:
             self.get_logger().error("".join(traceback.format_exception(error)))
@@ -171,6 +172,26 @@ class Detector(LifecycleNode):
             response.message = "not processing images"
         return response
 
+    async def _try_models(self, parameters: Sequence[Parameter]) -> None:
+        """Try networks in a child process before :meth:`_on_parameters` loads them; images are processed meanwhile.
+
+        Raises:
+            ConfigError: a value cannot be used, or other networks are being tried.
+            ModelError: the networks cannot be used.
+        """
+        values = {parameter.name: parameter.value for parameter in parameters}
+        names = RELOADABLE & set(values)
+        if self._worker is None or not names:
+            return
+        config = changed(self._pipeline_config, values)
+        if self._trying:  # requests cannot start any number of processes
+            raise ConfigError(f"{', '.join(sorted(names))}: another change of the models is being tried; try again")
+        self._trying = True
+        try:
+            await in_thread(self.executor, lambda: try_models(config, names))
+        finally:
+            self._trying = False
+
     def _on_parameters(self, parameters: list[Parameter]) -> SetParametersResult:
         """Check new values, load networks if needed, and hand both to the worker."""
         values = {parameter.name: parameter.value for parameter in parameters}
@@ -187,7 +208,7 @@ class Detector(LifecycleNode):
                     self._models = load_models(pipeline_config, self._models, RELOADABLE & set(values))
                 self._worker.apply(Settings(config, pipeline_config, self._models))
         except Exception as error:  # any exception while loading rejects the value; the old model stays
-            return SetParametersResult(successful=False, reason=_describe(error))
+            return SetParametersResult(successful=False, reason=one_line(error))
         self._config, self._pipeline_config = config, pipeline_config
         return SetParametersResult(successful=True)
 
@@ -241,19 +262,6 @@ class Detector(LifecycleNode):
         if engines and level == DiagnosticStatus.OK:
             return DiagnosticStatus.WARN, "; ".join(f"{network}: {status}" for network, status in engines.items())
         return level, throttled if throttled and level == DiagnosticStatus.OK else text
-
-
-def _describe(error: Exception) -> str:
-    """One line for the user: what is missing or wrong, and what to do."""
-    if isinstance(error, EmotionRosError):
-        return str(error)
-    if isinstance(error, ModuleNotFoundError):
-        name = str(error.name).partition(".")[0]
-        return f"the Python library {name} is not installed: pip install {DISTRIBUTIONS.get(name, name)}"
-    if isinstance(error, MemoryError):
-        return "not enough memory to load the models; set hands to false, or free memory"
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0][:200]}" if lines else type(error).__name__
 
 
 def main() -> int:

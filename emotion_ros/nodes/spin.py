@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import signal
 import sys
+import time
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -24,6 +26,12 @@ except ImportError:
 SPIN_TIMEOUT_S = 0.2
 """Maximum wait for an event before the context is checked. rclpy wakes the executor before it shuts the context down.
 An executor that checks in between would otherwise wait for the next event."""
+
+LOG_INTERVAL_S = 5.0
+"""Seconds between two log lines about callbacks that fail."""
+
+FAILURE_PAUSE_S = 0.01
+"""Pause after a callback that failed: one that fails each time must not take a whole core."""
 
 
 @contextmanager
@@ -74,10 +82,26 @@ def _spin(create: Callable[[], Any]) -> None:
             executor.add_node(node)
             node.start()
             while rclpy.ok():
-                executor.spin_once(SPIN_TIMEOUT_S)
+                _spin_once(executor, node)
     except ExternalShutdownException:
         pass
     finally:
         if node is not None:
             node.stop()
             node.destroy_node()
+
+
+def _spin_once(executor: Any, node: Any) -> None:
+    """Run callbacks that are due. One that fails is logged and costs its own message or request only.
+
+    rclpy's parameter services raise an exception for a type of value that does not exist: a single request would end
+    the node.
+    """
+    try:
+        executor.spin_once(SPIN_TIMEOUT_S)
+    except ExternalShutdownException:
+        raise
+    except Exception as error:
+        if rclpy.ok():
+            node.get_logger().error("".join(traceback.format_exception(error)), throttle_duration_sec=LOG_INTERVAL_S)
+            time.sleep(FAILURE_PAUSE_S)

@@ -53,7 +53,7 @@ def gesture_classes(table: Mapping[object, object], gestures: Sequence[str], lab
         if gesture not in gestures or label not in labels:
             raise ConfigError(
                 f"gesture_emotions: expected one of {', '.join(gestures)} with one of {', '.join(labels)}, "
-                f"got {gesture}: {label}"
+                f"got {gesture!r}: {label!r}"
             )
         class_indices[str(gesture)] = list(labels).index(str(label))
     return class_indices

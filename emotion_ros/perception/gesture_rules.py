@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from emotion_ros.config.user_text import MAX_LABEL_CHARACTERS, is_label, kind_of, read_yaml_file
 from emotion_ros.errors import ConfigError
 
 FINGERS = {
@@ -67,22 +66,28 @@ def read_gestures(path: Path) -> Gestures:
     Raises:
         ConfigError: the file cannot be read, or is not in the format of ``config/gestures.yaml``.
     """
-    try:
-        content = yaml.safe_load(path.read_text())
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(f"{path}: expected a YAML file with gestures: {error}") from error
+    content = read_yaml_file(path)
     if not isinstance(content, dict):
-        raise ConfigError(f"{path}: expected names of gestures with their rules, got {content!r}")
+        raise ConfigError(f"{path}: expected names of gestures with their rules, got {kind_of(content)}")
+    if not all(is_label(str(name)) for name in content):
+        raise ConfigError(f"{path}: expected names of gestures of 1 to {MAX_LABEL_CHARACTERS} printable characters")
     return {
-        str(name): tuple(_rule(f"{path}: {name}", rule) for rule in (rules if isinstance(rules, list) else [rules]))
-        for name, rules in content.items()
+        str(name): tuple(
+            _rule(f"{path}: gesture {number}", rule) for rule in (rules if isinstance(rules, list) else [rules])
+        )
+        for number, (name, rules) in enumerate(content.items(), start=1)
     }
 
 
 def _rule(context: str, content: object) -> GestureRule:
-    """Return one rule; ``context`` (file and gesture) starts the errors."""
+    """Return one rule.
+
+    The errors start with ``context``, file and number of the gesture, and never quote the file: another file than that
+    of gestures may have been named.
+    """
     if not isinstance(content, dict) or set(content) - set(RULE_KEYS):
-        raise ConfigError(f"{context}: expected some of {', '.join(RULE_KEYS)}, got {content!r}")
+        got = "another key" if isinstance(content, dict) else kind_of(content)
+        raise ConfigError(f"{context}: expected some of {', '.join(RULE_KEYS)}, got {got}")
     defaults = GestureRule()
     distances = _mapping(context, content, "distances")
     return GestureRule(
@@ -100,24 +105,21 @@ def _fingers(context: str, content: Mapping[str, Any], key: str, allowed: Sequen
     values = _mapping(context, content, key)
     for finger, value in values.items():
         if finger not in FINGERS or value not in allowed:
-            raise ConfigError(
-                f"{context}: {key}: expected {', '.join(FINGERS)} with one of {', '.join(allowed)}, "
-                f"got {finger}: {value}"
-            )
+            raise ConfigError(f"{context}: {key}: expected {', '.join(FINGERS)} with one of {', '.join(allowed)}")
     return values
 
 
 def _mapping(context: str, content: Mapping[str, Any], key: str) -> dict[str, Any]:
     value = content.get(key, {})
     if not isinstance(value, dict):
-        raise ConfigError(f"{context}: {key}: expected names with values, got {value!r}")
+        raise ConfigError(f"{context}: {key}: expected names with values, got {kind_of(value)}")
     return value
 
 
 def _joint_pair(context: str, name: object) -> tuple[str, str]:
     first, _, second = str(name).partition("-")
     if first not in JOINTS or second not in JOINTS:
-        raise ConfigError(f"{context}: distances: expected two of {', '.join(JOINTS)} joined by '-', got {name}")
+        raise ConfigError(f"{context}: distances: expected two of {', '.join(JOINTS)} joined by '-'")
     return first, second
 
 
@@ -126,10 +128,10 @@ def _limits(context: str, value: object) -> tuple[float, float]:
         minimum, maximum = (_number(context, "distances", limit) for limit in value)
         if minimum <= maximum:
             return minimum, maximum
-    raise ConfigError(f"{context}: distances: expected [minimum, maximum] in palm lengths, got {value!r}")
+    raise ConfigError(f"{context}: distances: expected [minimum, maximum] in palm lengths, got {kind_of(value)}")
 
 
 def _number(context: str, key: str, value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e6:
-        raise ConfigError(f"{context}: {key}: expected a number of 0 or more, got {value!r}")
+        raise ConfigError(f"{context}: {key}: expected a number from 0 to a million, got {kind_of(value)}")
     return float(value)

@@ -19,11 +19,11 @@ from emotion_ros.perception.detection import (
 from emotion_ros.perception.detection.mediapipe_solutions import can_import_mediapipe
 from emotion_ros.perception.emotion.emotion_model import EmotionModel
 
-FACE_OPTIONS = frozenset({"face_detector", "face_model", "face_input_size"})
-HAND_OPTIONS = frozenset({"hand_detector", "hand_model", "hand_landmark_model"})
-EMOTION_OPTIONS = frozenset({"model", "labels", "label_map", "prior", "gestures", "gesture_emotions"})
 SHARED_OPTIONS = frozenset({"provider", "threads"})
-RELOADABLE = FACE_OPTIONS | HAND_OPTIONS | EMOTION_OPTIONS | SHARED_OPTIONS
+FACE_OPTIONS = SHARED_OPTIONS | {"face_detector", "face_model", "face_input_size"}
+HAND_OPTIONS = SHARED_OPTIONS | {"hand_detector", "hand_model", "hand_landmark_model"}
+EMOTION_OPTIONS = SHARED_OPTIONS | {"model", "labels", "label_map", "prior", "gestures", "gesture_emotions"}
+RELOADABLE = FACE_OPTIONS | HAND_OPTIONS | EMOTION_OPTIONS
 """Settings that need networks to be loaded again, which :func:`load_models` does while images are processed."""
 
 
@@ -74,10 +74,10 @@ def load_models(
     if previous is None:
         hands = create_hand_detector(config) if config.hands else None
         return LoadedModels(create_face_detector(config), hands, EmotionModel(config))
-    faces = create_face_detector(config) if changed & (FACE_OPTIONS | SHARED_OPTIONS) else previous.faces
-    emotion = EmotionModel(config) if changed & (EMOTION_OPTIONS | SHARED_OPTIONS) else previous.emotion
+    faces = create_face_detector(config) if changed & FACE_OPTIONS else previous.faces
+    emotion = EmotionModel(config) if changed & EMOTION_OPTIONS else previous.emotion
     hands = previous.hands
-    if config.hands and changed & (HAND_OPTIONS | SHARED_OPTIONS):
+    if config.hands and changed & HAND_OPTIONS:
         hands = create_hand_detector(config)
     return LoadedModels(faces, hands, emotion)
 

@@ -102,7 +102,7 @@ def test_metadata_with_a_field_that_is_not_known(tmp_path):
     file = onnx.load(path)
     helper.set_model_props(file, {METADATA_KEY: TINY.to_json().replace('"licence"', '"outputs": [], "licence"')})
     onnx.save(file, path)
-    with pytest.raises(ModelError, match=r"outputs.*emotion-ros export"):
+    with pytest.raises(ModelError, match=r"fields that.*not know.*emotion-ros export"):
         EmotionClassifier(path)
 
 

@@ -161,10 +161,10 @@ def test_user_adds_a_gesture_without_code(shipped, tmp_path):
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("fist: {fingers: {thumbs: bent}}", "thumbs"),
-        ("fist: {fingers: {thumb: crooked}}", "crooked"),
+        ("fist: {fingers: {thumbs: bent}}", r"gesture 1: fingers"),
+        ("fist: {fingers: {thumb: crooked}}", "one of straight"),
         ("fist: {finger: {}}", "fingers"),
-        ("fist: {distances: {tip-toe: [0, 1]}}", "tip-toe"),
+        ("fist: {distances: {tip-toe: [0, 1]}}", "joined by"),
         ("fist: {distances: {wrist-thumb_tip: [2, 1]}}", "minimum"),
         ("fist: {on_face: much}", "on_face"),
         ("- fist", "names"),

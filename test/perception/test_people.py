@@ -75,7 +75,7 @@ def test_label_map_merges_and_renames_and_leaves_the_rest():
         ("{joy: [hapy]}", "hapy"),
         ("{joy: [happy], fun: [happy]}", "two names"),
         ("[happy]", "mapping"),
-        ("{joy: [", "mapping"),
+        ("{joy: [", "YAML"),
         ("{sad: [happy]}", "a class of its own"),
     ],
 )

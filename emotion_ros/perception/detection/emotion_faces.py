@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from emotion_ros.errors import ModelError
 from emotion_ros.inference.cache_folder import default_cache
-from emotion_ros.inference.ort_session import open_session, read_metadata, read_model_file
+from emotion_ros.inference.ort_session import open_session, read_model_file
 from emotion_ros.inference.providers import ShapeProfile
 from emotion_ros.perception.detection.cells import decode_cells, values_per_cell
 from emotion_ros.perception.detection.face_rows import face_from_row, filter_faces
@@ -127,8 +127,8 @@ class EmotionFaces:
         names = [tensor.name for tensor in (*session.get_inputs(), *session.get_outputs())]
         if not metadata_of_kind(session, DETECTOR_KIND) or names != ["pixels", "cells"]:
             raise ModelError(
-                f"{path}: expected a face detector of this package, got a model with {', '.join(names)} and the "
-                f"metadata {read_metadata(session) or '{}'}; make one with emotion-ros train-detector and export"
+                f"{path}: expected a face detector of this package, got a model of another kind with "
+                f"{', '.join(names)}; make one with emotion-ros train-detector and export"
             )
 
     def close(self) -> None:

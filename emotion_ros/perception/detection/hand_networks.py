@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from emotion_ros.errors import ModelError
 from emotion_ros.inference.cache_folder import default_cache
-from emotion_ros.inference.ort_session import Session, open_session, read_metadata, read_model_file
+from emotion_ros.inference.ort_session import Session, open_session, read_model_file
 from emotion_ros.inference.providers import ShapeProfile
 from emotion_ros.perception.detection.cells import STRIDES, decode_cells
 from emotion_ros.perception.detection.hand_crop import CROP_SIZE_PX, HandCrop, crop_of_box
@@ -98,8 +98,8 @@ def _open(
         actual = tuple(tensor.name for tensor in (*session.get_inputs(), *session.get_outputs()))
         if not metadata_of_kind(session, kind) or actual != names:
             raise ModelError(
-                f"{model}: expected a model of this package of the kind {kind}, got one with {', '.join(actual)} and "
-                f"the metadata {read_metadata(session) or '{}'}; make one with emotion-ros export"
+                f"{model}: expected a model of this package of the kind {kind}, got one of another kind with "
+                f"{', '.join(actual)}; make one with emotion-ros export"
             )
         return profile
 

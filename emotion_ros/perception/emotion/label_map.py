@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 
+from emotion_ros.config.user_text import MAX_LABEL_CHARACTERS, is_label, kind_of, read_yaml
 from emotion_ros.errors import ConfigError
 
 
@@ -57,7 +57,9 @@ def _check_entries(entries: Sequence[tuple[str, list[str]]], classes: Sequence[s
         if mapped.count(name) > 1:
             raise ConfigError(f"label_map: expected each class under one name, got {name!r} under two names")
     for label, merged in entries:
-        if not label or (label in classes and label not in mapped):
+        if not is_label(label):
+            raise ConfigError(f"label_map: expected labels of 1 to {MAX_LABEL_CHARACTERS} printable characters")
+        if label in classes and label not in mapped:
             raise ConfigError(
                 f"label_map: expected a new label, got {label!r}, which is also a class of its own; "
                 f"add the class to the label: {label}: {[label, *merged]}"
@@ -73,19 +75,16 @@ def read_prior(text: str) -> dict[str, float]:
     try:
         return {str(label): float(str(value)) for label, value in read_mapping("prior", text).items()}
     except ValueError as error:
-        raise ConfigError(f"prior: expected a number for each label, as in {{neutral: 3}}, got {text!r}") from error
+        raise ConfigError("prior: expected a number for each label, as in {neutral: 3}, got another value") from error
 
 
 def read_mapping(option: str, text: str) -> dict[object, object]:
     """Return the YAML mapping in the text of an option; empty for an empty text.
 
     Raises:
-        ConfigError: the text is not a YAML mapping.
+        ConfigError: the text is not a YAML mapping, or exceeds a limit of :mod:`emotion_ros.config.user_text`.
     """
-    try:
-        content = yaml.safe_load(text) if text.strip() else {}
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{option}: expected a mapping in YAML, as in {{happiness: [happy]}}: {error}") from error
+    content = read_yaml(text, option) if text.strip() else {}
     if not isinstance(content, dict):
-        raise ConfigError(f"{option}: expected a mapping in YAML, as in {{happiness: [happy]}}, got {text!r}")
+        raise ConfigError(f"{option}: expected a mapping in YAML, as in {{happiness: [happy]}}, got {kind_of(content)}")
     return content

@@ -1,0 +1,72 @@
+"""Parameter services of a node that prepares values before it sets them."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from rcl_interfaces.msg import SetParametersResult
+from rcl_interfaces.srv import SetParameters, SetParametersAtomically
+from rclpy.executors import Executor
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+from rclpy.parameter_service import ParameterService
+from rclpy.task import Future
+
+from emotion_ros.errors import one_line
+
+
+class PreparedParameterService(ParameterService):  # type: ignore[misc]
+    """rclpy's parameter services, whose two ``set`` services are coroutines.
+
+    The node's other callbacks run while values are prepared, images included. No exception leaves the coroutines: in
+    rclpy it ends the node, and a type of value that does not exist raises one.
+
+    Args:
+        node: created with ``start_parameter_services=False``.
+        prepare: checks values before the node's callbacks get them; an exception refuses them.
+    """
+
+    def __init__(self, node: Node, prepare: Callable[[Sequence[Parameter]], Awaitable[None]]) -> None:
+        self._node, self._prepare = node, prepare
+        super().__init__(node)
+
+    async def _set_parameters_callback(
+        self, request: SetParameters.Request, response: SetParameters.Response
+    ) -> SetParameters.Response:
+        for message in request.parameters:
+            response.results.append(await self._set([message]))
+        return response
+
+    async def _set_parameters_atomically_callback(
+        self, request: SetParametersAtomically.Request, response: SetParametersAtomically.Response
+    ) -> SetParametersAtomically.Response:
+        response.result = await self._set(request.parameters)
+        return response
+
+    async def _set(self, messages: Sequence[Any]) -> SetParametersResult:
+        try:
+            parameters = [Parameter.from_parameter_msg(message) for message in messages]
+            await self._prepare(parameters)
+            return self._node.set_parameters_atomically(parameters)
+        except Exception as error:  # any exception refuses the values
+            return SetParametersResult(successful=False, reason=one_line(error))
+
+
+async def in_thread(executor: Executor, function: Callable[[], None]) -> None:
+    """Run a function in a thread of its own, and raise its exception; meanwhile the executor runs other callbacks."""
+    done: Future[Exception | None] = Future(executor=executor)
+
+    def run() -> None:
+        try:
+            function()
+        except Exception as error:  # raised where it is awaited
+            done.set_result(error)
+        else:
+            done.set_result(None)
+
+    threading.Thread(target=run, name="trial", daemon=True).start()
+    error = await done
+    if error is not None:
+        raise error
