@@ -33,7 +33,7 @@ setup(
             "mediapipe==0.10.18; platform_machine == 'aarch64'",
             "numpy<2",
         ],
-        "serve": ["fastapi", "pillow", "prometheus-client", "python-multipart", "uvicorn", "websockets"],
+        "serve": ["fastapi", "prometheus-client", "python-multipart", "uvicorn", "websockets"],
         "ray": ["pyarrow<22", "ray[data,serve]>=2.40"],
         "train": ["imagehash", "lightning>=2.6", "matplotlib", "onnx", "tensorboard", "torch", "transformers"],
         "tinyml": [

@@ -33,7 +33,8 @@ def detect(sources: Sequence[str], config: PipelineConfig, out: Path | None, for
         ModelError: a model cannot be used.
     """
     sources = [source_name(source) for source in sources]
-    streams = [(source, _frames(source)) for source in sources]  # folders are listed before the first output is written
+    # Folders are listed before the first output is written.
+    streams = [(source, _frames(source, config.max_image_pixels)) for source in sources]
     outputs = plan_outputs(sources, out) if out else {}
     copies = _copies(outputs)
     _print_renamed(outputs)
@@ -52,10 +53,10 @@ def detect(sources: Sequence[str], config: PipelineConfig, out: Path | None, for
     return int(unreadable > 0)
 
 
-def _frames(source: str) -> Iterator[SourceFrame]:
+def _frames(source: str, max_pixels: int) -> Iterator[SourceFrame]:
     """Return the frames of a source; an error in opening it is raised by the first frame."""
     try:
-        return frames(source)
+        return frames(source, max_pixels=max_pixels)
     except SourceError as error:
         return _failed(error)
 
@@ -115,7 +116,7 @@ def _detect_frame(
         pipeline.reset()
     try:
         if frame.image is None:
-            raise ImageError("not a picture that can be read")
+            raise ImageError(frame.problem)
         perception = pipeline.perceive(frame.image, frame.time, frame.source)
     except ImageError as error:
         print(f"emotion-ros: {frame.source}: {error}; skipped", file=sys.stderr)

@@ -22,8 +22,8 @@ from emotion_ros.errors import ConfigError, ImageError, OutputError, SourceError
 from emotion_ros.io.annotated_copies import make_folder
 from emotion_ros.io.atomic_file import replacing
 from emotion_ros.io.frames import SourceFrame, is_bag, is_camera, is_picture, source_name
-from emotion_ros.io.pictures import picture_files, read_picture
-from emotion_ros.io.sources import PICTURE_RATE_HZ, check_source, frames
+from emotion_ros.io.pictures import picture_files
+from emotion_ros.io.sources import PICTURE_RATE_HZ, check_source, frames, picture_frame
 from emotion_ros.perception.pipeline import Pipeline
 from emotion_ros.serving.ray_cluster import join, leave
 
@@ -63,6 +63,7 @@ class Worker:
 
     def __init__(self, config: PipelineConfig, form: str) -> None:
         self._pipeline, self._form = Pipeline(config), form
+        self._max_pixels = config.max_image_pixels
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
         """Return the lines of a part, and a message per source that cannot be read."""
@@ -79,19 +80,20 @@ class Worker:
     def _lines(self, source: str, number: int, problems: list[str]) -> Iterator[str]:
         """Yield the lines of a source; unreadable frames are skipped."""
         self._pipeline.reset()
-        for frame in [_picture(source, number)] if is_picture(Path(source)) else frames(source):
+        for frame in self._frames(source, number):
             try:
                 if frame.image is None:
-                    raise ImageError("not a picture that can be read")
+                    raise ImageError(frame.problem)
                 perception = self._pipeline.perceive(frame.image, frame.time, frame.source)
             except ImageError as error:
                 problems.append(f"{frame.source}: {error}; skipped")
                 continue
             yield result_lines(frame, perception, self._form)
 
-
-def _picture(source: str, number: int) -> SourceFrame:
-    return SourceFrame(source, number, number / PICTURE_RATE_HZ, read_picture(Path(source)), PICTURE_RATE_HZ)
+    def _frames(self, source: str, number: int) -> Iterator[SourceFrame]:
+        if is_picture(Path(source)):
+            return iter([picture_frame(Path(source), number, PICTURE_RATE_HZ, self._max_pixels)])
+        return frames(source, max_pixels=self._max_pixels)
 
 
 def detect_on_ray(sources: Sequence[str], config: PipelineConfig, out: Path, form: str, address: str) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from emotion_ros.config.image_limit import image_pixels_option
 from emotion_ros.config.options import as_yaml, option, options
 from emotion_ros.config.pipeline_config import PipelineConfig
 
@@ -62,6 +63,7 @@ class SourceConfig:
     width: int = option(640, "requested width of a camera or of the sample, pixels", minimum=16, maximum=8192)
     height: int = option(480, "requested height of a camera or of the sample, pixels", minimum=16, maximum=8192)
     frame_id: str = option("camera", "frame_id of the images")
+    max_image_pixels: int = image_pixels_option()
 
 
 @dataclass(frozen=True)

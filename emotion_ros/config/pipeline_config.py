@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from emotion_ros.config.image_limit import image_pixels_option
 from emotion_ros.config.options import option
 
 
@@ -172,3 +173,5 @@ class PipelineConfig:
     deterministic_ids: bool = option(
         False, "number the ids f00000, f00001, …; false: five random letters", temporal=True, group="tracking"
     )
+
+    max_image_pixels: int = image_pixels_option(live=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from emotion_ros.config.image_limit import image_pixels_option
 from emotion_ros.config.options import option
 
 RAY = "ray, with --engine ray"
@@ -30,9 +31,7 @@ class ServeConfig:
         common=True,
     )
     max_body_size: int = option(8, "maximum size of a request body, MiB", minimum=1, maximum=1024, group="limit")
-    max_image_size: int = option(
-        16, "maximum width × height of an image, megapixels", minimum=1, maximum=256, group="limit"
-    )
+    max_image_pixels: int = image_pixels_option()
     max_queue_size: int = option(
         64,
         "maximum number of open requests, and of queued images; further requests get status 429",

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from emotion_ros.config.image_limit import MAX_IMAGE_PIXELS
 from emotion_ros.config.package_files import find_package_file
 from emotion_ros.errors import ImageError, OutputError, SourceError
 from emotion_ros.io.emotion_messages import MessageTypes, emotion_array, seconds, to_perception
@@ -35,12 +36,12 @@ PACKAGE_MESSAGES = ("Hand", "Emotion", "EmotionArray")
 """Messages of this package, each after those that it contains."""
 
 
-def bag_frames(path: Path) -> Iterator[SourceFrame]:
+def bag_frames(path: Path, max_pixels: int = MAX_IMAGE_PIXELS) -> Iterator[SourceFrame]:
     """Yield the images of all image topics of a bag in the order of recording.
 
     ``source`` is the topic, ``time`` the stamp of the image in seconds; if the stamps do not advance, it follows the
     times of recording. If a topic is recorded raw and compressed, the
-    raw images are taken.
+    raw images are taken. An image that cannot be decoded, or has more than ``max_pixels`` (width × height), is None.
 
     Raises:
         SourceError: the bag cannot be read, or holds no images.
@@ -54,7 +55,8 @@ def bag_frames(path: Path) -> Iterator[SourceFrame]:
             number = counts.get(topic, 0)
             counts[topic] = number + 1
             time = clocks.setdefault(topic, FrameClock()).update(seconds(message.header), recorded * 1e-9)
-            yield SourceFrame(topic, number, time, _pixels(message))
+            image, problem = _pixels(message, max_pixels)
+            yield SourceFrame(topic, number, time, image, problem=problem)
 
 
 class BagWithEmotions:
@@ -189,11 +191,14 @@ def _add_copy(writer: Writer, connection: Connection, store: Typestore) -> Conne
     )
 
 
-def _pixels(message: Any) -> Image | None:
+def _pixels(message: Any, max_pixels: int) -> tuple[Image | None, str]:
+    """Return the pixels of a message, or None and the reason."""
     try:
-        return decode(message) if hasattr(message, "format") else to_bgr(message)
-    except ImageError:
-        return None
+        if hasattr(message, "format"):
+            return decode(message, max_pixels), ""
+        return to_bgr(message, max_pixels=max_pixels), ""
+    except ImageError as error:
+        return None, str(error)
 
 
 def _message_types(store: Typestore) -> MessageTypes:

@@ -9,7 +9,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from emotion_ros.config.image_limit import MAX_IMAGE_PIXELS
 from emotion_ros.errors import ImageError
+from emotion_ros.io.picture_header import picture_format
+from emotion_ros.io.pictures import decode_picture
 from emotion_ros.types import Image
 
 ENCODINGS: dict[str, tuple[int, type[Any], int | None]] = {
@@ -42,7 +45,7 @@ NV12 = "nv12"
 """Two planes: height rows of luma, then height / 2 rows of interleaved chroma."""
 
 
-def to_bgr(message: Any, bridge: Callable[[Any], Image] | None = None) -> Image:
+def to_bgr(message: Any, bridge: Callable[[Any], Image] | None = None, max_pixels: int = MAX_IMAGE_PIXELS) -> Image:
     """Return the pixels of a message, BGR, height × width × 3, uint8; a view of its data if that is BGR already.
 
     65535 in 16-bit grey becomes 255, as in cv_bridge.
@@ -50,13 +53,16 @@ def to_bgr(message: Any, bridge: Callable[[Any], Image] | None = None) -> Image:
     Args:
         message: a sensor_msgs/Image.
         bridge: cv_bridge's conversion, if installed; used for :data:`BRIDGED` after size and step are checked.
+        max_pixels: maximum width × height.
 
     Raises:
-        ImageError: the encoding is unknown, or size, step and data are inconsistent.
+        ImageError: the encoding is unknown, the image too large, or size, step and data are inconsistent.
     """
     height, width, encoding = message.height, message.width, message.encoding
     if height == 0 or width == 0:
         raise ImageError(f"image: expected a size above zero, got {width} × {height}")
+    if width * height > max_pixels:
+        raise ImageError(f"image: expected at most {max_pixels} pixels (max_image_pixels), got {width} × {height}")
     data = np.frombuffer(message.data, np.uint8)
     if encoding == NV12:
         planes = _rows(data, height * 3 // 2, width, message)
@@ -96,19 +102,20 @@ def _rows(data: NDArray[np.uint8], height: int, row: int, message: Any) -> NDArr
     return np.lib.stride_tricks.as_strided(data, (height, row), (message.step, 1), writeable=False)
 
 
-def decode(message: Any) -> Image:
+def decode(message: Any, max_pixels: int = MAX_IMAGE_PIXELS) -> Image:
     """Return the pixels of a sensor_msgs/CompressedImage (JPEG, PNG, …), BGR, height × width × 3, uint8.
 
+    Args:
+        message: the image.
+        max_pixels: see :func:`emotion_ros.io.pictures.decode_picture`.
+
     Raises:
-        ImageError: the data cannot be decoded, or is a JPEG that ends too early.
+        ImageError: the data cannot be decoded, have too many pixels, or are a JPEG that ends too early.
     """
-    data = np.frombuffer(message.data, np.uint8)
-    if data[:2].tobytes() == b"\xff\xd8" and b"\xff\xd9" not in data[-64:].tobytes():
+    data = memoryview(message.data)
+    if picture_format(data) == "JPEG" and b"\xff\xd9" not in bytes(data[-64:]):
         raise ImageError(f"compressed image: the JPEG of {len(data)} bytes ends too early")
     try:
-        image = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
-    except cv2.error as error:  # for example a size above OpenCV's limit
-        raise ImageError(f"compressed image: {len(data)} bytes cannot be decoded: {error.err}") from error
-    if image is None:
-        raise ImageError(f"compressed image: {len(data)} bytes of {message.format!r} are no picture that can be read")
-    return image  # type: ignore[return-value]
+        return decode_picture(data, max_pixels)
+    except ImageError as error:
+        raise ImageError(f"compressed image of {len(data)} bytes: {error}") from error

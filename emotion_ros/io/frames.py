@@ -26,8 +26,9 @@ class SourceFrame:
         source: name of the source; of a folder, the path of the picture; of a bag, the topic.
         number: index in the source, from 0.
         time: seconds since the start of the source; of a bag, the stamp.
-        image: BGR; None if the file cannot be read.
+        image: BGR; None if it cannot be read.
         rate: images per second of the source; 0: unknown, as of a camera or a bag.
+        problem: why the image cannot be read.
     """
 
     source: str
@@ -35,6 +36,7 @@ class SourceFrame:
     time: float
     image: Image | None
     rate: float = 0.0
+    problem: str = ""
 
 
 def is_camera(source: str) -> bool:

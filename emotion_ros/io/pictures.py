@@ -1,4 +1,4 @@
-"""Read pictures from files and pipes."""
+"""Decode pictures, and read them from files and pipes."""
 
 from __future__ import annotations
 
@@ -11,8 +11,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from emotion_ros.errors import SourceError
+from emotion_ros.config.image_limit import MAX_IMAGE_PIXELS
+from emotion_ros.errors import ImageError, SourceError
 from emotion_ros.io.frames import PICTURES, is_picture
+from emotion_ros.io.jpeg_scans import jpeg_excess
+from emotion_ros.io.picture_header import picture_format, picture_size
+from emotion_ros.io.png_chunks import still_png
 from emotion_ros.types import Image
 
 MAX_PICTURE_BYTES = 256 << 20
@@ -37,18 +41,22 @@ def picture_files(folder: Path) -> list[Path]:
     return paths
 
 
-def read_picture(path: Path) -> Image | None:
-    """Return the pixels of a file; None if it is no picture, not readable, or no regular file (as a pipe or folder)."""
+def read_picture(path: Path, max_pixels: int = MAX_IMAGE_PIXELS, flags: int = cv2.IMREAD_COLOR) -> Image:
+    """Return the pixels of a file; the arguments are those of :func:`decode_picture`.
+
+    Raises:
+        ImageError: it is no picture, too large, not readable, or no regular file (as a pipe or folder).
+    """
     if not os.path.isfile(path):
-        return None
+        raise ImageError("not a picture that can be read")
     try:
         with path.open("rb") as file:
-            return _decoded(file.read(MAX_PICTURE_BYTES + 1))
-    except OSError:
-        return None
+            return decode_picture(file.read(MAX_PICTURE_BYTES + 1), max_pixels, flags)
+    except OSError as error:
+        raise ImageError(f"not a picture that can be read: {error.strerror}") from error
 
 
-def read_piped_picture(path: Path) -> Image:
+def read_piped_picture(path: Path, max_pixels: int = MAX_IMAGE_PIXELS) -> Image:
     """Return the pixels of the picture that a pipe delivers, such as ``/dev/stdin``.
 
     Raises:
@@ -57,12 +65,46 @@ def read_piped_picture(path: Path) -> Image:
     try:
         if not stat.S_ISFIFO(path.stat().st_mode):
             raise SourceError(f"{path}: expected a camera, a file, a folder or a pipe; it is a device of another kind")
-        image = _decoded(_read_pipe(path))
+        return decode_picture(_read_pipe(path), max_pixels)
     except OSError as error:
         raise SourceError(f"{path}: cannot be read: {error.strerror}") from error
+    except ImageError as error:
+        raise SourceError(f"{path}: {error}; to process a video, save it as a file first") from error
+
+
+def decode_picture(
+    content: bytes | memoryview, max_pixels: int = MAX_IMAGE_PIXELS, flags: int = cv2.IMREAD_COLOR
+) -> Image:
+    """Decode a picture whose content is not trusted: the only place where this package does so.
+
+    Args:
+        content: one of :data:`emotion_ros.io.picture_header.FORMATS`.
+        max_pixels: maximum width × height. It is read from the header, before memory is taken for the pixels.
+        flags: OpenCV's ``IMREAD_*``.
+
+    Returns:
+        BGR, uint8, h × w × 3, rotated by its EXIF data, unless ``flags`` say otherwise.
+
+    Raises:
+        ImageError: the format is another one, the picture is too large or broken.
+    """
+    if len(content) > MAX_PICTURE_BYTES:
+        raise ImageError(f"expected a picture of at most {MAX_PICTURE_BYTES} bytes, got more")
+    width, height = picture_size(content)
+    if width * height > max_pixels:
+        raise ImageError(f"expected at most {max_pixels} pixels (max_image_pixels), got {width} × {height}")
+    if excess := jpeg_excess(content):
+        raise ImageError(excess)
+    name = picture_format(content)
+    if name == "PNG":
+        content = still_png(content)
+    try:
+        image = cv2.imdecode(np.frombuffer(content, np.uint8), flags)
+    except cv2.error:  # for example sides that are longer than OpenCV allows
+        image = None
     if image is None:
-        raise SourceError(f"{path}: expected a picture; to process a video, save it as a file first")
-    return image
+        raise ImageError(f"expected a picture, got a broken {name} that cannot be decoded")
+    return image  # type: ignore[return-value]
 
 
 def _read_pipe(path: Path) -> bytes:
@@ -79,12 +121,3 @@ def _read_pipe(path: Path) -> bytes:
     finally:
         os.close(pipe)
     return bytes(content)
-
-
-def _decoded(content: bytes) -> Image | None:
-    if not 0 < len(content) <= MAX_PICTURE_BYTES:
-        return None
-    try:
-        return cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)  # type: ignore[return-value]
-    except cv2.error:  # more pixels than OpenCV allows
-        return None

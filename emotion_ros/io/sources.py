@@ -10,7 +10,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from emotion_ros.errors import SourceError
+from emotion_ros.config.image_limit import MAX_IMAGE_PIXELS
+from emotion_ros.errors import ImageError, SourceError
 from emotion_ros.io.frames import SourceFrame, is_bag, is_camera, is_picture
 from emotion_ros.io.pictures import picture_files, read_picture, read_piped_picture
 
@@ -39,13 +40,16 @@ def check_source(source: str) -> None:
         raise SourceError(f"{source}: expected sample, a camera, a video, a picture or a folder, found nothing there")
 
 
-def frames(source: str, rate: float = 0.0, size: tuple[int, int] = (640, 480)) -> Iterator[SourceFrame]:
+def frames(
+    source: str, rate: float = 0.0, size: tuple[int, int] = (640, 480), max_pixels: int = MAX_IMAGE_PIXELS
+) -> Iterator[SourceFrame]:
     """Return all frames of a source, read as fast as possible; those of a camera never end.
 
     Args:
         source: ``sample``, camera index or device, video, picture, folder of pictures, bag, or pipe with a picture.
         rate: images per second for ``SourceFrame.time``; 0: the source's own.
         size: width and height requested of a camera, or of the sample, pixels.
+        max_pixels: maximum width × height of an image; a larger picture has no image, a larger video is refused.
 
     Raises:
         SourceError: it does not exist or cannot be opened; possibly at the first frame.
@@ -60,14 +64,14 @@ def frames(source: str, rate: float = 0.0, size: tuple[int, int] = (640, 480)) -
         # Imported here because rosbags is an optional dependency. bags does not import sources.
         from emotion_ros.io.bags import bag_frames
 
-        return bag_frames(path)
+        return bag_frames(path, max_pixels)
     if os.path.isdir(path):
-        return _pictures(picture_files(path), rate or PICTURE_RATE_HZ)
+        return _pictures(picture_files(path), rate or PICTURE_RATE_HZ, max_pixels)
     if is_picture(path):
-        return _pictures([path], rate or PICTURE_RATE_HZ)
+        return _pictures([path], rate or PICTURE_RATE_HZ, max_pixels)
     if os.path.isfile(path):
-        return _video(path, rate)
-    return _pipe(path)
+        return _video(path, rate, max_pixels)
+    return _pipe(path, max_pixels)
 
 
 def _sample(rate: float, size: tuple[int, int]) -> Iterator[SourceFrame]:
@@ -87,19 +91,30 @@ def _sample(rate: float, size: tuple[int, int]) -> Iterator[SourceFrame]:
         yield SourceFrame("sample", number, number / rate, image, rate)  # type: ignore[arg-type]
 
 
-def _pictures(paths: list[Path], rate: float) -> Iterator[SourceFrame]:
-    for number, path in enumerate(paths):
-        yield SourceFrame(str(path), number, number / rate, read_picture(path), rate)
+def _pictures(paths: list[Path], rate: float, max_pixels: int) -> Iterator[SourceFrame]:
+    return (picture_frame(path, number, rate, max_pixels) for number, path in enumerate(paths))
 
 
-def _pipe(path: Path) -> Iterator[SourceFrame]:
-    yield SourceFrame(str(path), 0, 0.0, read_piped_picture(path))
+def picture_frame(path: Path, number: int, rate: float, max_pixels: int) -> SourceFrame:
+    """Read a picture as the frame of this number of a folder; ``rate`` and ``max_pixels`` as in :func:`frames`."""
+    try:
+        image, problem = read_picture(path, max_pixels), ""
+    except ImageError as error:
+        image, problem = None, str(error)
+    return SourceFrame(str(path), number, number / rate, image, rate, problem)
 
 
-def _video(path: Path, rate: float) -> Iterator[SourceFrame]:
+def _pipe(path: Path, max_pixels: int) -> Iterator[SourceFrame]:
+    yield SourceFrame(str(path), 0, 0.0, read_piped_picture(path, max_pixels))
+
+
+def _video(path: Path, rate: float, max_pixels: int) -> Iterator[SourceFrame]:
     video = cv2.VideoCapture(str(path))
     if not video.isOpened():
         raise SourceError(f"{path}: expected a video or a picture that OpenCV can read; it is neither")
+    width, height = int(video.get(cv2.CAP_PROP_FRAME_WIDTH)), int(video.get(cv2.CAP_PROP_FRAME_HEIGHT))
+    if width * height > max_pixels:
+        raise SourceError(f"{path}: expected at most {max_pixels} pixels (max_image_pixels), got {width} × {height}")
     named = video.get(cv2.CAP_PROP_FPS)
     rate = rate or (named if 0 < named <= MAX_VIDEO_RATE_HZ else DEFAULT_VIDEO_RATE_HZ)
     number = 0

@@ -145,17 +145,19 @@ class Camera:
         count = self._node.count_publishers(name)
         return f"{name} ({count} publisher{'s' * (count != 1)})"
 
-    def to_frame(self, message: Any, time: float) -> Frame:
+    def to_frame(self, message: Any, time: float, max_pixels: int) -> Frame:
         """Convert an Image or CompressedImage message to a frame of this camera.
 
         Args:
             message: the image.
             time: stamp of the frame, seconds.
+            max_pixels: maximum width × height.
 
         Raises:
-            ImageError: the message holds no valid image.
+            ImageError: the message holds no valid image, or a larger one.
         """
-        image = decode(message) if isinstance(message, CompressedImage) else to_bgr(message)
+        convert = decode if isinstance(message, CompressedImage) else to_bgr
+        image = convert(message, max_pixels)
         return Frame(image, time, self.topic, self.intrinsics)
 
     def publish(self, image: Image, perception: Perception, header: Header) -> None:

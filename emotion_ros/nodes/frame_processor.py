@@ -83,7 +83,9 @@ class FrameProcessor:
     def process(self, arrivals: Mapping[str, Arrival], settings: Settings) -> list[tuple[Frame, Perception]]:
         """Perceive the newest image of each camera. A frame that fails is reported and left out."""
         due = [topic for topic, arrival in arrivals.items() if self._is_due(topic, arrival, settings)]
-        return self._perceive([frame for topic in due if (frame := self._decode(topic, arrivals[topic])) is not None])
+        max_pixels = settings.pipeline.max_image_pixels
+        decoded = [self._decode(topic, arrivals[topic], max_pixels) for topic in due]
+        return self._perceive([frame for frame in decoded if frame is not None])
 
     def _perceive(self, frames: Sequence[Frame]) -> list[tuple[Frame, Perception]]:
         if not frames:
@@ -96,9 +98,9 @@ class FrameProcessor:
                 return []
         return [result for frame in frames for result in self._perceive([frame])]
 
-    def _decode(self, topic: str, arrival: Arrival) -> Frame | None:
+    def _decode(self, topic: str, arrival: Arrival, max_pixels: int) -> Frame | None:
         try:
-            return self._cameras[topic].to_frame(arrival.message, self._clocks[topic].time)
+            return self._cameras[topic].to_frame(arrival.message, self._clocks[topic].time, max_pixels)
         except Exception as error:  # a message that cannot be decoded is skipped
             self._fail(topic, error)
             return None

@@ -11,6 +11,7 @@ from sensor_msgs.msg import CompressedImage
 from sensor_msgs.msg import Image as ImageMessage
 from std_msgs.msg import Header
 
+from emotion_ros.config.image_limit import MAX_IMAGE_PIXELS
 from emotion_ros.io import encodings
 from emotion_ros.types import Image
 
@@ -23,13 +24,13 @@ except ImportError:
     CvBridge = None
 
 
-def to_bgr(message: ImageMessage) -> Image:
+def to_bgr(message: ImageMessage, max_pixels: int = MAX_IMAGE_PIXELS) -> Image:
     """Convert a message to BGR, uint8, h × w × 3; see :func:`emotion_ros.io.encodings.to_bgr`.
 
     Raises:
-        ImageError: the encoding is unknown, or size, step and data do not match.
+        ImageError: the encoding is unknown, the image too large, or size, step and data do not match.
     """
-    return encodings.to_bgr(message, _bridge if CvBridge is not None else None)
+    return encodings.to_bgr(message, _bridge if CvBridge is not None else None, max_pixels)
 
 
 def _bridge(message: Any) -> Image:

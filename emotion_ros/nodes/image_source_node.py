@@ -75,7 +75,8 @@ class ImageSource(Node):
             raise self._error
 
     def _open(self) -> Iterator[SourceFrame]:
-        return frames(self.config.source, self.config.rate, (self.config.width, self.config.height))
+        config = self.config
+        return frames(config.source, config.rate, (config.width, config.height), config.max_image_pixels)
 
     def _read(self, first_pass: Iterator[SourceFrame]) -> None:
         """Play the source, once or in a loop, and shut the context down at its end. Runs in the reader thread."""
@@ -103,7 +104,7 @@ class ImageSource(Node):
 
     def _publish(self, frame: SourceFrame) -> None:
         if frame.image is None:
-            self.get_logger().error(f"{frame.source}: expected a picture, got a file that cannot be decoded; skipped")
+            self.get_logger().error(f"{frame.source}: {frame.problem}; skipped")
             return
         header = Header(stamp=self.get_clock().now().to_msg(), frame_id=self.config.frame_id)
         self._images.publish(to_message(frame.image, header))

@@ -20,6 +20,7 @@ from emotion_ros.config import ServeConfig
 from emotion_ros.errors import EmotionRosError
 from emotion_ros.inference.catalog import catalog
 from emotion_ros.io.drawing import draw
+from emotion_ros.io.picture_header import FORMATS
 from emotion_ros.io.records import perception_record
 from emotion_ros.serving import schemas
 from emotion_ros.serving.authentication import Authenticator
@@ -27,7 +28,7 @@ from emotion_ros.serving.image_requests import ImageRequests
 from emotion_ros.serving.inference_backend import CropResult, InferenceBackend
 from emotion_ros.serving.metrics import Metrics, MetricsMiddleware
 from emotion_ros.serving.request_guard import INTERNAL_ERROR, RequestGuard
-from emotion_ros.serving.uploads import FORMATS, IMAGES_FIELD, MAX_IMAGES, MULTIPART
+from emotion_ros.serving.uploads import IMAGES_FIELD, MAX_IMAGES, MULTIPART
 from emotion_ros.types import Image, Perception
 
 LOG = logging.getLogger("emotion_ros.serving")
@@ -69,7 +70,7 @@ IMAGES_BODY = {
                     },
                 }
             },
-            **{media_type: {"schema": {"type": "string", "format": "binary"}} for media_type in FORMATS.values()},
+            **{f"image/{name.lower()}": {"schema": {"type": "string", "format": "binary"}} for name in FORMATS},
         },
     }
 }

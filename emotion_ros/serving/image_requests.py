@@ -18,9 +18,9 @@ from emotion_ros.serving.inference_backend import SECONDS_PER_IMAGE, BusyError, 
 from emotion_ros.serving.uploads import PixelBudget, Upload, UploadLimits, decode_image, read_uploads
 from emotion_ros.types import Image
 
-PIXEL_BUDGET_IMAGES = 4
+PIXEL_BUDGET_IMAGES = 2
 """Images of the maximum size that may be decoded at a time, of one request or of several. Bounds the memory: at the
-default 16 megapixels, 4 × 48 MB."""
+default 50 megapixels, 2 × 150 MB."""
 
 MIN_ARRIVAL_S = 1.0
 """Seconds that the body of a request has to arrive even if all places are taken. 8 MiB take 0.7 s at 100 Mbit/s."""
@@ -45,7 +45,7 @@ class ImageRequests:
 
     def __init__(self, backend: InferenceBackend, config: ServeConfig) -> None:
         self._backend, self._config = backend, config
-        self._limits = UploadLimits(config.max_body_size << 20, config.max_image_size * 10**6)
+        self._limits = UploadLimits(config.max_body_size << 20, config.max_image_pixels)
         self._max_pixels = PIXEL_BUDGET_IMAGES * self._limits.image_pixels
         self._budget = PixelBudget(self._max_pixels)
         self._open_requests = 0

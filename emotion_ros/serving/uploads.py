@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import io
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import anyio
-import cv2
-import numpy as np
-from PIL import Image as Pillow
-from PIL import UnidentifiedImageError
 from python_multipart.multipart import parse_options_header
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers, UploadFile
@@ -20,11 +15,11 @@ from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
+from emotion_ros.errors import ImageError
 from emotion_ros.io.jpeg_scans import jpeg_excess
+from emotion_ros.io.picture_header import FORMATS, picture_format, picture_size
+from emotion_ros.io.pictures import decode_picture
 from emotion_ros.types import Image
-
-FORMATS = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp", "BMP": "image/bmp"}
-"""Accepted image formats and their media types. The content decides, not the declared type."""
 
 MULTIPART = "multipart/form-data"
 
@@ -111,10 +106,10 @@ async def decode_image(upload: Upload) -> Image:
     Raises:
         HTTPException: 422, the image cannot be decoded.
     """
-    image = await run_in_threadpool(cv2.imdecode, np.frombuffer(upload.content, np.uint8), cv2.IMREAD_COLOR)
-    if image is None:
-        raise _broken(upload.name)
-    return image  # type: ignore[return-value]
+    try:
+        return await run_in_threadpool(decode_picture, upload.content, upload.pixels)
+    except ImageError as error:
+        raise HTTPException(422, f"{upload.name}: {error}") from error
 
 
 def check_image(name: str, content: bytes, max_pixels: int) -> Upload:
@@ -127,24 +122,17 @@ def check_image(name: str, content: bytes, max_pixels: int) -> Upload:
     """
     if not content:
         raise HTTPException(422, f"{name}: expected an image, got nothing")
+    if picture_format(content) is None:
+        raise HTTPException(415, f"{name}: expected {', '.join(FORMATS)}, got another format")
     if excess := jpeg_excess(content):
         raise HTTPException(413, f"{name}: {excess}")
     try:
-        with Pillow.open(io.BytesIO(content), formats=[*FORMATS]) as header:
-            width, height = header.size
-    except UnidentifiedImageError as error:
-        raise HTTPException(415, f"{name}: expected {', '.join(FORMATS)}, got another format") from error
-    except Pillow.DecompressionBombError as error:
-        raise HTTPException(413, f"{name}: expected at most {max_pixels} pixels, got many times more") from error
-    except Exception as error:  # Pillow's readers raise various types for broken files
-        raise _broken(name) from error
+        width, height = picture_size(content)
+    except ImageError as error:
+        raise HTTPException(422, f"{name}: {error}") from error
     if width * height > max_pixels:
         raise HTTPException(413, f"{name}: expected at most {max_pixels} pixels, got {width} × {height}")
     return Upload(name, content, width * height)
-
-
-def _broken(name: str) -> HTTPException:
-    return HTTPException(422, f"{name}: expected an image, got a broken one that cannot be decoded")
 
 
 async def _read_form(request: Request, limits: UploadLimits) -> list[tuple[str, bytes]]:

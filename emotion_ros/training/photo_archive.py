@@ -10,12 +10,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import cv2
-import numpy as np
-
-from emotion_ros.errors import DatasetError, OutputError
+from emotion_ros.errors import DatasetError, ImageError, OutputError
 from emotion_ros.io.atomic_file import replacing
 from emotion_ros.io.frames import PICTURES
+from emotion_ros.io.pictures import MAX_PICTURE_BYTES, decode_picture
 from emotion_ros.types import Image
 
 ARCHIVE_ERRORS = (OSError, zipfile.BadZipFile, zlib.error, RuntimeError)
@@ -58,14 +56,32 @@ def read_picture(archive: zipfile.ZipFile, name: str) -> Image:
     """Return a picture of an archive, BGR, uint8, h × w × 3.
 
     Raises:
-        DatasetError: it is no picture that can be read.
+        DatasetError: it is no picture that can be read, or too large.
         KeyError: there is none of that name.
     """
-    content = np.frombuffer(archive.read(name), np.uint8)
-    image = cv2.imdecode(content, cv2.IMREAD_COLOR) if len(content) else None
-    if image is None:
-        raise DatasetError(f"{archive.filename}: {name} is no picture that can be read")
-    return image  # type: ignore[return-value]
+    try:
+        return decode_picture(read_entry(archive, name))
+    except ImageError as error:
+        raise DatasetError(f"{archive.filename}: {name}: {error}") from error
+
+
+def read_entry(archive: zipfile.ZipFile, name: str) -> bytes:
+    """Return the content of an entry of a ZIP archive; it takes no more memory than the entry declares.
+
+    Raises:
+        DatasetError: it declares more than :data:`emotion_ros.io.pictures.MAX_PICTURE_BYTES`, or is compressed by
+            another method than deflate.
+        KeyError: there is none of that name.
+    """
+    entry = archive.getinfo(name)
+    if entry.file_size > MAX_PICTURE_BYTES:
+        limit = f"expected at most {MAX_PICTURE_BYTES} bytes"
+        raise DatasetError(f"{archive.filename}: {name}: {limit}, it declares {entry.file_size}")
+    if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):  # zipfile limits no other method
+        raise DatasetError(f"{archive.filename}: {name}: expected a stored or deflated entry; pack the archive again")
+    with archive.open(entry) as file:
+        # With a length, zipfile unpacks that much at a time; without one, all that is there, whatever was declared.
+        return file.read(entry.file_size + 1)
 
 
 def read_groups(folder: Path) -> dict[str, dict[str, str]]:

@@ -8,6 +8,7 @@ import sys
 import cv2
 import numpy as np
 import pytest
+from hostile_pictures import png
 
 COMMAND = [sys.executable, "-c", "import sys; from emotion_ros.cli import main; sys.exit(main())"]
 
@@ -130,6 +131,17 @@ def test_odd_entries_of_a_folder_are_reported_and_the_rest_is_processed(tmp_path
     for name in ("folder.jpg", "dangling.jpg", "pipe.jpg"):
         assert f"{name}: not a picture" in result.stderr
     assert "5 could not be read" in result.stderr
+
+
+def test_picture_of_too_many_pixels_is_named_and_skipped(tmp_path, portrait, command_line):
+    (tmp_path / "bomb.png").write_bytes(png(30_000, 30_000))
+    cv2.imwrite(str(tmp_path / "sound.png"), portrait)
+    result = command_line("detect", tmp_path, "--json", "--no-hands")
+    assert result.returncode == 1
+    assert len(result.stdout.splitlines()) == 1
+    assert "bomb.png: expected at most 50000000 pixels (max_image_pixels), got 30000 × 30000; skipped" in result.stderr
+    allowed = command_line("detect", tmp_path / "sound.png", "--no-hands", "--max-image-pixels", 640 * 480 - 1)
+    assert "expected at most 307199 pixels" in allowed.stderr
 
 
 def test_csv_is_quoted(tmp_path, portrait, command_line):

@@ -5,6 +5,7 @@ import cv2
 import numpy as np
 import pytest
 from ament_index_python.packages import get_package_share_directory
+from hostile_pictures import encoded
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
@@ -158,10 +159,19 @@ def test_own_message_comes_back_unchanged():
     assert np.array_equal(to_bgr(there), picture())
 
 
+def test_image_that_is_too_large_is_refused_before_it_is_converted(portrait):
+    raw, jpeg = message(picture(), "bgr8", 72), CompressedImage(format="jpeg", data=array("B", encoded(".jpg")))
+    for convert, sent, size in ((to_bgr, raw, (24, 16)), (decode, jpeg, (32, 24))):
+        pixels = size[0] * size[1]
+        assert convert(sent, max_pixels=pixels).shape[1::-1] == size
+        with pytest.raises(ImageError, match=f"at most {pixels - 1} pixels .*, got {size[0]} × {size[1]}"):
+            convert(sent, max_pixels=pixels - 1)
+
+
 def test_jpeg_is_decoded_and_a_truncated_one_refused(portrait):
     jpeg = cv2.imencode(".jpg", portrait)[1].tobytes()
     assert decode(CompressedImage(format="jpeg", data=array("B", jpeg))).shape == portrait.shape
     with pytest.raises(ImageError, match="ends too early"):
         decode(CompressedImage(format="jpeg", data=array("B", jpeg[:5000])))
-    with pytest.raises(ImageError, match="no picture"):
+    with pytest.raises(ImageError, match="got another format"):
         decode(CompressedImage(format="jpeg", data=array("B", b"hello")))

@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import re
 import signal
 import threading
 import time
@@ -13,6 +14,7 @@ import pytest
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from emotion_ros.msg import EmotionArray
+from hostile_pictures import png
 from hri_msgs.msg import IdsList
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState, GetState
@@ -147,6 +149,36 @@ def test_truncated_jpeg_costs_only_itself(listener, start, portrait):
     assert [each.label for each in heard[0].emotions] == ["happy"]
     detector.terminate()
     assert "ends too early" in detector.communicate()[1]
+
+
+def test_compressed_image_that_decodes_to_gigabytes_costs_only_itself(listener, start, portrait):
+    detector = start("detector", hands=False, image_transport="compressed")
+    publisher = listener.node.create_publisher(CompressedImage, "image_raw/compressed", 5)
+    heard = listener.hear(EmotionArray, "emotions")
+    assert listener.until(publisher.get_subscription_count)
+    listener.settle()
+    good = to_jpeg(portrait, header())
+    publisher.publish(good)
+    assert listener.until(lambda: heard)
+    before = peak_memory_mb(detector)
+    publisher.publish(CompressedImage(header=header(), format="png", data=array("B", png(30_000, 30_000))))
+    time.sleep(1)
+    heard.clear()
+    publisher.publish(good)
+    assert listener.until(lambda: heard)
+    assert peak_memory_mb(detector) - before < 100
+    assert set_parameter(listener, "max_image_pixels", 640 * 480 - 1).successful
+    heard.clear()
+    publisher.publish(good)
+    assert not listener.until(lambda: heard, 1)
+    detector.terminate()
+    errors = detector.communicate()[1]
+    assert "expected at most 50000000 pixels (max_image_pixels), got 30000 × 30000" in errors
+
+
+def peak_memory_mb(process):
+    status = Path(f"/proc/{process.pid}/status").read_text()
+    return int(re.search(r"VmHWM:\s+(\d+)", status)[1]) / 1024
 
 
 def test_parameters_change_at_run_time_or_say_why_not(listener, camera, start, portrait):

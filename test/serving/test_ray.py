@@ -94,8 +94,9 @@ def test_folders_and_videos_give_the_same_as_without_ray_and_are_not_perceived_t
     assert len(without_ids(alone.stdout)) == 46
     assert without_ids(spread.stdout) == without_ids(alone.stdout)
     for name in ("broken.jpg", "folder.jpg", "dangling.jpg", "pipe.jpg"):
-        assert f"{name}: not a picture" in alone.stderr
-        assert f"{name}: not a picture" in spread.stderr
+        reason = "expected a picture" if name == "broken.jpg" else "not a picture"
+        assert f"{name}: {reason}" in alone.stderr
+        assert f"{name}: {reason}" in spread.stderr
     parts = sorted(out.glob("*.json"))
     assert len(parts) == 3
     parts[0].unlink()

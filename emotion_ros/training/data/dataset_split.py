@@ -19,9 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as PillowImage
 
-from emotion_ros.errors import ConfigError, DatasetError, OutputError
+from emotion_ros.errors import ConfigError, DatasetError, ImageError, OutputError
 from emotion_ros.io.dataset_writer import CAPTURES_CSV
-from emotion_ros.training.data.readers import check_spelling, label_of, picture_folders, read_file
+from emotion_ros.io.pictures import read_picture
+from emotion_ros.training.data.readers import check_spelling, label_of, picture_folders
 
 SPLITS = ("train", "val", "test")
 
@@ -115,9 +116,9 @@ def _hashes(source: Path, files: Sequence[str]) -> NDArray[np.bool_]:
     rows: list[NDArray[np.bool_]] = []
     unreadable: list[str] = []
     for file in files:
-        content = read_file(source / file)
-        image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_GRAYSCALE) if content else None
-        if image is None:
+        try:
+            image = read_picture(source / file, flags=cv2.IMREAD_GRAYSCALE)
+        except ImageError:
             unreadable.append(file)
         else:
             rows.append(imagehash.phash(PillowImage.fromarray(image)).hash.ravel())

@@ -15,9 +15,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from emotion_ros.errors import DatasetError
+from emotion_ros.errors import DatasetError, ImageError
 from emotion_ros.io.dataset_writer import is_picture
 from emotion_ros.io.frames import PICTURES
+from emotion_ros.io.pictures import MAX_PICTURE_BYTES, decode_picture
+from emotion_ros.training.photo_archive import ARCHIVE_ERRORS, read_entry
 from emotion_ros.types import Image
 
 SPLIT_ALIASES: Mapping[str, tuple[str, ...]] = {
@@ -135,9 +137,15 @@ def fer2013_csv(data: Path) -> Path | None:
 
 
 def read_file(path: Path) -> bytes:
-    """Return the content of a file; nothing for a folder, a dangling link, a pipe, or a file that cannot be read."""
+    """Return the content of a file; nothing for a folder, a dangling link, a pipe, or a file that cannot be read.
+
+    Of a file above :data:`emotion_ros.io.pictures.MAX_PICTURE_BYTES` the beginning, which is too large to be decoded.
+    """
+    if not path.is_file():
+        return b""
     try:
-        return path.read_bytes() if path.is_file() else b""
+        with path.open("rb") as file:
+            return file.read(MAX_PICTURE_BYTES + 1)
     except OSError:
         return b""
 
@@ -145,7 +153,10 @@ def read_file(path: Path) -> bytes:
 def _decode(content: bytes | Image) -> Image | None:
     if not isinstance(content, bytes):
         return content
-    return cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR) if content else None  # type: ignore[return-value]
+    try:
+        return decode_picture(content)
+    except ImageError:
+        return None
 
 
 def _contents(data: Path, split: str) -> Iterator[tuple[str, bytes | Image]]:
@@ -198,8 +209,8 @@ def _from_zip(path: Path, split: str | None) -> Iterator[tuple[str, bytes]]:
             in_split = len(parts) >= 2 if split is None else len(parts) >= 3 and parts[-3] == split
             if in_split and is_picture(Path(entry)) and parts[0] != "__MACOSX":
                 try:
-                    yield "/".join(parts[-2:]), archive.read(entry)
-                except (zipfile.BadZipFile, RuntimeError, OSError) as error:
+                    yield "/".join(parts[-2:]), read_entry(archive, entry)
+                except ARCHIVE_ERRORS as error:
                     raise DatasetError(f"{path}: {entry} cannot be read: {error}") from error
 
 

@@ -6,13 +6,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from emotion_ros.errors import DatasetError
+from emotion_ros.errors import DatasetError, ImageError
 from emotion_ros.inference.timing import median_ms
 from emotion_ros.io.frames import PICTURES
+from emotion_ros.io.pictures import read_picture
 from emotion_ros.perception.detection import FaceDetector
 from emotion_ros.training.detector.matching import CONFIDENCE_COLUMN, average_precision, match_faces
 from emotion_ros.training.detector.object_kinds import FACES
@@ -174,12 +174,15 @@ def read_yolo(folder: Path) -> Iterator[LabelledImage]:
     if not paths:
         raise DatasetError(f"{folder}: expected pictures with labels of YOLO, found no picture")
     for path in paths:
-        image = cv2.imread(str(path))
+        try:
+            image = read_picture(path)
+        except ImageError as error:
+            raise DatasetError(f"{path}: {error}") from error
         parts = ["labels" if part == "images" else part for part in path.with_suffix(".txt").parts]
         labels = next((text for text in (Path(*parts), path.with_suffix(".txt")) if text.is_file()), None)
-        if image is None or labels is None:
-            raise DatasetError(f"{path}: expected a picture that can be read, and its labels in {Path(*parts)}")
-        yield LabelledImage(image, _yolo_faces(labels, image.shape[1], image.shape[0]))  # type: ignore[arg-type]
+        if labels is None:
+            raise DatasetError(f"{path}: expected its labels in {Path(*parts)}, found none")
+        yield LabelledImage(image, _yolo_faces(labels, image.shape[1], image.shape[0]))
 
 
 def _yolo_faces(labels: Path, width: int, height: int) -> NDArray[np.float32]:

@@ -18,7 +18,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from emotion_ros.errors import DatasetError
+from emotion_ros.errors import DatasetError, ImageError
+from emotion_ros.io.pictures import read_picture as read_picture_file
 from emotion_ros.training.detector.object_kinds import FACES, ObjectKind
 from emotion_ros.training.photo_archive import ARCHIVE_ERRORS, is_picture, photos_archive, read_picture
 from emotion_ros.types import Image
@@ -121,12 +122,16 @@ def read_backgrounds(folder: str) -> Backgrounds:
     if not folder:
         return Backgrounds()
     paths = sorted(path for path in Path(folder).rglob("*") if is_picture(path.name) and path.is_file())
-    images = {path: cv2.imread(str(path), cv2.IMREAD_UNCHANGED) for path in paths}
-    unreadable = [str(path) for path, image in images.items() if image is None or image.dtype != np.uint8]
-    if not images or unreadable:
-        raise DatasetError(f"{folder}: expected pictures of 8 bits, got {', '.join(unreadable) or 'none'}")
+    if not paths:
+        raise DatasetError(f"{folder}: expected pictures of 8 bits, got none")
     pictures, things = [], []
-    for image in images.values():
+    for path in paths:
+        try:
+            image = read_picture_file(path, flags=cv2.IMREAD_UNCHANGED)
+        except ImageError as error:
+            raise DatasetError(f"{path}: {error}") from error
+        if image.dtype != np.uint8:
+            raise DatasetError(f"{path}: expected a picture of 8 bits, got {image.dtype}")
         if image.ndim == 3 and image.shape[2] == 4 and image[..., 3].min() < 255:
             things.append(image)
         else:
