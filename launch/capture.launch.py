@@ -11,7 +11,7 @@ from emotion_ros.nodes.launch_description import describe
 ARGUMENTS = {
     "out": (None, "folder of the data set; gets a folder per label"),
     "image": ("image_raw", "topic of the images"),
-    "source": ("", "source to publish: sample, camera index or device, video, picture or folder; empty: none"),
+    "source": ("", "also publish this source: sample (repeated), camera index or device, video, picture or folder"),
     "every": ("0.3", "seconds between two pictures"),
     "require": ("", "reject pictures that are not: sharp,face,hand"),
     "namespace": ("", "namespace of all nodes and topics"),
@@ -29,7 +29,8 @@ def _nodes(value):
     settings = {"out": value["out"], "every": float(value["every"]), "require": value["require"]}
     yield Node(executable="capture", name="capture", parameters=[settings], **common)
     if value["source"]:
-        yield Node(executable="image_source", name="image_source", parameters=[{"source": value["source"]}], **common)
+        source = {"source": value["source"], "loop": value["source"] == "sample"}
+        yield Node(executable="image_source", name="image_source", parameters=[source], **common)
 
 
 def generate_launch_description():

@@ -9,7 +9,7 @@ from emotion_ros.nodes.launch_description import describe
 
 ARGUMENTS = {
     "image": ("image_raw", "topic of the images"),
-    "source": ("", "also publish this source: sample, camera index or device, video, picture or folder"),
+    "source": ("", "also publish this source: sample (repeated), camera index or device, video, picture or folder"),
     "params_file": (str(share() / "config" / "detect.yaml"), "YAML file with parameters of the nodes"),
     "model": ("", "ONNX file of the classifier; empty: this package's own"),
     "provider": ("auto", "auto, tensorrt, cuda or cpu"),
@@ -47,11 +47,12 @@ def _nodes(value):
         **common,
     )
     if value["source"]:
+        repeated = {"loop": True} if value["source"] == "sample" else {}  # it lasts six seconds
         yield Node(
             package="emotion_ros",
             executable="image_source",
             name="image_source",
-            parameters=[value["params_file"], {"source": value["source"]}],
+            parameters=[value["params_file"], {"source": value["source"], **repeated}],
             remappings=[topics[0], ("camera_info", info)],
             **common,
         )

@@ -13,7 +13,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "source",
         type=Path,
         metavar="SOURCE",
-        help="emotions.jsonl of run, the output of detect --json, or a bag with emotions",
+        help="emotions.jsonl of run, the output of detect --json, a bag with emotions, or the folder around one",
     )
     parser.add_argument(
         "--out",

@@ -23,7 +23,15 @@ from emotion_ros.types import Image, Perception
 
 try:
     from rosbags.highlevel import AnyReader, AnyReaderError
-    from rosbags.interfaces import Connection
+    from rosbags.interfaces import (
+        Connection,
+        Qos,
+        QosDurability,
+        QosHistory,
+        QosLiveliness,
+        QosReliability,
+        QosTime,
+    )
     from rosbags.rosbag2 import StoragePlugin, Writer, WriterError
     from rosbags.typesys import Stores, get_types_from_msg, get_typestore
     from rosbags.typesys.store import Typestore
@@ -34,6 +42,23 @@ IMAGE_TYPE, COMPRESSED_IMAGE_TYPE = "sensor_msgs/msg/Image", "sensor_msgs/msg/Co
 EMOTIONS_TYPE = "emotion_ros/msg/EmotionArray"
 PACKAGE_MESSAGES = ("Hand", "Emotion", "EmotionArray")
 """Messages of this package, each after those that it contains."""
+
+
+UNLIMITED = QosTime(9223372036, 854775807)
+"""Duration that rosbag2 writes for an unlimited one."""
+
+EMOTIONS_QOS = Qos(
+    history=QosHistory.KEEP_LAST,
+    depth=5,
+    reliability=QosReliability.RELIABLE,
+    durability=QosDurability.VOLATILE,
+    deadline=UNLIMITED,
+    lifespan=UNLIMITED,
+    liveliness=QosLiveliness.AUTOMATIC,
+    liveliness_lease_duration=UNLIMITED,
+    avoid_ros_namespace_conventions=False,
+)
+"""Profile of the detector's ``emotions``; ``ros2 bag play`` publishes with it, as the detector does."""
 
 
 def bag_frames(path: Path, max_pixels: int = MAX_IMAGE_PIXELS) -> Iterator[SourceFrame]:
@@ -102,7 +127,9 @@ class BagWithEmotions:
         image_ids = {connection.id for connection in images}
         copies = {connection.id: _add_copy(writer, connection, reader.typestore) for connection in reader.connections}
         outputs = {
-            topic: writer.add_connection(f"/{prefix.lstrip('/')}emotions", EMOTIONS_TYPE, typestore=store)
+            topic: writer.add_connection(
+                f"/{prefix.lstrip('/')}emotions", EMOTIONS_TYPE, typestore=store, offered_qos_profiles=[EMOTIONS_QOS]
+            )
             for topic, prefix in output_prefixes(sorted({_raw_topic(image.topic) for image in images})).items()
         }
         counts: Counter[str] = Counter()

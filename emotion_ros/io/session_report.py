@@ -19,6 +19,9 @@ from emotion_ros.io.frames import is_bag
 UNKNOWN_COLOR = (140, 140, 140)
 """BGR of the label unknown."""
 
+RECORDING = "emotions.jsonl"
+"""File name of the recorder's results."""
+
 MIN_SHOWN_S = 1.0
 """Visible time below which a person is in the table only, not in the timeline."""
 
@@ -62,13 +65,15 @@ def report(source: Path, out: Path) -> list[PersonTimeline]:
     """Write ``people.csv`` (a row per person) and ``timeline.png`` (a bar per person, coloured by emotion).
 
     Args:
-        source: ``emotions.jsonl``, lines of ``emotion-ros detect --json``, or a bag with EmotionArray messages.
+        source: ``emotions.jsonl``, lines of ``emotion-ros detect --json``, a bag with EmotionArray messages, or the
+            folder around one of them, such as ``--out`` of ``run`` or ``detect``.
         out: folder for both files.
 
     Raises:
         SourceError: the source cannot be read, or has no people.
         OutputError: the folder cannot be written, or Matplotlib is not installed.
     """
+    source = _recording(source)
     people = _people(_lines(source))
     if not people:
         raise SourceError(f"{source}: expected people, found none; record a session with a visible face")
@@ -101,6 +106,20 @@ def table(people: Sequence[PersonTimeline]) -> list[dict[str, object]]:
     return rows
 
 
+def _recording(source: Path) -> Path:
+    """Return the recording in a folder; anything else is returned as it is."""
+    if is_bag(source) or not source.is_dir():
+        return source
+    try:
+        found = sorted(path for path in source.iterdir() if path.name == RECORDING or is_bag(path))
+    except OSError as error:
+        raise SourceError(f"{source}: expected a recording, cannot read the folder: {error}") from error
+    if len(found) != 1:
+        names = ", ".join(path.name for path in found) or "none"
+        raise SourceError(f"{source}: expected one {RECORDING} or bag in this folder, found {names}; name one")
+    return found[0]
+
+
 def _lines(source: Path) -> Iterator[dict[str, Any]]:
     if is_bag(source):
         from emotion_ros.io.bags import perceptions  # needs the optional rosbags
@@ -112,7 +131,7 @@ def _lines(source: Path) -> Iterator[dict[str, Any]]:
             for number, line in enumerate(file, 1):
                 yield _line(source, number, line)
     except (OSError, UnicodeDecodeError) as error:
-        raise SourceError(f"{source}: expected emotions.jsonl or a bag, cannot read it: {error}") from error
+        raise SourceError(f"{source}: expected {RECORDING} or a bag, cannot read it: {error}") from error
 
 
 def _line(source: Path, number: int, text: str) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from rosbags.typesys import Stores, get_typestore
 from emotion_ros.errors import SourceError
 from emotion_ros.io.bags import bag_frames, perceptions, typestore
 from emotion_ros.io.session_report import PersonTimeline, report, table
+from emotion_ros.nodes.qos import PUBLISH
 
 FRAMES = 12
 
@@ -107,6 +108,11 @@ def test_detect_writes_the_bag_with_emotions_added(record, command_line, tmp_pat
     assert all(each.header.frame_id == "eye" for each in messages)
     assert {person.label for each in messages for person in each.emotions} == {"happy"}
     assert messages[0].labels[messages[0].emotions[0].probabilities.argmax()] == "happy"
+    for each in emotions:
+        (profile,) = each.ext.offered_qos_profiles
+        assert profile.depth == PUBLISH.depth
+        for policy in ("history", "reliability", "durability"):
+            assert getattr(profile, policy).name == getattr(PUBLISH, policy).name
 
     again = command_line("detect", bag, "--out", tmp_path / "out", "--no-hands")
     assert again.returncode == 1
@@ -157,6 +163,21 @@ def test_report_reads_what_the_recorder_writes(tmp_path):
     (row,) = table([person])
     assert (row["id"], row["from s"], row["happy"], row["valence"]) == ("abcde", 0.0, 1.0, 0.8)
     assert row["seen s"] == pytest.approx(2.0)
+
+
+def test_report_takes_the_folder_around_a_recording(record, command_line, tmp_path):
+    bag = record({"/image_raw": RAW}, frames=30)
+    assert command_line("detect", bag, "--out", tmp_path / "out", "--no-hands").returncode == 0
+    inner = report(tmp_path / "out" / "session", tmp_path / "inner")
+    outer = report(tmp_path / "out", tmp_path / "outer")
+    assert table(outer) == table(inner)
+
+    (tmp_path / "out" / "emotions.jsonl").write_text("")
+    with pytest.raises(SourceError, match=r"expected one .*, found emotions\.jsonl, session; name one"):
+        report(tmp_path / "out", tmp_path / "report")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(SourceError, match="found none"):
+        report(tmp_path / "empty", tmp_path / "report")
 
 
 def test_time_in_which_a_person_is_absent_does_not_count():

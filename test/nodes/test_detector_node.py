@@ -201,7 +201,7 @@ def test_parameters_change_at_run_time_or_say_why_not(listener, camera, start, p
     camera(to_message(portrait, header()))
     assert listener.until(lambda: heard)
     assert [each.face != before for each in heard[0].emotions] == [True]
-    assert set_parameter(listener, "min_confidence", 1.0).successful
+    assert set_parameter(listener, "min_confidence", 1).successful  # an integer, as ros2 param set sends it
     heard.clear()
     camera(to_message(portrait, header()))
     assert listener.until(lambda: heard)

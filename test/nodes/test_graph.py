@@ -15,6 +15,8 @@ import pytest
 from ament_index_python.packages import get_package_prefix, get_package_share_directory
 from sensor_msgs.msg import CameraInfo, Image
 
+from emotion_ros.io.sources import SAMPLE_FRAMES
+
 
 def lines_of(folder):
     return [json.loads(line) for line in (folder / "emotions.jsonl").read_text().splitlines()]
@@ -178,6 +180,25 @@ def test_launch_file_starts_the_same_nodes():
     for entity in description.entities:
         nodes += [each for each in entity.visit(context) or [] if hasattr(each, "node_executable")]
     assert [each.node_executable for each in nodes] == ["detector", "image_source", "web", "capture", "rviz2"]
+
+
+LAUNCH = """
+import sys, launch
+path, *arguments = sys.argv[1:]
+included = launch.actions.IncludeLaunchDescription(path, launch_arguments=[each.split(":=") for each in arguments])
+service = launch.LaunchService(noninteractive=True)
+service.include_launch_description(launch.LaunchDescription([included]))
+sys.exit(service.run())
+"""
+
+
+@pytest.mark.parametrize(("name", "arguments"), [("detect", []), ("capture", ["out:=unused"])])
+def test_launched_sample_is_repeated(spawn, listener, name, arguments):
+    pytest.importorskip("launch_ros", reason="the real launch_ros is not installed")
+    images = listener.hear(Image, "image_raw")
+    path = Path(__file__).resolve().parents[2] / "launch" / f"{name}.launch.py"
+    spawn(sys.executable, "-c", LAUNCH, path, "source:=sample", *arguments)
+    assert listener.until(lambda: len(images) > 1.2 * SAMPLE_FRAMES, 40)
 
 
 def test_graph_ends_when_the_reader_of_its_output_ends(tmp_path):
