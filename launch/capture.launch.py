@@ -6,6 +6,7 @@ Nothing is stored until the service is called:
 
 from launch_ros.actions import Node
 
+from emotion_ros.nodes.graph import environment
 from emotion_ros.nodes.launch_description import describe
 
 ARGUMENTS = {
@@ -25,6 +26,8 @@ def _nodes(value):
         "namespace": value["namespace"],
         "remappings": [("image_raw", value["image"])],
         "output": "screen",
+        # Images of this package's own source pass through shared memory; those of a camera driver as each node chooses.
+        "additional_env": environment() if value["source"] else {},
     }
     settings = {"out": value["out"], "every": float(value["every"]), "require": value["require"]}
     yield Node(executable="capture", name="capture", parameters=[settings], **common)

@@ -4,7 +4,7 @@ import posixpath
 
 from launch_ros.actions import Node
 
-from emotion_ros.nodes.graph import share
+from emotion_ros.nodes.graph import environment, share
 from emotion_ros.nodes.launch_description import describe
 
 ARGUMENTS = {
@@ -27,6 +27,8 @@ def _nodes(value):
     common = {
         "namespace": value["namespace"],
         "output": "screen",
+        # Images of this package's own source pass through shared memory; those of a camera driver as each node chooses.
+        "additional_env": environment() if value["source"] else {},
         "arguments": ["--ros-args", "--log-level", value["log_level"]],
     }
     # Arguments left at their default do not override params_file.

@@ -8,6 +8,9 @@ from emotion_ros.config.image_limit import image_pixels_option
 from emotion_ros.config.options import as_yaml, option, options
 from emotion_ros.config.pipeline_config import PipelineConfig
 
+RELIABILITIES = ("auto", "reliable", "best_effort")
+RELIABILITY = "QoS reliability of the image subscription; auto: reliable if all publishers offer it, else best_effort"
+
 
 @dataclass(frozen=True)
 class DetectorConfig:
@@ -17,12 +20,15 @@ class DetectorConfig:
         ("image_raw",), "image topics; with several, each has its own output topics beside its images", group="topics"
     )
     image_transport: str = option(
-        "raw", "subscribe to the raw or to the compressed image topic", choices=("raw", "compressed"), group="topics"
+        "auto",
+        "subscribe to the raw or to the compressed image topic; auto: raw, unless only compressed is published",
+        choices=("auto", "raw", "compressed"),
+        group="topics",
     )
     reliability: str = option(
-        "best_effort",
-        "QoS reliability of the image subscription; best_effort is compatible with every publisher",
-        choices=("best_effort", "reliable"),
+        "auto",
+        RELIABILITY,
+        choices=RELIABILITIES,
         group="topics",
     )
     humans: bool = option(True, "publish people under humans_prefix (REP-155)", group="topics")
@@ -80,9 +86,7 @@ class CaptureConfig:
     out: str = option("", "folder of the data set; gets a folder per label")
     every: float = option(0.3, "seconds between two pictures", minimum=0.0, maximum=3600.0)
     require: str = option("", "reject pictures that are not: sharp,face,hand")
-    reliability: str = option(
-        "best_effort", "QoS reliability of the image subscription", choices=("best_effort", "reliable")
-    )
+    reliability: str = option("auto", RELIABILITY, choices=RELIABILITIES)
 
 
 @dataclass(frozen=True)

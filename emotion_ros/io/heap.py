@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import os
 
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_MMAP_MAX = -1, -3, -4
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_MMAP_MAX, M_ARENA_MAX = -1, -3, -4, -8
 """Options of mallopt(3), from glibc's malloc.h."""
 
 TRIM_THRESHOLD_BYTES = 64 << 20
@@ -17,6 +18,9 @@ MMAP_THRESHOLD_BYTES = 32 << 20
 
 MAX_TRIM_THRESHOLD_BYTES = (1 << 31) - 1
 """Largest value of an option of mallopt(3), an int."""
+
+MAX_ARENAS = 2
+"""Heaps that the threads share. With one per thread, freed memory of detectors and models remains fragmented."""
 
 
 def keep_freed_memory() -> None:
@@ -42,6 +46,15 @@ def _set(options: dict[int, int]) -> None:
     if mallopt is not None:
         for option, value in options.items():
             mallopt(option, value)
+
+
+def limit_arenas() -> None:
+    """Let all threads share :data:`MAX_ARENAS` heaps, if the C library is glibc and the user has not set their number.
+
+    To be called before threads start.
+    """
+    if "MALLOC_ARENA_MAX" not in os.environ:
+        _set({M_ARENA_MAX: MAX_ARENAS})
 
 
 def give_back_memory() -> None:

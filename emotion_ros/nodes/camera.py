@@ -6,6 +6,7 @@ import posixpath
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from rclpy import get_rmw_implementation_identifier
 from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo, CompressedImage
 from sensor_msgs.msg import Image as ImageMessage
@@ -17,9 +18,12 @@ from emotion_ros.errors import ConfigError
 from emotion_ros.io.drawing import draw
 from emotion_ros.io.encodings import decode
 from emotion_ros.msg import EmotionArray
+from emotion_ros.nodes.dds_settings import cure
 from emotion_ros.nodes.image_conversion import to_bgr, to_jpeg, to_message
+from emotion_ros.nodes.image_subscription import Choice, ImageSubscription
 from emotion_ros.nodes.message_conversion import to_detections, to_emotion_array, to_label_info, to_vision_info
 from emotion_ros.nodes.qos import LATCHED, PUBLISH, image_subscription
+from emotion_ros.nodes.reception import Reception
 from emotion_ros.perception.geometry import CameraIntrinsics
 from emotion_ros.perception.state import Frame
 from emotion_ros.types import Image, Perception
@@ -78,7 +82,9 @@ class Camera:
         self.topic = topic
         self._node = node
         self._prefix = prefix
-        self._subscriptions: list[Any] = []
+        self._images: ImageSubscription | None = None
+        self._infos: Any = None
+        self._reception = Reception()
         # Written by the executor's thread, read by the worker: one reference, replaced as a whole, so without a lock.
         self._info: CameraInfo | None = None
         self._info_relay: Any = None
@@ -89,41 +95,57 @@ class Camera:
         self._annotated = node.create_publisher(ImageMessage, f"{prefix}annotated", PUBLISH)
         self._jpeg = node.create_publisher(CompressedImage, f"{prefix}annotated/compressed", PUBLISH)
 
-    def subscribe(self, config: DetectorConfig, on_image: Callable[[str, Any], None]) -> str:
+    def subscribe(self, config: DetectorConfig, on_image: Callable[[str, Any], None]) -> None:
         """Subscribe to images and camera_info.
 
         Args:
             config: transport and reliability.
             on_image: called in the executor's thread with this camera's topic and each message.
-
-        Returns:
-            The resolved name of the image topic.
         """
-        compressed = config.image_transport == "compressed"
-        type_, topic = (CompressedImage, f"{self.topic}/compressed") if compressed else (ImageMessage, self.topic)
-        qos = image_subscription(config.reliability)
+
+        def receive(message: Any) -> None:
+            self._reception.record_image()
+            on_image(self.topic, message)
+
+        self._reception = Reception()
+        wanted = Choice(config.image_transport, config.reliability)
         try:
-            self._subscribe(type_, topic, lambda message: on_image(self.topic, message), qos)
-            name = str(self._subscriptions[0].topic_name)
-            self._subscribe(CameraInfo, camera_info_topic(name), self._on_info, qos)
-            self._relay_info(camera_info_topic(name))
+            self._images = ImageSubscription(self._node, self.topic, wanted, receive, self._on_lost)
+            info_topic = camera_info_topic(self._images.topic_name)
+            # One packet that comes with each image: best effort suffices, and is compatible with every driver.
+            qos = image_subscription("best_effort")
+            self._infos = self._node.create_subscription(CameraInfo, info_topic, self._on_info, qos)
+            self._relay_info(info_topic)
         except Exception:
             self.unsubscribe()  # all or nothing: the caller may try again
             raise
-        return name
+
+    def follow_publishers(self) -> bool:
+        """Adapt the subscription to publishers that came, went or changed, and return whether it was replaced."""
+        if self._images is None:
+            return False
+        self._reception.record_publishers(self._node.count_publishers(self._images.topic_name))
+        return self._images.follow_publishers()
 
     def unsubscribe(self) -> None:
         """Destroy the subscriptions, if any, and forget the camera_info."""
-        for subscription in self._subscriptions:
-            self._node.destroy_subscription(subscription)
+        if self._images is not None:
+            self._images.close()
+        if self._infos is not None:
+            self._node.destroy_subscription(self._infos)
         if self._info_relay is not None:
             self._node.destroy_publisher(self._info_relay)
-        self._subscriptions, self._info, self._info_relay = [], None, None
+        self._images = self._infos = self._info = self._info_relay = None
 
     @property
     def is_subscribed(self) -> bool:
         """Whether images are received."""
-        return bool(self._subscriptions)
+        return self._images is not None
+
+    @property
+    def subscription(self) -> str:
+        """Topic and reliability of the subscription, for the log; empty if there is none."""
+        return f"{self._images.topic_name} ({self._images.reliability})" if self._images is not None else ""
 
     @property
     def has_subscribers(self) -> bool:
@@ -141,9 +163,31 @@ class Camera:
 
     def describe_source(self) -> str:
         """Return the resolved image topic and its number of publishers, for diagnostics."""
-        name = str(self._subscriptions[0].topic_name) if self._subscriptions else self.topic
+        name = self._images.topic_name if self._images is not None else self.topic
         count = self._node.count_publishers(name)
         return f"{name} ({count} publisher{'s' * (count != 1)})"
+
+    def describe_loss(self) -> str:
+        """Return how many images are lost before they arrive, and what to do; empty if none are."""
+        if self._images is None:
+            return ""
+        name, what_to_do = self._images.topic_name, cure(get_rmw_implementation_identifier())
+        lost, published = self._reception.lost(self._has_info_per_image(name))
+        if lost:
+            return f"{lost} of the last {published} images on {name} were lost: {what_to_do}"
+        if self._reception.is_silent:
+            return f"no image on {self.describe_source()}; if the camera is on, {what_to_do}"
+        return ""
+
+    def _has_info_per_image(self, image_topic: str) -> bool:
+        """Return whether one driver publishes both images and camera_info, as image_transport's CameraPublisher does.
+
+        A node that throttles or copies images leaves camera_info to the driver, at another rate.
+        """
+        topics = (image_topic, camera_info_topic(image_topic))
+        first, second = (self._node.get_publishers_info_by_topic(topic) for topic in topics)
+        nodes = {(each.node_namespace, each.node_name) for each in (*first, *second)}
+        return len(first) == len(second) == len(nodes) == 1
 
     def to_frame(self, message: Any, time: float, max_pixels: int) -> Frame:
         """Convert an Image or CompressedImage message to a frame of this camera.
@@ -194,8 +238,8 @@ class Camera:
         ):
             self._node.destroy_publisher(publisher)
 
-    def _subscribe(self, type_: type[Any], topic: str, callback: Callable[[Any], None], qos: Any) -> None:
-        self._subscriptions.append(self._node.create_subscription(type_, topic, callback, qos))
+    def _on_lost(self, count: int) -> None:
+        self._reception.record_lost(count)
 
     def _relay_info(self, source: str) -> None:
         """Publish camera_info beside the annotated images, unless the camera publishes it on the same topic."""
@@ -204,6 +248,7 @@ class Camera:
             self._info_relay = self._node.create_publisher(CameraInfo, topic, PUBLISH)
 
     def _on_info(self, message: CameraInfo) -> None:
+        self._reception.record_info()
         self._info = message
         if self._info_relay is not None:
             self._info_relay.publish(message)

@@ -6,6 +6,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from sensor_msgs.msg import Image as ImageMessage
 from std_srvs.srv import Trigger
@@ -14,11 +15,14 @@ from emotion_ros.config import CaptureConfig
 from emotion_ros.errors import ConfigError, ImageError, OutputError
 from emotion_ros.io.dataset_writer import CaptureRequest, DatasetWriter
 from emotion_ros.nodes.image_conversion import to_bgr
+from emotion_ros.nodes.image_subscription import Choice, ImageSubscription
 from emotion_ros.nodes.parameters import declare
-from emotion_ros.nodes.qos import image_subscription
 from emotion_ros.nodes.spin import spin_node
 from emotion_ros.perception.requirements import create_check
 from emotion_ros.srv import StartCapture
+
+FOLLOW_INTERVAL_S = 0.1
+"""Seconds between two checks whether publishers came, went or changed."""
 
 UNLIMITED_COUNT = 10**9
 """Pictures of a request without a number: it ends with ~/stop."""
@@ -38,8 +42,11 @@ class Capture(Node):
         self._check = create_check(tuple(part for part in self.config.require.split(",") if part))
         self._writer: DatasetWriter | None = None
         self._remaining, self._last_stored = 0, -math.inf
-        qos = image_subscription(self.config.reliability)
-        self.create_subscription(ImageMessage, "image_raw", self._on_image, qos)
+        wanted = Choice("raw", self.config.reliability)
+        subscription = ImageSubscription(self, "image_raw", wanted, self._on_image)
+        self.create_timer(
+            FOLLOW_INTERVAL_S, subscription.follow_publishers, clock=Clock(clock_type=ClockType.STEADY_TIME)
+        )
         self.create_service(StartCapture, "~/start", self._on_start)
         self.create_service(Trigger, "~/stop", self._on_stop)
 

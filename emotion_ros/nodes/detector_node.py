@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
@@ -56,6 +56,7 @@ class Detector(LifecycleNode):
         self._collector = DiagnosticsCollector()
         self._state, self._failure = "unconfigured", ""
         self._reported_engines: dict[str, str] = {}
+        self._reported_losses: Set[str] = frozenset()
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         self.create_timer(1.0, self._publish_diagnostics)
         self.create_timer(
@@ -253,15 +254,23 @@ class Detector(LifecycleNode):
         subscribed = worker.subscribed
         throttled = (IDLE if worker.is_idle else "") if subscribed else NO_SUBSCRIBERS
         level, text = self._collector.level(0.0 if throttled else self._config.min_rate, subscribed)
-        silent = [topic for topic in self._collector.silent_cameras() if topic in subscribed]
-        if silent and level != DiagnosticStatus.ERROR:
-            sources = ", ".join(worker.cameras[topic].describe_source() for topic in silent)
-            return DiagnosticStatus.WARN, f"no image on {sources}"
+        missing = self._missing_images(worker)
+        if missing and level != DiagnosticStatus.ERROR:
+            return DiagnosticStatus.WARN, "; ".join(missing.values())
         if worker.shared_list and level == DiagnosticStatus.OK:
             return DiagnosticStatus.WARN, SHARED_LIST.format(worker.shared_list)
         if engines and level == DiagnosticStatus.OK:
             return DiagnosticStatus.WARN, "; ".join(f"{network}: {status}" for network, status in engines.items())
         return level, throttled if throttled and level == DiagnosticStatus.OK else text
+
+    def _missing_images(self, worker: ProcessingWorker) -> Mapping[str, str]:
+        """Cameras whose images do not arrive, and why. Losses are logged once until the images arrive again."""
+        losses = {topic: loss for topic in worker.subscribed if (loss := worker.cameras[topic].describe_loss())}
+        for topic in losses.keys() - self._reported_losses:
+            self.get_logger().warning(losses[topic])
+        self._reported_losses = losses.keys()
+        silent = [topic for topic in self._collector.silent_cameras() if topic in worker.subscribed]
+        return {**{topic: f"no image on {worker.cameras[topic].describe_source()}" for topic in silent}, **losses}
 
 
 def main() -> int:

@@ -17,6 +17,7 @@ from ament_index_python.packages import get_package_prefix, get_package_share_di
 
 from emotion_ros.config.options import as_yaml
 from emotion_ros.io.sources import check_source
+from emotion_ros.nodes.dds_settings import SHARED_PROFILE, profile_variables
 
 STOP_TIMEOUT_S = 1.5
 """Time that processes have to end after SIGTERM before they are killed."""
@@ -45,19 +46,11 @@ def share() -> Path:
 
 
 def environment() -> dict[str, str]:
-    """Return environment variables for the nodes' processes. Values that the user has set take precedence.
+    """Return the environment variables of nodes that exchange images through shared memory, without those of the user.
 
-    The Fast DDS profile enlarges shared memory, so that large images are not lost (see config/fastdds.xml). Two malloc
-    arenas instead of one per thread: freed memory of detectors and models returns to the system instead of remaining
-    fragmented.
+    Empty if the user has Fast DDS settings of their own, which the nodes then inherit.
     """
-    profiles = (
-        "FASTRTPS_DEFAULT_PROFILES_FILE"
-        if os.environ.get("ROS_DISTRO") == "humble"
-        else "FASTDDS_DEFAULT_PROFILES_FILE"
-    )
-    defaults = {profiles: str(share() / "config" / "fastdds.xml"), "MALLOC_ARENA_MAX": "2"}
-    return {name: os.environ.get(name, value) for name, value in defaults.items()}
+    return profile_variables(SHARED_PROFILE)
 
 
 def run(

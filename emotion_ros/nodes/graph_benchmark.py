@@ -26,6 +26,7 @@ from emotion_ros.inference.timing import median_ms
 from emotion_ros.io import encodings
 from emotion_ros.msg import EmotionArray
 from emotion_ros.nodes import image_conversion as images
+from emotion_ros.nodes.dds_settings import OWN_VARIABLES, SHARED_PROFILE, profile_path, profiles_variable
 from emotion_ros.nodes.graph import Process, environment, stop
 from emotion_ros.nodes.qos import PUBLISH, image_subscription
 from emotion_ros.types import Image
@@ -48,7 +49,7 @@ SIZES = ((640, 480), (1280, 720), (1920, 1080))
 RATE_HZ = 30.0
 
 TOPICS: dict[str, tuple[type[Any], QoSProfile]] = {
-    "image_raw": (ImageMessage, image_subscription("best_effort")),
+    "image_raw": (ImageMessage, image_subscription("reliable")),
     "emotions": (EmotionArray, PUBLISH),
 }
 """Topics that can be measured, with message type and the QoS that this package's subscribers use."""
@@ -99,7 +100,12 @@ def transport(size: tuple[int, int], use_profile: bool) -> dict[str, float]:
     Returns:
         As :func:`graph`, without the pipeline.
     """
-    profile = environment() if use_profile else dict.fromkeys(environment())
+    unset = dict.fromkeys(OWN_VARIABLES)
+    profile = (
+        {**unset, profiles_variable(): profile_path(SHARED_PROFILE)}
+        if use_profile
+        else {**unset, "FASTDDS_BUILTIN_TRANSPORTS": "DEFAULT"}
+    )
     source = {"source": "sample", "rate": RATE_HZ, "loop": True, "width": size[0], "height": size[1]}
     return _measure("image_raw", source, {**profile, "ROS_DOMAIN_ID": str(DOMAIN_ID)}, [], DURATION_S)
 

@@ -18,7 +18,7 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from emotion_ros.nodes.camera import camera_info_topic
-from emotion_ros.nodes.graph import environment
+from emotion_ros.nodes.dds_settings import CAMERA_PROFILE, cure, profile_variables
 from emotion_ros.nodes.qos import image_subscription
 
 DISCOVERY_S = 2.0
@@ -58,22 +58,24 @@ class Survey:
 
     Attributes:
         rmw: implementation of the middleware, such as ``rmw_fastrtps_cpp``.
+        lost_images_cure: what to do if images are lost between two processes.
         topics: with images, except those that detectors publish.
         detectors: name of the status of each detector to its level (0 OK, 1 WARN, 2 ERROR, 3 STALE) and message.
     """
 
     rmw: str
+    lost_images_cure: str
     topics: tuple[ImageTopic, ...]
     detectors: Mapping[str, tuple[int, str]]
 
 
 def survey(seconds: float) -> Survey:
-    """Look at the ROS graph with the settings that the launch file gives to the detector.
+    """Look at the ROS graph with the settings that the detector uses.
 
     Args:
         seconds: time in which messages are counted, after the discovery.
     """
-    os.environ.update(environment())
+    os.environ.update(profile_variables(CAMERA_PROFILE))
     with _node() as node:
         counts: Counter[str] = Counter()
         detectors: dict[str, tuple[int, str]] = {}
@@ -96,7 +98,8 @@ def survey(seconds: float) -> Survey:
         _spin(node, seconds)
         elapsed = time.monotonic() - start
         topics = tuple(_image_topic(node, name, type_, counts, elapsed) for name, type_ in found.items())
-        return Survey(rclpy.get_rmw_implementation_identifier(), topics, detectors)
+        rmw = rclpy.get_rmw_implementation_identifier()
+        return Survey(rmw, cure(rmw), topics, detectors)
 
 
 @contextmanager

@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
+from launch.actions import DeclareLaunchArgument, OpaqueFunction
 from launch.substitutions import LaunchConfiguration
 
-from emotion_ros.nodes.graph import environment
 from launch import LaunchDescription
 
 
 def describe(
     arguments: Mapping[str, tuple[str | None, str]], nodes: Callable[[dict[str, str]], Iterable[Any]]
 ) -> LaunchDescription:
-    """Return a launch description with arguments, the nodes' environment variables and nodes.
+    """Return a launch description with arguments and nodes.
 
     Args:
         arguments: name to default (None: required) and description.
@@ -29,5 +28,4 @@ def describe(
         DeclareLaunchArgument(name, default_value=default, description=description)
         for name, (default, description) in arguments.items()
     ]
-    variables = [SetEnvironmentVariable(name, value) for name, value in environment().items()]
-    return LaunchDescription([*declarations, *variables, OpaqueFunction(function=create_nodes)])
+    return LaunchDescription([*declarations, OpaqueFunction(function=create_nodes)])

@@ -157,11 +157,13 @@ class ProcessingWorker:
         for topic, camera in self.cameras.items():
             is_wanted = all_wanted or camera.has_subscribers
             if is_wanted and not camera.is_subscribed:
-                name = camera.subscribe(config, self._on_image)
+                camera.subscribe(config, self._on_image)
                 self._diagnostics.expect_images(topic)
-                self._node.get_logger().info(f"subscribed to {name} ({config.reliability})")
+                self._node.get_logger().info(f"subscribed to {camera.subscription}")
             elif camera.is_subscribed and not is_wanted:
                 camera.unsubscribe()
+            elif camera.follow_publishers():
+                self._node.get_logger().info(f"now subscribed to {camera.subscription}, as published")
 
     def report_failure(self, camera: str | None, error: Exception) -> None:
         """Log and count an error of a frame. Called by both threads."""

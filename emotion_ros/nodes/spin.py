@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import time
@@ -15,7 +16,8 @@ from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.impl.implementation_singleton import rclpy_implementation
 
 from emotion_ros.errors import EmotionRosError
-from emotion_ros.io.heap import keep_freed_memory
+from emotion_ros.io.heap import keep_freed_memory, limit_arenas
+from emotion_ros.nodes.dds_settings import CAMERA_PROFILE, profile_variables
 from emotion_ros.nodes.shared_memory import remove_stale_segments
 
 try:  # half the work per message; not available in Humble and Jazzy
@@ -62,6 +64,8 @@ def spin_node(create: Callable[[], Any]) -> int:
         signal.signal(number, lambda *_: None)
     remove_stale_segments()
     keep_freed_memory()
+    limit_arenas()
+    os.environ.update(profile_variables(CAMERA_PROFILE))  # before Fast DDS is loaded; other nodes do not get it
     rclpy.init()
     try:
         _spin(create)

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import rclpy
 from emotion_ros.msg import EmotionArray
-from sensor_msgs.msg import CameraInfo, Image
+from rclpy.qos import qos_profile_sensor_data
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
 from emotion_ros.config import DetectorConfig
@@ -78,7 +79,8 @@ def test_camera_is_subscribed_until_it_is_unsubscribed(make_node):
     node = make_node()
     camera = Camera(node, "eye/image_raw", "")
     assert not camera.is_subscribed
-    assert camera.subscribe(DetectorConfig(), lambda *_: None) == "/eye/image_raw"
+    camera.subscribe(DetectorConfig(), lambda *_: None)
+    assert camera.subscription == "/eye/image_raw (reliable)"
     assert camera.is_subscribed
     assert "/camera_info" in published(node)  # beside the annotated images
     assert [node.count_subscribers(f"/eye/{name}") for name in ("image_raw", "camera_info")] == [1, 1]
@@ -141,3 +143,49 @@ def test_uncalibrated_camera_has_no_intrinsics(make_node):
         infos.publish(CameraInfo(width=640, height=480))
         rclpy.spin_once(node, timeout_sec=0.1)
     assert camera.intrinsics is None
+
+
+def spin_until(node, camera, condition):
+    for _ in range(100):
+        camera.follow_publishers()
+        if condition():
+            return True
+        rclpy.spin_once(node, timeout_sec=0.05)
+    return False
+
+
+def test_subscription_is_reliable_while_all_publishers_are_and_follows_them(make_node):
+    node = make_node()
+    camera = Camera(node, "image_raw", "")
+    camera.subscribe(DetectorConfig(), lambda *_: None)
+    reliable = node.create_publisher(Image, "image_raw", 5)
+    assert spin_until(node, camera, reliable.get_subscription_count)
+    assert camera.subscription == "/image_raw (reliable)"
+    best_effort = node.create_publisher(Image, "image_raw", qos_profile_sensor_data)
+    assert spin_until(node, camera, lambda: camera.subscription == "/image_raw (best_effort)")
+    assert spin_until(node, camera, lambda: reliable.get_subscription_count() and best_effort.get_subscription_count())
+    node.destroy_publisher(best_effort)
+    assert spin_until(node, camera, lambda: camera.subscription == "/image_raw (reliable)")
+    node.destroy_publisher(reliable)
+    assert not spin_until(node, camera, lambda: camera.subscription != "/image_raw (reliable)")
+
+
+@pytest.mark.parametrize("fixed", ["reliable", "best_effort"])
+def test_fixed_reliability_does_not_follow_publishers(make_node, fixed):
+    node = make_node()
+    camera = Camera(node, "image_raw", "")
+    camera.subscribe(DetectorConfig(reliability=fixed), lambda *_: None)
+    other = 5 if fixed == "best_effort" else qos_profile_sensor_data
+    node.create_publisher(Image, "image_raw", other)
+    assert not spin_until(node, camera, lambda: camera.subscription != f"/image_raw ({fixed})")
+
+
+def test_compressed_images_are_taken_while_only_they_are_published(make_node):
+    node = make_node("image_raw:=/eye/image", "image_raw/compressed:=/eye/image/compressed")
+    camera = Camera(node, "image_raw", "")
+    camera.subscribe(DetectorConfig(), lambda *_: None)
+    node.create_publisher(CompressedImage, "/eye/image/compressed", 5)
+    assert spin_until(node, camera, lambda: camera.subscription == "/eye/image/compressed (reliable)")
+    assert node.count_subscribers("/eye/camera_info") == 1
+    node.create_publisher(Image, "/eye/image", 5)
+    assert spin_until(node, camera, lambda: camera.subscription == "/eye/image (reliable)")

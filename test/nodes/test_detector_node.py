@@ -279,7 +279,7 @@ def test_diagnostics_are_an_error_while_frames_keep_failing_and_warn_when_none_c
     assert any("frames failed" in each.status[0].message and "hologram" in each.status[0].message for each in heard)
     camera(to_message(portrait, header()))
     assert listener.until(lambda: heard[-1].status[0].level != DiagnosticStatus.ERROR)
-    assert listener.until(lambda: heard[-1].status[0].message == "no image on /image_raw (1 publisher)")
+    assert listener.until(lambda: heard[-1].status[0].message.startswith("no image on /image_raw (1 publisher)"))
 
 
 def test_camera_is_subscribed_to_only_while_an_output_has_subscribers(listener, camera, start, portrait):
@@ -294,7 +294,7 @@ def test_camera_is_subscribed_to_only_while_an_output_has_subscribers(listener, 
     heard = listener.hear(EmotionArray, "emotions")
     assert listener.until(lambda: camera(to_message(portrait, header())) or heard)
     assert len(heard[0].emotions) == 1
-    told = listener.until(lambda: diagnostics[-1].status[0].message == "no image on /image_raw (1 publisher)")
+    told = listener.until(lambda: diagnostics[-1].status[0].message.startswith("no image on /image_raw (1 publisher)"))
     assert told, diagnostics[-1].status[0].message
     listener.node.destroy_subscription([*listener.node.subscriptions][-1])
     assert listener.until(without_subscribers)

@@ -16,6 +16,7 @@ from ament_index_python.packages import get_package_prefix, get_package_share_di
 from sensor_msgs.msg import CameraInfo, Image
 
 from emotion_ros.io.sources import SAMPLE_FRAMES
+from emotion_ros.nodes.dds_settings import OWN_VARIABLES
 
 
 def lines_of(folder):
@@ -199,6 +200,32 @@ def test_launched_sample_is_repeated(spawn, listener, name, arguments):
     path = Path(__file__).resolve().parents[2] / "launch" / f"{name}.launch.py"
     spawn(sys.executable, "-c", LAUNCH, path, "source:=sample", *arguments)
     assert listener.until(lambda: len(images) > 1.2 * SAMPLE_FRAMES, 40)
+
+
+def test_launch_file_gives_its_environment_to_its_own_nodes_only(monkeypatch):
+    pytest.importorskip("launch_ros", reason="the real launch_ros is not installed")
+    from launch.launch_description_sources import PythonLaunchDescriptionSource
+
+    import launch
+
+    def variable_counts(**arguments):
+        context = launch.LaunchContext()
+        description = PythonLaunchDescriptionSource(str(path)).get_launch_description(context)
+        description.get_launch_arguments()
+        context.launch_configurations.update(arguments)
+        actions = [action for entity in description.entities for action in entity.visit(context) or []]
+        assert dict(os.environ) == before  # later nodes of a launch file that includes this one
+        return [len(each.additional_env or []) for each in actions if hasattr(each, "node_executable")]
+
+    path = Path(__file__).resolve().parents[2] / "launch" / "detect.launch.py"
+    for name in OWN_VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    before = dict(os.environ)
+    assert variable_counts(rviz="true") == [0, 0]
+    assert variable_counts(source="sample", rviz="true") == [1, 1, 0]
+    monkeypatch.setenv("FASTDDS_BUILTIN_TRANSPORTS", "LARGE_DATA")
+    before = dict(os.environ)
+    assert variable_counts(source="sample", rviz="true") == [0, 0, 0]
 
 
 def test_graph_ends_when_the_reader_of_its_output_ends(tmp_path):

@@ -1,0 +1,123 @@
+"""Subscription to the images of a camera that follows the camera's publishers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rclpy.node import Node
+from rclpy.qos import ReliabilityPolicy
+from sensor_msgs.msg import CompressedImage
+from sensor_msgs.msg import Image as ImageMessage
+
+from emotion_ros.nodes.qos import image_subscription
+
+try:
+    from rclpy.event_handler import SubscriptionEventCallbacks
+except ImportError:  # Humble
+    from rclpy.qos_event import SubscriptionEventCallbacks
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What is subscribed to.
+
+    Attributes:
+        transport: ``raw`` or ``compressed``.
+        reliability: ``reliable`` or ``best_effort``.
+    """
+
+    transport: str = "raw"
+    reliability: str = "reliable"
+
+
+class ImageSubscription:
+    """Subscribes to the raw or the compressed images of a camera, with a QoS that is compatible with all publishers.
+
+    All methods are called by the thread that spins the node.
+
+    Args:
+        node: gets the subscription.
+        topic: of the raw images; compressed ones are at ``topic/compressed``.
+        wanted: transport and reliability; ``auto`` follows the publishers.
+        on_image: called with each message.
+        on_lost: called with the number of messages that the middleware reports as lost.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        topic: str,
+        wanted: Choice,
+        on_image: Callable[[Any], None],
+        on_lost: Callable[[int], None] = lambda _: None,
+    ) -> None:
+        self._node, self._topic, self._wanted = node, topic, wanted
+        self._on_image, self._on_lost = on_image, on_lost
+        self._choice = self._choose(Choice())
+        self._subscription = self._create()
+
+    @property
+    def topic_name(self) -> str:
+        """Resolved name of the topic that is subscribed to."""
+        return str(self._subscription.topic_name)
+
+    @property
+    def reliability(self) -> str:
+        """Reliability of the subscription: ``reliable`` or ``best_effort``."""
+        return self._choice.reliability
+
+    def follow_publishers(self) -> bool:
+        """Replace the subscription if publishers came, went or changed. Called periodically.
+
+        Returns:
+            Whether it was replaced.
+        """
+        choice = self._choose(self._choice)
+        if choice == self._choice:
+            return False
+        self.close()
+        self._choice = choice
+        self._subscription = self._create()
+        return True
+
+    def close(self) -> None:
+        """Destroy the subscription."""
+        self._node.destroy_subscription(self._subscription)
+
+    def _choose(self, current: Choice) -> Choice:
+        """Return the choice for the publishers that are known now. Without publishers the current one stays."""
+        transport, reliability = self._wanted.transport, self._wanted.reliability
+        if transport == "auto":
+            transport = next((each for each in ("raw", "compressed") if self._publishers(each)), current.transport)
+        if reliability == "auto":
+            publishers = self._publishers(transport)
+            is_reliable = all(each.qos_profile.reliability == ReliabilityPolicy.RELIABLE for each in publishers)
+            offered = "reliable" if is_reliable else "best_effort"
+            reliability = offered if publishers else current.reliability
+        return Choice(transport, reliability)
+
+    def _publishers(self, transport: str) -> Sequence[Any]:
+        name = self._node.resolve_topic_name(_topic_of(self._topic, transport))
+        return list(self._node.get_publishers_info_by_topic(name))
+
+    def _create(self) -> Any:
+        # rclpy's own callback would warn of publishers with another reliability, which this class follows.
+        follows = self._wanted.reliability == "auto"
+        events = SubscriptionEventCallbacks(
+            message_lost=lambda event: self._on_lost(event.total_count_change),
+            incompatible_qos=(lambda _: None) if follows else None,
+        )
+        type_ = CompressedImage if self._choice.transport == "compressed" else ImageMessage
+        return self._node.create_subscription(
+            type_,
+            _topic_of(self._topic, self._choice.transport),
+            self._on_image,
+            image_subscription(self._choice.reliability),
+            event_callbacks=events,
+        )
+
+
+def _topic_of(topic: str, transport: str) -> str:
+    return f"{topic}/compressed" if transport == "compressed" else topic
