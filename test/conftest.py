@@ -126,17 +126,17 @@ class Listener:
             rclpy.spin_once(self.node, timeout_sec=0.05)
         return result
 
-    def call(self, kind, name, request):
+    def call(self, kind, name, request, seconds=8):
         """Call a service and return the response.
 
-        A request that is sent before both sides have discovered each other is lost: it is sent again after a while.
+        A request that is sent before both sides have discovered each other is lost: it is sent again after ``seconds``.
         """
         client = self.node.create_client(kind, name)
         assert client.wait_for_service(20), f"no service {name}"
         self.settle()
         for _ in range(4):
             future = client.call_async(request)
-            if self.until(future.done, 8):
+            if self.until(future.done, seconds):
                 return future.result()
         raise AssertionError(f"no response from {name}")
 

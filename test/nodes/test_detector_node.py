@@ -67,7 +67,7 @@ def set_parameter(listener, name, value):
     field, kind = kinds[type(value)]
     request = SetParameters.Request()
     request.parameters = [Parameter(name=name, value=ParameterValue(type=kind, **{field: value}))]
-    (result,) = listener.call(SetParameters, "detector/set_parameters", request).results
+    (result,) = listener.call(SetParameters, "detector/set_parameters", request, seconds=40).results
     return result
 
 

@@ -16,6 +16,9 @@ from emotion_ros.perception.model_trial import TRIAL_TIMEOUT_S
 
 BASE = {"labels": ["no", "yes"], "size": 8}
 
+TRIAL_S = 40
+"""Time for a response. A repeated request would be refused while the first one is tried."""
+
 
 def write_model(path, metadata, nodes=(), constants=(), shape=("batch", 1, 8, 8)):
     """A tiny classifier; ``nodes`` come between its logits, ``plain``, and its output, ``logits``."""
@@ -118,7 +121,7 @@ def test_values_that_cannot_be_used_are_refused_in_one_line_while_images_are_pro
     detector, heard = running
     for name, value, reason in cases(tmp_path):
         heard.clear()
-        (result,) = listener.call(SetParameters, "detector/set_parameters", request(name, value)).results
+        (result,) = listener.call(SetParameters, "detector/set_parameters", request(name, value), TRIAL_S).results
         assert not result.successful, (name, value[:80])
         assert reason in result.reason
         assert len(result.reason.splitlines()) == 1
@@ -131,10 +134,14 @@ def test_values_that_cannot_be_used_are_refused_in_one_line_while_images_are_pro
 def test_request_of_a_type_that_does_not_exist_is_refused(listener, running):
     detector, heard = running
     bad = Parameter(name="model", value=ParameterValue(type=99))
-    (result,) = listener.call(SetParameters, "detector/set_parameters", SetParameters.Request(parameters=[bad])).results
+    (result,) = listener.call(
+        SetParameters, "detector/set_parameters", SetParameters.Request(parameters=[bad]), TRIAL_S
+    ).results
     assert not result.successful
     both = SetParametersAtomically.Request(parameters=[request("label_map", "{joy: [happy]}").parameters[0], bad])
-    assert not listener.call(SetParametersAtomically, "detector/set_parameters_atomically", both).result.successful
+    assert not listener.call(
+        SetParametersAtomically, "detector/set_parameters_atomically", both, TRIAL_S
+    ).result.successful
     heard.clear()
     assert listener.until(lambda: heard and heard[-1].emotions)
     assert heard[-1].emotions[0].label == "happy"
@@ -161,7 +168,9 @@ def test_model_that_never_ends_is_given_up_while_images_are_processed(listener, 
     answer = client.call_async(request("model", endless(tmp_path / "endless.onnx")))
     listener.until(lambda: False, 2)
     heard.clear()
-    (other,) = listener.call(SetParameters, "detector/set_parameters", request("label_map", "{joy: [happy]}")).results
+    (other,) = listener.call(
+        SetParameters, "detector/set_parameters", request("label_map", "{joy: [happy]}"), TRIAL_S
+    ).results
     assert "another change of the models is being tried" in other.reason
     assert listener.until(answer.done, TRIAL_TIMEOUT_S + 10)
     (result,) = answer.result().results
