@@ -34,7 +34,7 @@ class ServeConfig:
     max_image_pixels: int = image_pixels_option()
     max_queue_size: int = option(
         64,
-        "maximum number of open requests, and of queued images; further requests get status 429",
+        "maximum number of open requests, and of queued images; further requests, or the slowest, get status 429",
         minimum=1,
         maximum=4096,
         group="limit",

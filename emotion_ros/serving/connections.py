@@ -27,6 +27,28 @@ uvicorn for connections that are kept alive."""
 MAX_HEAD_BYTES = 16 << 10
 """Maximum size of the head of a request (request line and headers). The default of h11."""
 
+MAX_CHUNKS = 8192
+"""Maximum chunks of a body. A chunk of one byte takes the event loop as long as one of many kilobytes; at this number,
+the chunks of a body of 8 MiB have 1 KiB."""
+
+
+class _Connection(h11.Connection):
+    """Parser that refuses a body of too many chunks."""
+
+    def __init__(self) -> None:
+        super().__init__(h11.SERVER, MAX_HEAD_BYTES)
+        self._chunks = 0
+
+    def next_event(self) -> h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]:
+        event = super().next_event()
+        if isinstance(event, h11.Request):
+            self._chunks = 0
+        elif isinstance(event, h11.Data) and event.chunk_start:
+            self._chunks += 1
+            if self._chunks > MAX_CHUNKS:
+                raise h11.RemoteProtocolError(f"expected at most {MAX_CHUNKS} chunks, got more")
+        return event
+
 
 class LimitedProtocol(H11Protocol):
     """HTTP connection that cannot be held without a request.
@@ -37,6 +59,7 @@ class LimitedProtocol(H11Protocol):
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
+        self.conn = _Connection()
         self._idle_timer: asyncio.TimerHandle | None = None
         self._idle_since = 0.0
         self._unsent_bytes = 0

@@ -13,7 +13,7 @@ from emotion_ros.errors import ConfigError
 from emotion_ros.serving.app import create_app
 from emotion_ros.serving.authentication import read_token
 from emotion_ros.serving.batching import BatchingQueue
-from emotion_ros.serving.connections import ACCEPTED_AT_ONCE, MAX_HEAD_BYTES, LimitedProtocol
+from emotion_ros.serving.connections import ACCEPTED_AT_ONCE, LimitedProtocol
 from emotion_ros.serving.inference_backend import InferenceBackend
 from emotion_ros.serving.metrics import Metrics
 
@@ -71,7 +71,6 @@ def create_server(app: FastAPI, shutdown_timeout_s: int = SHUTDOWN_TIMEOUT_S) ->
             app,
             loop="asyncio",
             http=LimitedProtocol,
-            h11_max_incomplete_event_size=MAX_HEAD_BYTES,
             ws_max_size=MAX_WEBSOCKET_MESSAGE_BYTES,
             ws_per_message_deflate=False,
             backlog=ACCEPTED_AT_ONCE,
