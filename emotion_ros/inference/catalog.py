@@ -40,6 +40,7 @@ class Entry:
         sha256: hash of the content, in hex.
         licence: SPDX identifier.
         url: address to download it from; empty: it is installed with the package.
+        size: bytes of the content that is downloaded.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Entry:
     sha256: str
     licence: str
     url: str = ""
+    size: int = 0
 
     def path(self) -> Path:
         """Return the model's file, or the path where it is expected if it is not downloaded or not installed."""
@@ -134,8 +136,8 @@ def fetch(entry: Entry, folder: Path) -> Path:
     """Download a model and check its content; a model that is installed with the package is only located.
 
     Shows progress if standard error is a terminal. An interrupted download is kept as ``.partial`` and resumed by the
-    next call, which is why no :func:`emotion_ros.io.atomic_file.replacing` is used. Content with another hash is
-    removed.
+    next call, which is why no :func:`emotion_ros.io.atomic_file.replacing` is used. Content with another hash, or
+    with more bytes than in the catalog, is removed.
 
     Raises:
         ModelError: the host does not answer, or the content differs from the catalog.
@@ -146,7 +148,10 @@ def fetch(entry: Entry, folder: Path) -> Path:
     target, partial = folder / entry.file, folder / f"{entry.file}.partial"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        _download(entry.url, partial)
+        _download(entry, partial)
+        if partial.stat().st_size < entry.size:
+            received = f"expected {entry.size} bytes, got {partial.stat().st_size}"
+            raise ModelError(f"{entry.url}: {received}; the same command resumes the download")
         digest = _sha256(partial)
         if digest != entry.sha256:
             partial.unlink()
@@ -162,10 +167,10 @@ def fetch(entry: Entry, folder: Path) -> Path:
     return target
 
 
-def _download(url: str, partial: Path) -> None:
-    """Append the missing rest to a file."""
+def _download(entry: Entry, partial: Path) -> None:
+    """Append the missing rest to a file. What it holds already is kept if the host sends less."""
     size = partial.stat().st_size if partial.is_file() else 0
-    request = urllib.request.Request(url, headers={"Range": f"bytes={size}-"} if size else {})
+    request = urllib.request.Request(entry.url, headers={"Range": f"bytes={size}-"} if size else {})
     try:
         response = urllib.request.urlopen(request, timeout=DOWNLOAD_TIMEOUT_S)
     except urllib.error.HTTPError as error:
@@ -174,16 +179,20 @@ def _download(url: str, partial: Path) -> None:
         raise
     with response:
         resumed = response.status == http.HTTPStatus.PARTIAL_CONTENT
-        start = size if resumed else 0
-        length = response.headers.get("Content-Length")
-        total = start + int(length) if length else None
+        received = size if resumed else 0
+        partial.touch()
         with (
-            partial.open("ab" if resumed else "wb") as file,
-            tqdm(total=total, initial=start, unit="B", unit_scale=True, desc=partial.stem, disable=None) as progress,
+            partial.open("r+b") as file,
+            tqdm(total=entry.size, initial=received, unit="B", unit_scale=True, desc=partial.stem, disable=None) as bar,
         ):
+            file.seek(received)
             while block := response.read(DOWNLOAD_BLOCK_BYTES):
+                received += len(block)
+                if received > entry.size:
+                    partial.unlink()
+                    raise ModelError(f"{entry.url}: expected {entry.size} bytes, got more; nothing was kept")
                 file.write(block)
-                progress.update(len(block))
+                bar.update(len(block))
 
 
 def verify(entry: Entry) -> tuple[bool, str]:

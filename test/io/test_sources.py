@@ -1,7 +1,10 @@
+import contextlib
 import functools
 import hashlib
 import http.server
+import itertools
 import os
+import socket
 import threading
 from itertools import islice
 from pathlib import Path
@@ -120,7 +123,7 @@ def server(tmp_path):
 
 
 def entry(address, content):
-    return Entry("m", "m.onnx", hashlib.sha256(content).hexdigest(), "MIT", f"{address}/m.onnx")
+    return Entry("m", "m.onnx", hashlib.sha256(content).hexdigest(), "MIT", f"{address}/m.onnx", len(content))
 
 
 def test_model_is_fetched_and_checked(server, tmp_path):
@@ -129,7 +132,7 @@ def test_model_is_fetched_and_checked(server, tmp_path):
     path = fetch(entry(address, b"weights"), tmp_path / "models")
     assert path.read_bytes() == b"weights"
     with pytest.raises(ModelError, match="expected sha256"):
-        fetch(entry(address, b"others"), tmp_path / "others")
+        fetch(entry(address, b"another"), tmp_path / "others")
     assert not list((tmp_path / "others").iterdir())
 
 
@@ -141,6 +144,46 @@ def test_interrupted_download_goes_on(have, server, tmp_path):
     RangeHandler.asked.clear()
     assert fetch(entry(address, b"weights"), tmp_path).read_bytes() == b"weights"
     assert RangeHandler.asked == [f"bytes={have}-"]
+
+
+@contextlib.contextmanager
+def answering(header, blocks):
+    """A server that answers every request with this header and these blocks, and closes the connection."""
+
+    def serve(listening):
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = listening.accept()
+                with connection, contextlib.suppress(OSError):
+                    connection.recv(10_000)
+                    connection.sendall(header + b"\r\n\r\n")
+                    for block in blocks:
+                        connection.sendall(block)
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        threading.Thread(target=serve, args=(listening,), daemon=True).start()
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+
+
+def test_endless_download_ends_at_the_size_of_the_catalog(tmp_path):
+    endless = answering(b"HTTP/1.1 200 OK", itertools.repeat(bytes(1 << 16)))
+    with endless as address, pytest.raises(ModelError, match="expected 100000 bytes, got more; nothing was kept"):
+        fetch(entry(address, bytes(100_000)), tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_wrong_length_of_a_download_is_not_believed(tmp_path):
+    with answering(b"HTTP/1.1 200 OK\r\nContent-Length: abc", [b"weights"]) as address:
+        assert fetch(entry(address, b"weights"), tmp_path).read_bytes() == b"weights"
+
+
+@pytest.mark.parametrize("status", [b"200 OK", b"206 Partial Content"])
+def test_download_that_ends_too_early_keeps_what_was_there(status, tmp_path):
+    (tmp_path / "m.onnx.partial").write_bytes(b"weig")
+    short, message = answering(b"HTTP/1.1 " + status, []), "expected 7 bytes, got 4; the same command resumes"
+    with short as address, pytest.raises(ModelError, match=message):
+        fetch(entry(address, b"weights"), tmp_path)
+    assert (tmp_path / "m.onnx.partial").read_bytes() == b"weig"
 
 
 def test_downloaded_models_are_verified(tmp_path, monkeypatch, command_line):
