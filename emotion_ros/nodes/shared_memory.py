@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import fcntl
+import os
+import stat
 import time
 from pathlib import Path
 
@@ -22,7 +24,7 @@ def remove_stale_segments(folder: Path = SHARED_MEMORY) -> int:
     killed and restarted repeatedly fills the memory.
 
     Returns:
-        Number of freed bytes. Segments of other users, which cannot be read or removed, stay.
+        Number of freed bytes. Segments of other users stay.
     """
     locks = [path for pattern in LOCK_PATTERNS for path in folder.glob(pattern)]
     return sum(_remove_if_stale(lock) for lock in locks)
@@ -31,9 +33,11 @@ def remove_stale_segments(folder: Path = SHARED_MEMORY) -> int:
 def _remove_if_stale(lock: Path) -> int:
     segment = lock.with_name(lock.name.removesuffix("_el"))
     try:
-        if time.time() - lock.stat().st_mtime < MIN_AGE_S:
-            return 0
-        with lock.open() as file:
+        # A pipe of this name, which anybody can make here, would block until somebody writes into it.
+        descriptor = os.open(lock, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
+        with open(descriptor) as file:
+            if not _is_ours(os.fstat(descriptor)):
+                return 0
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # raises OSError while the owner lives
             size = segment.stat().st_size
             segment.unlink()
@@ -41,3 +45,9 @@ def _remove_if_stale(lock: Path) -> int:
             return size
     except OSError:
         return 0
+
+
+def _is_ours(lock: os.stat_result) -> bool:
+    """Return whether a lock is a file of this user that is old enough."""
+    old = time.time() - lock.st_mtime >= MIN_AGE_S
+    return stat.S_ISREG(lock.st_mode) and lock.st_uid == os.geteuid() and old

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from array import array
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -21,7 +22,7 @@ from emotion_ros.errors import ImageError
 from emotion_ros.inference.catalog import default_model
 from emotion_ros.io.encodings import ENCODINGS, decode, to_bgr
 from emotion_ros.nodes.image_conversion import to_jpeg, to_message
-from emotion_ros.nodes.shared_memory import MIN_AGE_S, SHARED_MEMORY
+from emotion_ros.nodes.shared_memory import MIN_AGE_S, SHARED_MEMORY, remove_stale_segments
 from emotion_ros.perception.pipeline import Pipeline
 
 
@@ -87,6 +88,25 @@ def test_shared_memory_of_killed_processes_is_freed_by_the_next_to_start(listene
     assert listener.until(lambda: not left & segments()), "the memory of a killed process was not freed"
     heard.clear()
     assert listener.until(lambda: len(heard) > 5), "the memory of a living process was freed"
+
+
+def test_pipe_and_link_with_the_name_of_a_lock_are_left_alone(tmp_path):
+    """Anybody may make them in /dev/shm. Opening a pipe waits for a writer: no node would start."""
+    stale, pipe, link = (tmp_path / f"fastdds_{number:016}" for number in range(3))
+    for segment in (stale, pipe, link):
+        segment.write_bytes(bytes(1000))
+    Path(f"{stale}_el").touch()
+    os.mkfifo(f"{pipe}_el")
+    Path(f"{link}_el").symlink_to(f"{stale}_el")
+    old = time.time() - 2 * MIN_AGE_S
+    for lock in tmp_path.glob("*_el"):
+        os.utime(lock, (old, old), follow_symlinks=False)
+    begin = time.monotonic()
+    assert remove_stale_segments(tmp_path) == 1000
+    assert time.monotonic() - begin < 1
+    assert not stale.exists()
+    assert pipe.exists()
+    assert link.exists()
 
 
 SUBSCRIBER = """
