@@ -3,6 +3,9 @@
 import csv
 import os
 import shutil
+import struct
+import tracemalloc
+import zipfile
 
 import cv2
 import numpy as np
@@ -10,11 +13,13 @@ import pytest
 
 from emotion_ros.config import PipelineConfig, TrainConfig
 from emotion_ros.errors import ConfigError, DatasetError, OutputError
+from emotion_ros.io import pictures as pictures_io
 from emotion_ros.perception.emotion.metadata import ModelMetadata
 from emotion_ros.perception.emotion.preprocess import region_crop, to_input
 from emotion_ros.perception.loaded_models import create_face_detector
 from emotion_ros.training.classifier.classifier_training import train
 from emotion_ros.training.data.datasets import read_split
+from emotion_ros.training.data.readers import pictures
 from emotion_ros.training.data.region_crop import RegionCrop, View
 from emotion_ros.training.data.subset import draw, parse_classes
 
@@ -99,6 +104,34 @@ def test_every_corrupt_picture_is_named(tmp_path):
         (data / "train" / name).write_bytes(b"x")
     with pytest.raises(DatasetError, match=r"2 pictures cannot be read.*happy/00\.png, sad/02\.png"):
         read_split(data, "train", View(48, "grey"))
+
+
+def picture_zip(path, content, **options):
+    with zipfile.ZipFile(path, "w", **{"compression": zipfile.ZIP_DEFLATED, **options}) as archive:
+        archive.writestr("train/happy/a.png", content)
+    return path
+
+
+@pytest.mark.parametrize("declared", [None, 1000])
+def test_picture_that_unpacks_to_gigabytes_takes_no_memory(tmp_path, declared):
+    """The entry declares its size, or less: zipfile alone unpacks all of it before it compares."""
+    path = picture_zip(tmp_path / "bomb.zip", bytes(pictures_io.MAX_PICTURE_BYTES + (64 << 20)))
+    if declared:
+        content = path.read_bytes()
+        size = struct.pack("<I", pictures_io.MAX_PICTURE_BYTES + (64 << 20))
+        assert content.count(size) == 2
+        path.write_bytes(content.replace(size, struct.pack("<I", declared)))
+    tracemalloc.start()
+    with pytest.raises(DatasetError, match=r"expected at most 268435456 bytes|cannot be read"):
+        list(pictures(path, "train"))
+    assert tracemalloc.get_traced_memory()[1] < 10 << 20
+    tracemalloc.stop()
+
+
+def test_entry_that_zipfile_cannot_unpack_step_by_step_is_refused(tmp_path):
+    path = picture_zip(tmp_path / "bz2.zip", bytes(1000), compression=zipfile.ZIP_BZIP2)
+    with pytest.raises(DatasetError, match="expected a stored or deflated entry"):
+        list(pictures(path, "train"))
 
 
 def test_broken_zip_is_refused(tmp_path):
