@@ -51,6 +51,10 @@ def test_model_without_a_flaw_loads(tmp_path):
     assert classifier.name.startswith("tiny@")
 
 
+def test_label_that_the_prior_does_not_list_has_the_weight_one():
+    assert replace(TINY, prior={"yes": 3.0}).class_weights == (1.0, 3.0)
+
+
 def test_prior_weighs_the_probabilities(tmp_path):
     path, crops = write(tmp_path / "m.onnx", replace(TINY, prior={"yes": 3.0})), [np.zeros((8, 8, 3), np.uint8)]
     assert EmotionClassifier(path, "cpu").classify(crops)[0] == pytest.approx([0.25, 0.75])

@@ -65,7 +65,7 @@ class EmotionClassifier:
         self.metadata = self._read_metadata(path, labels)
         if prior is not None:
             self.metadata = replace(self.metadata, prior=prior)
-        self._prior = np.array([self.metadata.prior.get(label, 1.0) for label in self.metadata.labels], np.float32)
+        self._prior = np.array(self.metadata.class_weights, np.float32)
         self._check(path)
 
     @property

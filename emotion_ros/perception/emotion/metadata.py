@@ -90,6 +90,11 @@ class ModelMetadata:
         """1 for grey, 3 for colour."""
         return 1 if self.color == "grey" else 3
 
+    @property
+    def class_weights(self) -> tuple[float, ...]:
+        """Relative frequency of each label in front of the robot, by :attr:`prior`, in the order of the output."""
+        return tuple(self.prior.get(label, 1.0) for label in self.labels)
+
     def _type_problems(self) -> list[str]:
         """Return what has another type than its field: the other checks need the types, and native code does not check.
 

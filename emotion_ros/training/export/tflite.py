@@ -43,7 +43,7 @@ class _PixelsToProbabilities(nn.Module):
         super().__init__()
         self.network, self.temperature = network, metadata.temperature
         self.mean, self.std = torch.tensor(metadata.mean), torch.tensor(metadata.std)
-        self.prior = torch.tensor([metadata.prior.get(label, 1.0) for label in metadata.labels]).log()
+        self.prior = torch.tensor(metadata.class_weights).log()
 
     def forward(self, pixels: Tensor) -> Tensor:
         logits = self.network(((pixels - self.mean) / self.std).permute(0, 3, 1, 2))
