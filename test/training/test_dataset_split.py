@@ -1,6 +1,8 @@
 """Splitting a folder of pictures into train, val and test."""
 
 import csv
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import cv2
 import numpy as np
@@ -126,6 +128,22 @@ def test_unusable_data_are_refused(pictures, tmp_path, spoil, text):
     with pytest.raises(DatasetError, match=text):
         split(pictures, tmp_path / "out", "80/10/10", seed=1)
     assert not (tmp_path / "out").exists()
+
+
+def test_of_two_splits_at_once_one_is_made_whole_and_the_other_refused(pictures, tmp_path):
+    both = threading.Barrier(2)
+
+    def make(seed):
+        both.wait()
+        try:
+            return split(pictures, tmp_path / "out", "50/25/25", seed=seed)
+        except OutputError as error:
+            return error
+
+    with ThreadPoolExecutor(2) as pool:
+        results = [*pool.map(make, (1, 2))]
+    assert sum(isinstance(result, OutputError) for result in results) == 1
+    assert len(sides(tmp_path / "out")) == 72
 
 
 def test_too_few_bursts_and_an_existing_split_are_refused(pictures, tmp_path):

@@ -213,6 +213,11 @@ def _copy(source: Path, out: Path, split_of: Mapping[str, str]) -> None:
         names = ", ".join(existing)
         raise OutputError(f"{out}: expected no split yet, found {names}; remove them or name another folder")
     try:
+        for side in sorted({*split_of.values()}):
+            (out / side).mkdir(parents=True)  # of two splits at once, one gets the folder
+    except OSError as error:
+        raise OutputError(f"{out}: expected a folder where a split can be made: {error.strerror}") from error
+    try:
         for file, side in sorted(split_of.items()):
             (out / side / file).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(source / file, out / side / file)

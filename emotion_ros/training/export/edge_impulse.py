@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
@@ -49,10 +50,14 @@ def write_package(model: Path, metadata: ModelMetadata, splits: dict[str, Sample
 
 def _write_pictures(split: str, samples: Samples, folder: Path) -> list[dict[str, Any]]:
     category, entries = CATEGORIES[split], []
+    written: set[str] = set()  # a/b_c.png and a_b/c.png, or a.png and a.jpg, get the same name
     (folder / category).mkdir(parents=True, exist_ok=True)
     for name, pixels, index in zip(samples.names, samples.pixels, samples.classes, strict=True):
         label = samples.labels[index]
-        file = f"{category}/{split}_{name.replace('/', '_').rsplit('.', 1)[0]}.png"
+        stem = f"{category}/{split}_{name.replace('/', '_').rsplit('.', 1)[0]}"
+        candidates = chain([f"{stem}.png"], (f"{stem}-{number}.png" for number in count(2)))
+        file = next(file for file in candidates if file not in written)
+        written.add(file)
         image = pixels.transpose(1, 2, 0)
         png = cv2.imencode(".png", np.ascontiguousarray(image if image.shape[2] == 1 else image[..., ::-1]))[1]
         (folder / file).write_bytes(png.tobytes())
