@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from emotion_ros.config.options import Option, options
+from emotion_ros.errors import ConfigError
 
 COMMON_TITLE = "common options"
 METAVARS: dict[type[Any], str] = {int: "N", float: "X", str: "TEXT"}
@@ -63,3 +66,21 @@ def add_crop_argument(parser: argparse.ArgumentParser) -> None:
     """Add ``--crop``, which commands that read pictures share."""
     description = "crop pictures to the region that the model expects; auto: pictures of more than 128 pixels"
     parser.add_argument("--crop", default="auto", choices=("auto", "yes", "no"), help=description)
+
+
+def named_data(data: Sequence[Path]) -> dict[str, Path]:
+    """Return the paths of data sets, given as ``PATH`` or ``NAME=PATH``, by name; a path alone by its last part.
+
+    Raises:
+        ConfigError: two data sets have the same name.
+    """
+    sets: dict[str, Path] = {}
+    for text in map(str, data):
+        name, separator, path = text.partition("=")
+        name, path = (name, path) if separator else (Path(text).absolute().name, text)
+        if name in sets:
+            raise ConfigError(
+                f"expected data sets of different names, {sets[name]} and {path} are both {name!r}; write NAME=PATH"
+            )
+        sets[name] = Path(path)
+    return sets

@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from emotion_ros.cli.arguments import add_crop_argument
+from emotion_ros.cli.arguments import add_crop_argument, named_data
 from emotion_ros.cli.extras import requires_training
 from emotion_ros.errors import ConfigError
 from emotion_ros.inference.catalog import find_model
@@ -74,7 +74,7 @@ def _evaluate_classifier(parsed: argparse.Namespace) -> int:
     from emotion_ros.training.evaluation.prediction_shares import has_groups
 
     prior = None if parsed.prior is None else read_prior(parsed.prior)
-    model, sets = find_model(parsed.model), _named(parsed.data)
+    model, sets = find_model(parsed.model), named_data(parsed.data)
     if any(map(has_groups, sets.values())):
         return _evaluate_groups(parsed, model, prior)
     if parsed.groups and len(sets) > 1:
@@ -101,18 +101,6 @@ def _evaluate_groups(parsed: argparse.Namespace, model: Path, prior: Mapping[str
     figures = prediction_shares(model, parsed.data[0], prior)
     _report(parsed, "groups.json", figures, table(figures))
     return 0
-
-
-def _named(data: Sequence[Path]) -> dict[str, Path]:
-    """Return the paths of ``NAME=PATH`` arguments by name; a path alone is named after its last part."""
-    pairs = [
-        text.partition("=") if "=" in text else (path.name, "", text)
-        for path, text in zip(data, map(str, data), strict=True)
-    ]
-    sets = {name: Path(path) for name, _, path in pairs}
-    if len(sets) < len(pairs):
-        raise ConfigError("evaluate: expected different names of the data sets; write NAME=PATH")
-    return sets
 
 
 def _evaluate_faces(parsed: argparse.Namespace) -> int:

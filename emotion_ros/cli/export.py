@@ -6,6 +6,7 @@ import argparse
 import json
 from pathlib import Path
 
+from emotion_ros.cli.arguments import named_data
 from emotion_ros.cli.extras import requires_training
 from emotion_ros.errors import ConfigError
 from emotion_ros.perception.emotion.label_map import read_prior
@@ -24,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         default=(),
         metavar="DATA",
-        help="the training data: sets temperature, int8 ranges, confidence",
+        help="the training data, PATH or NAME=PATH: sets temperature, int8 ranges, confidence",
     )
     parser.add_argument("--margin", type=float, help="crop margin, as found by measure-crop")
     parser.add_argument("--shift", type=float, help="crop shift, as found by measure-crop")
@@ -40,19 +41,20 @@ def run(parsed: argparse.Namespace) -> int:
     from emotion_ros.training.export.formats import export_as
     from emotion_ros.training.hands.landmark_export import export_landmarks, is_landmarks
 
+    data = named_data(parsed.calibrate)
     options = {name: getattr(parsed, name) for name in ("margin", "shift", "prior", "data", "licence")}
     fields = {name: value for name, value in options.items() if value is not None}
     if parsed.prior is not None:
         fields["prior"] = read_prior(parsed.prior)
     if is_detector(parsed.checkpoint):
         _refuse(parsed, "a detector", "margin", "shift", "prior")
-        print(json.dumps(export_detector(parsed.checkpoint, parsed.output, fields, parsed.calibrate)))
+        print(json.dumps(export_detector(parsed.checkpoint, parsed.output, fields, [*data.values()])))
         return 0
     if is_landmarks(parsed.checkpoint):
         _refuse(parsed, "a hand landmark network", "margin", "shift", "prior", "calibrate")
         print(json.dumps(export_landmarks(parsed.checkpoint, parsed.output, fields)))
         return 0
-    print(export_as(parsed.format, parsed.checkpoint, parsed.output, fields, parsed.calibrate))
+    print(export_as(parsed.format, parsed.checkpoint, parsed.output, fields, data))
     return 0
 
 

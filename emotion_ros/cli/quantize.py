@@ -5,14 +5,14 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from emotion_ros.cli.arguments import add_crop_argument
+from emotion_ros.cli.arguments import add_crop_argument, named_data
 from emotion_ros.cli.extras import requires_training
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     parser.add_argument("model", type=Path, help="ONNX file in float32")
-    parser.add_argument("data", type=Path, nargs="+", metavar="DATA", help="the training data")
+    parser.add_argument("data", type=Path, nargs="+", metavar="DATA", help="the training data, PATH or NAME=PATH")
     parser.add_argument("output", type=Path, help="the new ONNX file")
     parser.add_argument(
         "--kind", default="static", choices=("static", "dynamic"), help="dynamic suits transformers (default: static)"
@@ -28,7 +28,7 @@ def run(parsed: argparse.Namespace) -> int:
     """Run the command and return its exit code."""
     from emotion_ros.training.export.quantization import quantize
 
-    result = quantize(parsed.model, parsed.data, parsed.output, parsed.kind, parsed.max_drop, parsed.crop)
+    result = quantize(parsed.model, named_data(parsed.data), parsed.output, parsed.kind, parsed.max_drop, parsed.crop)
     print("                   before      after")
     print(f"size, MB       {result.size[0] / 1e6:10.2f} {result.size[1] / 1e6:10.2f}")
     for name, (before, after) in result.accuracy.items():

@@ -19,10 +19,13 @@ from emotion_ros.perception.emotion.classifier import EmotionClassifier
 from emotion_ros.perception.emotion.preprocess import normalise
 from emotion_ros.training.classifier.classifier_training import train
 from emotion_ros.training.data.corruptions import KINDS, LEVELS
+from emotion_ros.training.data.datasets import Samples
+from emotion_ros.training.data.votes import Votes
 from emotion_ros.training.evaluation.classification_metrics import classification_metrics, wilson
 from emotion_ros.training.evaluation.classifier_evaluation import evaluate
 from emotion_ros.training.export import micro, onnx_file
 from emotion_ros.training.export.classifier_export import export
+from emotion_ros.training.export.edge_impulse import write_package
 from emotion_ros.training.export.formats import FORMATS, export_as
 from emotion_ros.training.export.quantization import quantize
 
@@ -31,7 +34,7 @@ from emotion_ros.training.export.quantization import quantize
 def model(data, trained, tmp_path_factory):
     """The trained network as ONNX."""
     file = tmp_path_factory.mktemp("onnx") / "model.onnx"
-    export(trained / "best.ckpt", file, {"data": "made up"}, [data])
+    export(trained / "best.ckpt", file, {"data": "made up"}, {"data": data})
     return file
 
 
@@ -48,7 +51,7 @@ def lite(data, tiny, tmp_path_factory):
     """It as int8 TFLite."""
     pytest.importorskip("litert_torch", reason="requirements/tinyml.txt is not installed")
     file = tmp_path_factory.mktemp("tflite") / "tiny.tflite"
-    assert "arena" in export_as("tflite", tiny, file, {}, [data])
+    assert "arena" in export_as("tflite", tiny, file, {}, {"data": data})
     return file
 
 
@@ -82,7 +85,7 @@ def voted(data, tmp_path):
 
 def test_one_output_is_measured_on_classes_and_on_votes(voted, small, tmp_path):
     train([voted], tmp_path / "run", type(small)(**{**small.__dict__, "vote_weight": 1.0}))
-    metadata = export(tmp_path / "run" / "best.ckpt", tmp_path / "m.onnx", calibrate_on=[voted])
+    metadata = export(tmp_path / "run" / "best.ckpt", tmp_path / "m.onnx", calibrate_on={"voted": voted})
     assert [each.name for each in ort.InferenceSession(str(tmp_path / "m.onnx")).get_outputs()] == ["output_0"]
     report = evaluate(tmp_path / "m.onnx", voted, "test")
     assert report["votes"]["accuracy"] == 1.0
@@ -147,8 +150,19 @@ def test_c_array_compiles_and_is_the_model(lite, tmp_path):
     assert run.stderr == lite.read_bytes()
 
 
+def test_edge_impulse_package_holds_each_of_the_pictures_with_alike_names(lite, tmp_path):
+    names = ("a/b_c.png", "a_b/c.jpg", "a_b/c.png")
+    pixels = np.zeros((3, 1, 32, 32), np.uint8)
+    samples = Samples(("a", "a_b"), pixels, np.array([0, 1, 1]), Votes.none(3, 2), names)
+    metadata = EmotionClassifier(lite).metadata
+    write_package(lite, metadata, {"train": samples}, tmp_path)
+    listed = json.loads((tmp_path / "data" / "info.labels").read_text())["files"]
+    assert len({each["path"] for each in listed}) == 3
+    assert len(list((tmp_path / "data" / "training").iterdir())) == 3
+
+
 def test_edge_impulse_package_holds_data_model_and_commands(data, tiny, lite, tmp_path):
-    export_as("edge-impulse", tiny, tmp_path / "ei", {}, [data])
+    export_as("edge-impulse", tiny, tmp_path / "ei", {}, {"data": data})
     listed = json.loads((tmp_path / "ei" / "data" / "info.labels").read_text())
     assert listed["version"] == 1
     assert len(listed["files"]) == 80
@@ -164,12 +178,12 @@ def test_edge_impulse_package_holds_data_model_and_commands(data, tiny, lite, tm
 @pytest.mark.parametrize("form", [form for form in FORMATS if form != "onnx"])
 def test_int8_without_pictures_to_calibrate(form, tiny, tmp_path):
     with pytest.raises(ConfigError, match="--calibrate"):
-        export_as(form, tiny, tmp_path / "x", {}, [])
+        export_as(form, tiny, tmp_path / "x", {}, {})
 
 
 def test_int8_with_an_empty_folder_to_calibrate(tiny, tmp_path):
     with pytest.raises(DatasetError, match="expected"):
-        export_as("tflite", tiny, tmp_path / "x.tflite", {}, [tmp_path])
+        export_as("tflite", tiny, tmp_path / "x.tflite", {}, {"data": tmp_path})
 
 
 def test_corrupt_tflite(tmp_path):
@@ -192,7 +206,7 @@ def worst_pair(file):
 
 @pytest.mark.parametrize("kind", ["static", "dynamic"])
 def test_int8_model_is_smaller_and_as_accurate(kind, data, model, tmp_path):
-    result = quantize(model, [data], tmp_path / "int8.onnx", kind, max_drop=5.0)
+    result = quantize(model, {data.name: data}, tmp_path / "int8.onnx", kind, max_drop=5.0)
     assert result.size[1] < 0.35 * result.size[0]
     assert result.size[1] == (tmp_path / "int8.onnx").stat().st_size
     assert evaluate(tmp_path / "int8.onnx", data, "test")["accuracy"] >= 0.9
@@ -223,7 +237,7 @@ def test_shipped_int8_model_gives_what_its_quantized_values_give_in_float(portra
 
 def test_int8_model_that_loses_too_much_is_not_written(data, model, tmp_path, command_line):
     with pytest.raises(ModelError, match="--max-drop"):
-        quantize(model, [data], tmp_path / "int8.onnx", "static", max_drop=-0.1)
+        quantize(model, {data.name: data}, tmp_path / "int8.onnx", "static", max_drop=-0.1)
     assert not list(tmp_path.iterdir())
     result = command_line("quantize", model, data, tmp_path / "int8.onnx", "--max-drop", "50")
     assert result.returncode == 0, result.stderr
@@ -233,7 +247,7 @@ def test_int8_model_that_loses_too_much_is_not_written(data, model, tmp_path, co
 def test_quantize_refuses_what_is_no_model(data, tmp_path):
     (tmp_path / "x.onnx").write_bytes(b"nothing")
     with pytest.raises(ModelError, match="expected an ONNX model"):
-        quantize(tmp_path / "x.onnx", [data], tmp_path / "int8.onnx", "static", 1.0)
+        quantize(tmp_path / "x.onnx", {data.name: data}, tmp_path / "int8.onnx", "static", 1.0)
 
 
 def test_report_shows_classes_groups_and_pictures(data, model, tmp_path, command_line):

@@ -17,6 +17,7 @@ import pytest
 import torch
 from ament_index_python.packages import get_package_prefix
 
+from emotion_ros.cli import main
 from emotion_ros.config import DetectorTrainConfig, TrainConfig
 from emotion_ros.errors import DatasetError, ModelError, OutputError
 from emotion_ros.inference.catalog import default_model
@@ -42,7 +43,7 @@ def rows_of(folder):
 
 
 def test_trained_model_is_exported_and_right(data, trained, tmp_path):
-    metadata = export(trained / "best.ckpt", tmp_path / "m.onnx", {"data": "made up"}, calibrate_on=[data])
+    metadata = export(trained / "best.ckpt", tmp_path / "m.onnx", {"data": "made up"}, calibrate_on={"data": data})
     assert metadata.labels == ("bright", "dark")
     assert metadata.accuracy["val"] >= 0.9
     report = evaluate(tmp_path / "m.onnx", data, "test")
@@ -139,7 +140,7 @@ def test_two_data_sets_of_which_one_lacks_a_class_train_one_model(data, tmp_path
         (tmp_path / "other" / split / "dark").rename(tmp_path / "other" / split / "night")
     train([data, tmp_path / "other"], tmp_path / "run", dataclasses.replace(small, pictures=40, smoothing=0.1))
     assert {"val_recall", "val_recall_1", "val_recall_2"} <= rows_of(tmp_path / "run")[0].keys()
-    sets = [data, tmp_path / "other"]
+    sets = {data.name: data, "other": tmp_path / "other"}
     metadata = export(tmp_path / "run" / "last.ckpt", tmp_path / "m.onnx", {"prior": {"dark": 2.0}}, sets)
     assert metadata.labels == ("bright", "dark", "night")
     assert metadata.accuracy.keys() == {f"{data.name} val", "other val"}
@@ -150,9 +151,16 @@ def test_two_data_sets_of_which_one_lacks_a_class_train_one_model(data, tmp_path
     assert figures["mean_recall"] == pytest.approx(np.mean(recalls), abs=1e-3)
     table = command_line("evaluate", tmp_path / "m.onnx", f"ours={data}", tmp_path / "other", "--prior", "{night: 1e9}")
     assert "| ours | 16 | 0.000 |" in table.stdout
-    same = command_line("evaluate", tmp_path / "m.onnx", data, data)
-    assert same.returncode == 2
-    assert "NAME=PATH" in same.stderr
+
+
+COMMANDS_WITH_DATA = ("evaluate emotion_resnet18", "export x.ckpt m.onnx --calibrate", "quantize m.onnx")
+
+
+@pytest.mark.parametrize("command", COMMANDS_WITH_DATA)
+def test_data_sets_of_one_name_are_refused(command, capsys):
+    more = ["int8.onnx"] if command.startswith("quantize") else []
+    assert main([*command.split(), "here/faces", "there/faces", *more]) == 2
+    assert "here/faces and there/faces are both 'faces'; write NAME=PATH" in capsys.readouterr().err
 
 
 def test_epoch_draws_equal_shares_of_the_data_sets_and_other_pictures_each_time():

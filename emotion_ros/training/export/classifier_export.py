@@ -24,7 +24,10 @@ BATCH_SIZE = 512
 
 
 def export(
-    checkpoint: Path, output: Path, fields: Mapping[str, Any] | None = None, calibrate_on: Sequence[Path] = ()
+    checkpoint: Path,
+    output: Path,
+    fields: Mapping[str, Any] | None = None,
+    calibrate_on: Mapping[str, Path] | None = None,
 ) -> ModelMetadata:
     """Write a checkpoint as ONNX with a dynamic batch dimension and its metadata.
 
@@ -32,8 +35,8 @@ def export(
         checkpoint: file written by training.
         output: the ONNX file.
         fields: fields of the metadata that training does not know (margin, shift, prior, data, licence).
-        calibrate_on: data sets whose val splits set the temperature (Guo et al., "On Calibration of Modern Neural
-            Networks", 2017) and the accuracy in the metadata.
+        calibrate_on: data sets by name; their val splits set the temperature (Guo et al., "On Calibration of Modern
+            Neural Networks", 2017) and the accuracy in the metadata.
 
     Returns:
         The metadata as written.
@@ -48,7 +51,7 @@ def export(
 
 
 def prepare(
-    checkpoint: Path, fields: Mapping[str, Any] | None = None, calibrate_on: Sequence[Path] = ()
+    checkpoint: Path, fields: Mapping[str, Any] | None = None, calibrate_on: Mapping[str, Path] | None = None
 ) -> tuple[nn.Module, ModelMetadata]:
     """Return the network to export and its metadata; arguments and errors are those of :func:`export`."""
     model = load(checkpoint).eval()
@@ -58,20 +61,20 @@ def prepare(
     )
     metadata = replace(metadata, **(fields or {}))
     if calibrate_on:
-        sets = {each.name: read_split(each, "val", view(config)) for each in calibrate_on}
-        temperature, accuracy = _calibrate(model, sets, metadata.prior)
+        sets = {name: read_split(data, "val", view(config)) for name, data in calibrate_on.items()}
+        temperature, accuracy = _calibrate(model, sets, metadata.class_weights)
         metadata = replace(metadata, temperature=temperature, accuracy=accuracy)
     return model.network.eval(), metadata
 
 
 def _calibrate(
-    model: Classifier, sets: Mapping[str, Samples], prior: Mapping[str, float]
+    model: Classifier, sets: Mapping[str, Samples], class_weights: Sequence[float]
 ) -> tuple[float, dict[str, float]]:
     """Return the temperature of the least negative log-likelihood, averaged over data sets, and the accuracy by name.
 
     The likelihood is that of the majority vote for a model that learned mostly from votes, else that of the class.
     """
-    weights = torch.tensor([prior.get(label, 1.0) for label in model.labels]).log()
+    weights = torch.tensor(class_weights).log()
     parts: dict[str, tuple[torch.Tensor, torch.Tensor]] = {}
     chosen = []
     for name, samples in sets.items():

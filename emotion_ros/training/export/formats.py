@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,9 @@ from emotion_ros.training.export.classifier_export import export, prepare
 from emotion_ros.training.export.edge_impulse import write_package
 
 
-def export_as(format_name: str, checkpoint: Path, output: Path, fields: Mapping[str, Any], data: Sequence[Path]) -> str:
+def export_as(
+    format_name: str, checkpoint: Path, output: Path, fields: Mapping[str, Any], data: Mapping[str, Path]
+) -> str:
     """Write a checkpoint in one of :data:`FORMATS`.
 
     Args:
@@ -24,7 +26,7 @@ def export_as(format_name: str, checkpoint: Path, output: Path, fields: Mapping[
         checkpoint: file written by training.
         output: a file; for Edge Impulse a folder.
         fields: of the metadata, see :func:`emotion_ros.training.export.classifier_export.export`.
-        data: the training data, which set the temperature and the ranges of int8 values; may be empty for ONNX.
+        data: the training data by name, which set the temperature and the ranges of int8 values; may be empty for ONNX.
 
     Returns:
         A message for the user.
@@ -40,38 +42,41 @@ def export_as(format_name: str, checkpoint: Path, output: Path, fields: Mapping[
     return FORMATS[format_name](checkpoint, output, fields, data)
 
 
-def _onnx(checkpoint: Path, output: Path, fields: Mapping[str, Any], data: Sequence[Path]) -> str:
+def _onnx(checkpoint: Path, output: Path, fields: Mapping[str, Any], data: Mapping[str, Path]) -> str:
     metadata = export(checkpoint, output, fields, data)
     return f"{output}: {', '.join(metadata.labels)}; temperature {metadata.temperature}"
 
 
-def _tflite(checkpoint: Path, output: Path, fields: Mapping[str, Any], data: Sequence[Path]) -> str:
+def _tflite(checkpoint: Path, output: Path, fields: Mapping[str, Any], data: Mapping[str, Path]) -> str:
     _write_tflite(checkpoint, output, fields, data)
     return f"{output}: {_summary(micro.requirements(output))}"
 
 
-def _c(checkpoint: Path, output: Path, fields: Mapping[str, Any], data: Sequence[Path]) -> str:
+def _c(checkpoint: Path, output: Path, fields: Mapping[str, Any], data: Mapping[str, Path]) -> str:
     with tempfile.TemporaryDirectory() as folder:
         model = Path(folder) / f"{output.stem}.tflite"
         _write_tflite(checkpoint, model, fields, data)
         return f"{output} and {output.with_suffix('.h').name}: {_summary(micro.write_c(model, output))}"
 
 
-def _edge_impulse(checkpoint: Path, output: Path, fields: Mapping[str, Any], data: Sequence[Path]) -> str:
+def _edge_impulse(checkpoint: Path, output: Path, fields: Mapping[str, Any], data: Mapping[str, Path]) -> str:
     with tempfile.TemporaryDirectory() as folder:
         model = Path(folder) / "model.tflite"
         metadata, train = _write_tflite(checkpoint, model, fields, data)
         trained_view = view(load(checkpoint).config)
-        splits = {"train": train, **{split: read_splits(data, split, trained_view) for split in ("val", "test")}}
+        splits = {
+            "train": train,
+            **{split: read_splits([*data.values()], split, trained_view) for split in ("val", "test")},
+        }
         write_package(model, metadata, splits, output)
         return f"{output}: {_summary(micro.requirements(model))}; {output}/README.md has the commands for the upload"
 
 
 def _write_tflite(
-    checkpoint: Path, output: Path, fields: Mapping[str, Any], data: Sequence[Path]
+    checkpoint: Path, output: Path, fields: Mapping[str, Any], data: Mapping[str, Path]
 ) -> tuple[ModelMetadata, Samples]:
     network, metadata = prepare(checkpoint, fields, data)
-    samples = read_splits(data, "train", view(load(checkpoint).config))
+    samples = read_splits([*data.values()], "train", view(load(checkpoint).config))
     return tflite.write_tflite(network, metadata, samples, output), samples
 
 

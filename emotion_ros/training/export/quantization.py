@@ -10,7 +10,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -68,13 +68,13 @@ class QuantizationResult:
 
 
 def quantize(
-    model: Path, data: Sequence[Path], output: Path, kind: str, max_drop: float, crop: str = "auto"
+    model: Path, data: Mapping[str, Path], output: Path, kind: str, max_drop: float, crop: str = "auto"
 ) -> QuantizationResult:
     """Write an int8 copy of a model, with its metadata.
 
     Args:
         model: ONNX file in float32.
-        data: the training data; train gives the ranges of activations, val the accuracy.
+        data: the training data by name; train gives the ranges of activations, val the accuracy.
         output: the new file.
         kind: ``static`` (weights per channel, and activations, as QDQ nodes) or ``dynamic`` (weights; activations at
             run time), which suits transformers.
@@ -91,12 +91,12 @@ def quantize(
     """
     before = EmotionClassifier(model, "cpu")
     view = view_of(before.metadata, crop)
-    held_out = {each.name: read_split(each, "val", view) for each in data}
+    held_out = {name: read_split(path, "val", view) for name, path in data.items()}
     for name, samples in held_out.items():
         check_classes(f"{name}, val", samples.labels, before.metadata.labels)
     with tempfile.TemporaryDirectory() as folder:
         quantized = Path(folder) / output.name
-        _quantize(model, quantized, kind, lambda: _calibration(before, read_splits(data, "train", view)))
+        _quantize(model, quantized, kind, lambda: _calibration(before, read_splits([*data.values()], "train", view)))
         after = EmotionClassifier(quantized, "cpu")
         result = QuantizationResult(
             (model.stat().st_size, quantized.stat().st_size),
