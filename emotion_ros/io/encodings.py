@@ -24,6 +24,11 @@ ENCODINGS: dict[str, tuple[int, type[Any], int | None]] = {
     "mono8": (1, np.uint8, cv2.COLOR_GRAY2BGR),
     "8UC1": (1, np.uint8, cv2.COLOR_GRAY2BGR),
     "mono16": (1, np.uint16, cv2.COLOR_GRAY2BGR),
+    "16UC1": (1, np.uint16, cv2.COLOR_GRAY2BGR),
+    "bgr16": (3, np.uint16, None),
+    "16UC3": (3, np.uint16, None),
+    "rgb16": (3, np.uint16, cv2.COLOR_RGB2BGR),
+    "32FC1": (1, np.float32, cv2.COLOR_GRAY2BGR),
     "yuv422": (2, np.uint8, cv2.COLOR_YUV2BGR_UYVY),
     "uyvy": (2, np.uint8, cv2.COLOR_YUV2BGR_UYVY),
     "yuv422_yuy2": (2, np.uint8, cv2.COLOR_YUV2BGR_YUY2),
@@ -32,23 +37,31 @@ ENCODINGS: dict[str, tuple[int, type[Any], int | None]] = {
     "bayer_bggr8": (1, np.uint8, cv2.COLOR_BayerRG2BGR),
     "bayer_gbrg8": (1, np.uint8, cv2.COLOR_BayerGR2BGR),
     "bayer_grbg8": (1, np.uint8, cv2.COLOR_BayerGB2BGR),
+    "bayer_rggb16": (1, np.uint16, cv2.COLOR_BayerBG2BGR),
+    "bayer_bggr16": (1, np.uint16, cv2.COLOR_BayerRG2BGR),
+    "bayer_gbrg16": (1, np.uint16, cv2.COLOR_BayerGR2BGR),
+    "bayer_grbg16": (1, np.uint16, cv2.COLOR_BayerGB2BGR),
 }
 """Encoding (sensor_msgs/image_encodings.hpp) to values per pixel, their type, and OpenCV's conversion to BGR.
 
 OpenCV names a Bayer pattern by its second row: ROS's RGGB is OpenCV's BG.
 """
 
-BRIDGED = tuple(name for name in ENCODINGS if name not in ("8UC1", "8UC3", "uyvy", "yuyv"))
+BRIDGED = tuple(
+    name
+    for name, (_, dtype, _) in ENCODINGS.items()
+    if (dtype is np.uint8 or name == "mono16") and name not in ("8UC1", "8UC3", "uyvy", "yuyv")
+)
 """Encodings that every version of cv_bridge converts to bgr8."""
 
-NV12 = "nv12"
-"""Two planes: height rows of luma, then height / 2 rows of interleaved chroma."""
+PLANAR = {"nv12": cv2.COLOR_YUV2BGR_NV12, "nv21": cv2.COLOR_YUV2BGR_NV21}
+"""Encodings of two planes: height rows of luma, then height / 2 rows of interleaved chroma."""
 
 
 def to_bgr(message: Any, bridge: Callable[[Any], Image] | None = None, max_pixels: int = MAX_IMAGE_PIXELS) -> Image:
     """Return the pixels of a message, BGR, height × width × 3, uint8; a view of its data if that is BGR already.
 
-    65535 in 16-bit grey becomes 255, as in cv_bridge.
+    65535 becomes 255 in encodings of 16 bits, as in cv_bridge; 1.0 becomes 255 in 32FC1.
 
     Args:
         message: a sensor_msgs/Image.
@@ -64,21 +77,29 @@ def to_bgr(message: Any, bridge: Callable[[Any], Image] | None = None, max_pixel
     if width * height > max_pixels:
         raise ImageError(f"image: expected at most {max_pixels} pixels (max_image_pixels), got {width} × {height}")
     data = np.frombuffer(message.data, np.uint8)
-    if encoding == NV12:
+    if encoding in PLANAR:
         planes = _rows(data, height * 3 // 2, width, message)
-        return _converted(np.ascontiguousarray(planes), cv2.COLOR_YUV2BGR_NV12, message)
+        return _converted(np.ascontiguousarray(planes), PLANAR[encoding], message)
     if encoding not in ENCODINGS:
-        raise ImageError(f"image: encoding {encoding!r} is not known; expected one of {', '.join([*ENCODINGS, NV12])}")
+        accepted = ", ".join([*ENCODINGS, *PLANAR])
+        raise ImageError(f"image: encoding {encoding!r} is not known; expected one of {accepted}")
     channels, dtype, conversion = ENCODINGS[encoding]
     size = np.dtype(dtype).itemsize
     rows = _rows(data, height, width * channels * size, message)
     if bridge is not None and encoding in BRIDGED and message.step % (channels * size) == 0:
         return bridge(message)
-    if dtype is np.uint16:
-        words = np.ascontiguousarray(rows).view(">u2" if message.is_bigendian else "<u2")
-        rows = cv2.convertScaleAbs(words.astype(np.uint16, copy=False), alpha=255 / 65535)  # type: ignore[assignment]
+    if size > 1:
+        order = np.dtype(dtype).newbyteorder(">" if message.is_bigendian else "<")
+        rows = _to_8_bits(np.ascontiguousarray(rows).view(order).astype(dtype, copy=False))
     pixels = np.ascontiguousarray(rows).reshape(height, width, channels) if channels > 1 else np.ascontiguousarray(rows)
     return pixels if conversion is None else _converted(pixels, conversion, message)
+
+
+def _to_8_bits(values: NDArray[Any]) -> NDArray[np.uint8]:
+    """Scale 0…65535 (uint16) or 0…1 (float32; others are clipped, NaN is 0) to 0…255."""
+    if values.dtype == np.uint16:
+        return cv2.convertScaleAbs(values, alpha=255 / 65535)  # type: ignore[return-value]
+    return (np.nan_to_num(values, nan=0.0).clip(0, 1) * 255).round().astype(np.uint8)
 
 
 def _converted(pixels: NDArray[np.uint8], conversion: int, message: Any) -> Image:

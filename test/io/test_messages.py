@@ -78,11 +78,29 @@ def test_grey_becomes_three_equal_channels(encoding):
     assert np.array_equal(to_bgr(message(grey, encoding, 24)), cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR))
 
 
+@pytest.mark.parametrize("encoding", ["mono16", "16UC1"])
 @pytest.mark.parametrize(("order", "bigendian"), [("<u2", 0), (">u2", 1)])
-def test_mono16_is_scaled_to_eight_bits_in_both_byte_orders(order, bigendian):
+def test_16_bit_grey_is_scaled_to_eight_bits_in_both_byte_orders(encoding, order, bigendian):
     grey = cv2.cvtColor(picture(), cv2.COLOR_BGR2GRAY)
     wide = (grey.astype(np.uint16) * 257 + 77).astype(order)
-    assert np.array_equal(to_bgr(message(wide, "mono16", 48, bigendian=bigendian))[..., 0], grey)
+    assert np.array_equal(to_bgr(message(wide, encoding, 48, bigendian=bigendian))[..., 0], grey)
+
+
+@pytest.mark.parametrize("encoding", ["bgr16", "16UC3", "rgb16"])
+@pytest.mark.parametrize(("order", "bigendian"), [("<u2", 0), (">u2", 1)])
+@pytest.mark.parametrize("padding", [0, 6])
+def test_16_bit_colour_gives_the_pixels_back(encoding, order, bigendian, padding):
+    pixels = picture()[..., ::-1] if encoding == "rgb16" else picture()
+    rows = np.pad((pixels.reshape(16, -1).astype(np.uint16) * 257).astype(order), ((0, 0), (0, padding)))
+    assert np.array_equal(to_bgr(message(rows, encoding, 2 * rows.shape[1], bigendian=bigendian)), picture())
+
+
+@pytest.mark.parametrize(("order", "bigendian"), [("<f4", 0), (">f4", 1)])
+def test_float_grey_is_scaled_from_one_and_clipped(order, bigendian):
+    values = np.zeros((16, 24), np.float32)
+    values[0, :6] = [0.0, 0.5, 1.0, 7.0, -1.0, np.nan]
+    pixels = to_bgr(message(values.astype(order), "32FC1", 96, bigendian=bigendian))
+    assert pixels[0, :6, 1].tolist() == [0, 128, 255, 255, 0, 0]
 
 
 @pytest.mark.parametrize(("encoding", "y", "u", "v"), [("yuv422", 1, 0, 2), ("yuv422_yuy2", 0, 1, 3)])
@@ -97,6 +115,15 @@ def test_nv12():
     planes = np.full((24, 24), 128, np.uint8)
     planes[:16] = 100
     assert np.ptp(to_bgr(message(planes, "nv12", 24))) == 0
+
+
+def test_nv21_has_the_chroma_of_nv12_in_the_other_order():
+    planes = np.full((24, 24), 150, np.uint8)
+    planes[16:, ::2], planes[16:, 1::2] = 90, 180
+    swapped = planes.copy()
+    swapped[16:, ::2], swapped[16:, 1::2] = 180, 90
+    assert np.array_equal(to_bgr(message(planes, "nv12", 24)), to_bgr(message(swapped, "nv21", 24)))
+    assert not np.array_equal(to_bgr(message(planes, "nv12", 24)), to_bgr(message(swapped, "nv12", 24)))
 
 
 def test_nv12_needs_both_planes():
@@ -117,10 +144,14 @@ def test_bayer_patterns_keep_a_flat_colour(encoding):
     color = np.array([30, 120, 220], np.uint8)
     mosaic = np.tile(color[np.array(BAYER[encoding])], (8, 12))
     assert to_bgr(message(mosaic, encoding, 24))[8, 12] == pytest.approx(color)
+    wide = mosaic.astype("<u2") * 257
+    assert to_bgr(message(wide, encoding.replace("8", "16"), 48))[8, 12] == pytest.approx(color)
 
 
 def test_every_encoding_is_tested():
-    assert set(ENCODINGS) - {"uyvy", "yuyv"} == {*TO, "mono8", "8UC1", "mono16", "yuv422", "yuv422_yuy2", *BAYER}
+    tested = {*TO, "mono8", "8UC1", "mono16", "16UC1", "32FC1", "yuv422", "yuv422_yuy2", "bgr16", "16UC3", "rgb16"}
+    bayer = {*BAYER, *(name.replace("8", "16") for name in BAYER)}
+    assert set(ENCODINGS) - {"uyvy", "yuyv"} == tested | bayer
 
 
 @pytest.mark.parametrize(
@@ -129,7 +160,7 @@ def test_every_encoding_is_tested():
         ({"data": np.zeros((15, 72), np.uint8)}, "height × step"),
         ({"step": 71}, "expected a step of at least 72"),
         ({"width": 0, "height": 0}, "size above zero"),
-        ({"encoding": "hologram"}, "not known"),
+        ({"encoding": "hologram"}, "'hologram' is not known; expected one of bgr8, .*, 32FC1, .*, nv21"),
     ],
 )
 def test_broken_message_is_refused_with_a_reason(flaw, text):

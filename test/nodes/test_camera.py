@@ -1,8 +1,14 @@
 """A camera of the detector: topic names, subscriptions and frames, in a node of the test's own."""
 
+import os
+import sys
+from pathlib import Path
+from subprocess import PIPE, Popen
+
 import numpy as np
 import pytest
 import rclpy
+from diagnostic_msgs.msg import DiagnosticArray
 from emotion_ros.msg import EmotionArray
 from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
@@ -11,6 +17,7 @@ from std_msgs.msg import Header
 from emotion_ros.config import DetectorConfig
 from emotion_ros.errors import ConfigError
 from emotion_ros.nodes.camera import Camera, check_topics
+from emotion_ros.nodes.graph import Process, stop
 from emotion_ros.nodes.image_conversion import to_message
 
 OUTPUTS = {"emotions", "detections", "label_info", "vision_info", "annotated", "annotated/compressed"}
@@ -189,3 +196,54 @@ def test_compressed_images_are_taken_while_only_they_are_published(make_node):
     assert node.count_subscribers("/eye/camera_info") == 1
     node.create_publisher(Image, "/eye/image", 5)
     assert spin_until(node, camera, lambda: camera.subscription == "/eye/image (reliable)")
+
+
+DRIVER = Path(__file__).resolve().parents[2] / "scripts" / "foreign_camera.py"
+ROS_VARIABLES = ("HOME", "PATH", "LD_LIBRARY_PATH", "AMENT_PREFIX_PATH", "PYTHONPATH", "ROS_DOMAIN_ID")
+
+
+@pytest.fixture
+def measure():
+    """Function that plays a driver with default DDS settings for 4 s.
+
+    Returns the detector's diagnostics, the published images and the detector's log.
+    """
+
+    def play(reliability, **variables):
+        plain = {name: os.environ[name] for name in ROS_VARIABLES if name in os.environ}
+        command = [sys.executable, DRIVER, "driver", 640, 480, reliability, 4]
+        rclpy.init()
+        node = rclpy.create_node("listener")
+        statuses = []
+        node.create_subscription(DiagnosticArray, "/diagnostics", lambda array: statuses.append(array.status[0]), 50)
+        node.create_subscription(EmotionArray, "emotions", lambda _: None, 10)
+        detector = Popen(Process("detector", {"hands": False}).command(), env=plain | variables, stderr=PIPE, text=True)
+        driver = Popen([str(each) for each in command], env=plain, stdout=PIPE, text=True)
+        try:
+            while driver.poll() is None:
+                rclpy.spin_once(node, timeout_sec=0.1)
+        finally:
+            stop([driver, detector])
+        return statuses, int(driver.stdout.read()), detector.stderr.read()
+
+    yield play
+    rclpy.try_shutdown()
+
+
+def values(status):
+    return {pair.key: pair.value for pair in status.values}
+
+
+@pytest.mark.parametrize("reliability", ["reliable", "best_effort"])
+def test_images_of_a_driver_with_default_dds_settings_arrive(measure, reliability):
+    statuses, published, _ = measure(reliability)
+    assert published > 60
+    assert int(values(statuses[-1])["received"]) > 0.8 * published  # with shared memory: 0.01 if best effort
+
+
+def test_lost_images_are_a_warning_with_a_cure_in_log_and_diagnostics(measure):
+    statuses, published, log = measure("best_effort", FASTDDS_BUILTIN_TRANSPORTS="DEFAULT")
+    assert int(values(statuses[-1])["received"]) < 0.7 * published
+    warnings = [status.message for status in statuses if status.level == status.WARN and "were lost" in status.message]
+    assert "unset FASTDDS_BUILTIN_TRANSPORTS; export FASTDDS_DEFAULT_PROFILES_FILE=" in warnings[0]
+    assert log.count("were lost") == 1
