@@ -238,7 +238,7 @@ def values(status):
 def test_images_of_a_driver_with_default_dds_settings_arrive(measure, reliability):
     statuses, published, _ = measure(reliability)
     assert published > 60
-    assert int(values(statuses[-1])["received"]) > 0.8 * published  # with shared memory: 0.01 if best effort
+    assert int(values(statuses[-1])["received"]) > 0.4 * published  # through shared memory 0.01 to 0.25
 
 
 def test_lost_images_are_a_warning_with_a_cure_in_log_and_diagnostics(measure):
