@@ -30,6 +30,9 @@ from emotion_ros.perception.loaded_models import (
 TRIAL_TIMEOUT_S = 30.0
 """Time limit of a trial. It takes 0.7 s with the models of this package, and several seconds with MediaPipe."""
 
+MAX_CPU_S = 120
+"""Limit of a trial's processor time: four cores for :data:`TRIAL_TIMEOUT_S`."""
+
 MEMORY_LIMIT_BYTES = 2 << 30
 """Limit of a trial's writable memory. The largest classifier that ``train`` makes (vit) takes 0.9 GB."""
 
@@ -56,7 +59,8 @@ def try_models(config: PipelineConfig, changed: AbstractSet[str]) -> None:
     Raises:
         ModelError: the networks cannot be used; the message is that of the child.
     """
-    request = json.dumps({"config": asdict(replace(config, provider="cpu")), "changed": sorted(changed)})
+    settings = asdict(replace(config, provider="cpu"))
+    request = json.dumps({"config": settings, "changed": sorted(changed), "parent": os.getpid()})
     command = [sys.executable, "-I", "-c", LAUNCHER, *filter(None, sys.path)]
     try:
         done = subprocess.run(
@@ -92,8 +96,11 @@ def main() -> None:
     os.nice(10)
     resource.setrlimit(resource.RLIMIT_DATA, (MEMORY_LIMIT_BYTES, MEMORY_LIMIT_BYTES))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_CPU, (MAX_CPU_S, MAX_CPU_S))
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # a node that ends or is killed leaves no trial behind
     request = json.load(sys.stdin)
+    if os.getppid() != request["parent"]:  # it ended before prctl
+        os._exit(1)
     try:
         _load(build(PipelineConfig, request["config"]), set(request["changed"]))
     except Exception as error:  # the parent reports it
