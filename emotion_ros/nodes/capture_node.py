@@ -17,7 +17,7 @@ from emotion_ros.io.dataset_writer import CaptureRequest, DatasetWriter
 from emotion_ros.nodes.image_conversion import to_bgr
 from emotion_ros.nodes.image_subscription import Choice, ImageSubscription
 from emotion_ros.nodes.parameters import declare
-from emotion_ros.nodes.spin import spin_node
+from emotion_ros.nodes.spin import spin_node, until_shutdown
 from emotion_ros.perception.requirements import create_check
 from emotion_ros.srv import StartCapture
 
@@ -43,10 +43,8 @@ class Capture(Node):
         self._writer: DatasetWriter | None = None
         self._remaining, self._last_stored = 0, -math.inf
         wanted = Choice("raw", self.config.reliability)
-        subscription = ImageSubscription(self, "image_raw", wanted, self._on_image)
-        self.create_timer(
-            FOLLOW_INTERVAL_S, subscription.follow_publishers, clock=Clock(clock_type=ClockType.STEADY_TIME)
-        )
+        self._images = ImageSubscription(self, "image_raw", wanted, self._on_image)
+        self.create_timer(FOLLOW_INTERVAL_S, self._follow_publishers, clock=Clock(clock_type=ClockType.STEADY_TIME))
         self.create_service(StartCapture, "~/start", self._on_start)
         self.create_service(Trigger, "~/stop", self._on_stop)
 
@@ -56,6 +54,10 @@ class Capture(Node):
 
     def stop(self) -> None:
         """Do nothing: each picture is written whole in its callback."""
+
+    def _follow_publishers(self) -> None:
+        with until_shutdown():
+            self._images.follow_publishers()
 
     def _on_start(self, request: Any, response: Any) -> Any:
         count = request.count or UNLIMITED_COUNT

@@ -214,6 +214,12 @@ class Detector(LifecycleNode):
         return SetParametersResult(successful=True)
 
     def _publish_diagnostics(self) -> None:
+        with until_shutdown():
+            array = DiagnosticArray(status=[self._diagnose()])
+            array.header.stamp = self.get_clock().now().to_msg()
+            self._diagnostics.publish(array)
+
+    def _diagnose(self) -> DiagnosticStatus:
         engines = self._engine_status()
         level, text = self._level(engines)
         namespace = self.get_namespace().rstrip("/")
@@ -228,9 +234,7 @@ class Detector(LifecycleNode):
         }
         status.values = [KeyValue(key=key, value=value) for key, value in values.items()]
         status.values += self._collector.key_values(self._worker.counts if self._worker is not None else {})
-        array = DiagnosticArray(status=[status])
-        array.header.stamp = self.get_clock().now().to_msg()
-        self._diagnostics.publish(array)
+        return status
 
     def _engine_status(self) -> Mapping[str, str]:
         """TensorRT engines that do not run; changes are logged: building started, failed, or finished."""

@@ -105,6 +105,8 @@ def _spin_once(executor: Any, node: Any) -> None:
         executor.spin_once(SPIN_TIMEOUT_S)
     except ExternalShutdownException:
         raise
+    except rclpy_implementation.InvalidHandle:
+        pass  # an event of a subscription that was destroyed meanwhile; EventsExecutor takes it all the same
     except Exception as error:
         if rclpy.ok():
             node.get_logger().error("".join(traceback.format_exception(error)), throttle_duration_sec=LOG_INTERVAL_S)
