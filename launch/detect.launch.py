@@ -22,6 +22,9 @@ ARGUMENTS = {
 }
 """Name to default and description."""
 
+RESPAWN_DELAY_S = 2.0
+"""Seconds until a detector that ended is started again. One that cannot be created ends each time."""
+
 
 def _nodes(value):
     common = {
@@ -46,6 +49,8 @@ def _nodes(value):
         name="detector",
         parameters=[value["params_file"], overrides],
         remappings=topics,
+        respawn=True,
+        respawn_delay=RESPAWN_DELAY_S,
         **common,
     )
     if value["source"]:

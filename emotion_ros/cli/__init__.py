@@ -7,7 +7,9 @@ import errno
 import io
 import os
 import select
+import signal
 import sys
+import time
 from collections.abc import Sequence
 
 from emotion_ros import __version__
@@ -61,6 +63,12 @@ COMMANDS = {
 """Subcommand to its module, which has ``add_arguments`` and ``run``, and to its description."""
 
 
+INTERRUPTED = 130
+"""Exit code after Ctrl-C: 128 + SIGINT, as a shell reports it."""
+
+REPEATED_INTERRUPTION_S = 2.0
+"""Time within which a further Ctrl-C means the same as the first."""
+
 READER_GONE = 141
 """Exit code if the reader of the output ended, such as ``head``: 128 + SIGPIPE, as a shell reports it."""
 
@@ -71,6 +79,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         0; 1 if something failed; 2 for wrong use; 130 after Ctrl-C; 141 if the reader of the output ended.
     """
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # not ignored, as by a shell's background job
+        signal.signal(signal.SIGINT, _Interruption())
     if isinstance(sys.stdout, io.TextIOWrapper):  # file names may hold bytes that are no UTF-8
         sys.stdout.reconfigure(errors="surrogateescape")
     try:
@@ -100,7 +110,30 @@ def _run(arguments: Sequence[str] | None) -> int:
         print(f"emotion-ros: {error}", file=sys.stderr)
         return 2 if isinstance(error, ConfigError) else 1
     except KeyboardInterrupt:
-        return 130
+        return _end_interrupted()
+    except Exception:
+        handler = signal.getsignal(signal.SIGINT)
+        if isinstance(handler, _Interruption) and handler.time is not None:  # an import in native code that it broke
+            return _end_interrupted()
+        raise
+
+
+def _end_interrupted() -> int:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # another Ctrl-C would end the interpreter by the signal
+    return INTERRUPTED
+
+
+class _Interruption:
+    """Handler of Ctrl-C that raises KeyboardInterrupt, but not again while the first one finishes output files."""
+
+    def __init__(self) -> None:
+        self.time: float | None = None
+
+    def __call__(self, *_: object) -> None:
+        now = time.monotonic()
+        if self.time is None or now - self.time > REPEATED_INTERRUPTION_S:
+            self.time = now
+            raise KeyboardInterrupt
 
 
 def _reader_is_gone() -> bool:

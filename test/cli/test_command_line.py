@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 
 import cv2
 import numpy as np
@@ -303,3 +304,17 @@ def test_source_with_dots_in_its_path_has_an_output(command_line, tmp_path, port
     result = command_line("detect", name, "--out", "out", "--no-hands")
     assert result.returncode == 0, result.stderr
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["photo.png"]
+
+
+def test_detection_that_is_interrupted_ten_times_finishes_its_files_and_ends_with_130(tmp_path, portrait):
+    write_video(tmp_path / "clip.mp4", portrait, count=600)
+    command = [*COMMAND, "detect", str(tmp_path / "clip.mp4"), "--json", "--no-hands", "--out", str(tmp_path / "out")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline()
+        for _ in range(10):
+            process.send_signal(signal.SIGINT)
+            time.sleep(0.02)
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert "Traceback" not in errors
+    assert 0 < frame_count(tmp_path / "out" / "clip.mp4") < 600

@@ -36,8 +36,8 @@ MAX_MARGIN, MAX_SHIFT = 2.0, 2.0
 MIN_TEMPERATURE, MAX_TEMPERATURE = 0.01, 100.0
 """Temperatures that calibration finds lie around 1. Beyond these, logits of ±10 give only 0 and 1, or all alike."""
 
-MIN_PRIOR, MAX_PRIOR = 1e-6, 1e6
-"""A ratio of 10¹² between two labels still has an exact sum in float32's range."""
+MIN_PRIOR, MAX_PRIOR = 1e-12, 1e12
+"""The sum over all labels stays far from the limits of float32, 10⁻³⁸ and 10³⁸."""
 
 MAX_FLOAT32 = 3.4e38
 
