@@ -1,3 +1,4 @@
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -5,7 +6,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from emotion_ros.errors import ModelError, ProviderError
+from emotion_ros.errors import ConfigError, ModelError, ProviderError
 from emotion_ros.inference.providers import prefers_int8, select_providers
 from emotion_ros.perception.emotion.classifier import EmotionClassifier
 from emotion_ros.perception.emotion.metadata import METADATA_KEY, ModelMetadata
@@ -145,6 +146,34 @@ def test_jetson_inference_model_loads_with_its_labels(tmp_path):
 def test_metadata_that_contradict_themselves(flaw):
     with pytest.raises(ModelError, match="expected"):
         ModelMetadata(**{"labels": ("a", "b"), **flaw})
+
+
+@pytest.mark.parametrize(
+    "flaw",
+    [
+        {"mean": [float("nan")]}, {"std": [float("inf")]}, {"std": [1e-9]}, {"margin": 1e9}, {"shift": "down"},
+        {"temperature": float("inf")}, {"labels": [1, 2]}, {"labels": ["\ud800", "b"]}, {"labels": ["a\n", "b"]},
+        {"size": 8.0}, {"size": 30_000}, {"size": True}, {"mean": ["0.5"]}, {"mean": 0.5}, {"prior": ["no"]},
+        {"prior": {"a": 1e300}}, {"accuracy": None}, {"activated": "no"}, {"region": ["face"]}, {"data": 7},
+    ],
+)  # fmt: skip
+def test_metadata_of_wrong_types_or_beyond_their_bounds_are_refused_without_quoting_texts(tmp_path, flaw):
+    text = json.dumps({"labels": ["a", "b"], "size": 8, "licence": "hunter2", **flaw})
+    with pytest.raises(ModelError, match="expected") as refused:
+        ModelMetadata.from_json(text, tmp_path / "m.onnx")
+    assert "hunter2" not in str(refused.value)
+
+
+@pytest.mark.parametrize("text", ["null", "[1, 2]", "7", "{", "{}", '{"labels": ' + "[" * 100_000])
+def test_metadata_that_are_no_object_are_refused(tmp_path, text):
+    with pytest.raises(ModelError, match="cannot read its metadata"):
+        ModelMetadata.from_json(text, tmp_path / "m.onnx")
+
+
+def test_labels_file_that_is_not_text_is_refused(tmp_path):
+    (tmp_path / "labels.txt").write_bytes(b"\xff\xfe")
+    with pytest.raises(ConfigError, match="UTF-8"):
+        EmotionClassifier(write(tmp_path / "m.onnx", None, shape=(1, 3, 8, 8)))
 
 
 def test_plan_takes_the_best_that_is_there_and_falls_back(tmp_path):

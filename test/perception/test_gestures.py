@@ -178,6 +178,15 @@ def test_gesture_file_with_a_mistake_is_refused_with_the_reason(tmp_path, text, 
         read_gestures(file)
 
 
+@pytest.mark.parametrize("text", ["hunter2", "user: hunter2", "user: {hunter2: 1}", "user: {points: {thumb: hunter2}}"])
+def test_file_that_is_no_gesture_file_is_not_quoted(tmp_path, text):
+    file = tmp_path / "secret"
+    file.write_text(text)
+    with pytest.raises(ConfigError, match="expected") as refused:
+        read_gestures(file)
+    assert "hunter2" not in str(refused.value)
+
+
 def test_missing_gesture_file_is_named(tmp_path):
     with pytest.raises(ConfigError, match=r"nowhere\.yaml"):
         read_gestures(tmp_path / "nowhere.yaml")

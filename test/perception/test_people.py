@@ -77,6 +77,13 @@ def test_label_map_merges_and_renames_and_leaves_the_rest():
         ("[happy]", "mapping"),
         ("{joy: [", "YAML"),
         ("{sad: [happy]}", "a class of its own"),
+        ("!!int x", "tag"),
+        ("[" * 5000, "levels"),
+        ("{a: &a [x, x], b: [*a, *a, *a, *a, *a, *a, *a, *a, *a]}", "aliases"),
+        ("9" * 5000, "characters"),
+        ("a" * 20_000, "characters"),
+        ('{"\\ud800": [happy]}', "printable"),
+        ("{2024-99-99: [joy]}", "joy"),
     ],
 )
 def test_label_map_that_cannot_be_is_refused(text, said):
