@@ -14,11 +14,13 @@ from rclpy.node import Node
 from emotion_ros.config import DetectorConfig
 from emotion_ros.errors import EmotionRosError
 from emotion_ros.io.emotion_messages import seconds
+from emotion_ros.io.heap import give_back_memory
 from emotion_ros.io.topic_names import output_prefixes
 from emotion_ros.nodes.camera import Camera
 from emotion_ros.nodes.diagnostics import DiagnosticsCollector
 from emotion_ros.nodes.frame_processor import Arrival, FrameProcessor, Settings
 from emotion_ros.nodes.latest_frame_slot import LatestFrameSlot
+from emotion_ros.nodes.receive_buffer import ReceiveBuffer
 from emotion_ros.nodes.spin import until_shutdown
 from emotion_ros.perception.pipeline import Pipeline
 from emotion_ros.perception.state import Frame
@@ -69,6 +71,7 @@ class ProcessingWorker:
             for camera in self.cameras.values():
                 camera.close()
             raise
+        self._buffers = {topic: ReceiveBuffer() for topic in prefixes}  # of the node's thread
         # The latest settings of the node's thread, and those that the worker's thread runs with.
         self._settings = self._applied = Settings(config, pipeline.config, pipeline.models)
         self._pending: deque[Settings] = deque()  # from apply() to the worker; append and popleft are atomic
@@ -162,6 +165,10 @@ class ProcessingWorker:
                 self._node.get_logger().info(f"subscribed to {camera.subscription}")
             elif camera.is_subscribed and not is_wanted:
                 camera.unsubscribe()
+            elif self._buffers[topic].is_oversized:
+                camera.unsubscribe()  # the next call subscribes again
+                self._buffers[topic].release()
+                give_back_memory()
             elif camera.follow_publishers():
                 self._node.get_logger().info(f"now subscribed to {camera.subscription}, as published")
 
@@ -173,6 +180,7 @@ class ProcessingWorker:
 
     def _on_image(self, camera: str, message: Any) -> None:
         self._diagnostics.record_arrival(camera)
+        self._buffers[camera].record(len(message.data))
         self._slot.put(camera, Arrival(message, time.monotonic(), self._activation))
 
     def _run(self, pipeline: Pipeline) -> None:

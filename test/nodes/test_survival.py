@@ -258,6 +258,24 @@ def test_node_survives_mutated_messages_on_its_topic(camera, start, portrait):
     assert detector.poll() is None
 
 
+def test_memory_of_one_huge_image_is_given_back(listener, camera, start, portrait):
+    def megabytes():
+        lines = dict(line.split(":", 1) for line in Path(f"/proc/{detector.pid}/status").read_text().splitlines())
+        return int(lines["RssAnon"].split()[0]) / 1024
+
+    detector = start("detector", hands=False)
+    small = to_message(portrait, header(1.0))
+    assert camera([small], 3)
+    before = megabytes()
+    huge = Image(header=header(2.0), encoding="bgr8", height=6000, width=6000, step=18_000)
+    huge.data = array("B", bytes(3 * 6000 * 6000))
+    answers = camera([huge], 1, seconds=40)
+    assert answers[0].width == 6000
+    assert camera([small], 10, seconds=40)
+    assert listener.until(lambda: megabytes() < before + 50), (before, megabytes())
+    assert [each.label for each in camera([small], 2)[-1].emotions] == ["happy"]
+
+
 def test_closed_pipeline_leaves_no_thread():
     before = set(os.listdir("/proc/self/task"))
     for _ in range(3):
