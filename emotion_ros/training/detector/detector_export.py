@@ -26,7 +26,8 @@ CALIBRATED_PRECISION = 0.95
 """Share of objects among the detections in held-out photos whose calibrated score is 0.5 or more."""
 
 MAX_FALSE_PER_EMPTY_PHOTO = 0.01
-"""Largest number of such detections per photo without objects: a false face in an empty room stays for hours."""
+"""Largest number of such detections per photo without objects: a false face in an empty room stays for hours. One is
+allowed in fewer than 100 photos, in which none would be chance."""
 
 LOGIT_SCALES = np.geomspace(1, 8, 64)
 """Factors of the logits among which the one with the lowest cross-entropy is taken."""
@@ -105,7 +106,8 @@ def _scored_detections(
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.float64]]:
     """Return the score of each detection in descending order, True if it is a face, and its share of empty images.
 
-    That share is one over the number of images without faces for a detection in such an image, else 0.
+    That share is one over the number of images without faces, or over 100 if there are fewer, for a detection in such
+    an image, else 0.
     """
     scored: list[tuple[float, bool, bool]] = []
     empty_images = 0
@@ -117,7 +119,7 @@ def _scored_detections(
         scored += [(score, face, is_empty) for score, face in zip(scores, match.is_face.tolist(), strict=True)]
     scored.sort(reverse=True)
     scores, is_face, is_in_empty = np.array(scored, float).reshape(-1, 3).T
-    return scores, is_face == 1, is_in_empty / max(empty_images, 1)
+    return scores, is_face == 1, is_in_empty / max(empty_images, 1 / MAX_FALSE_PER_EMPTY_PHOTO)
 
 
 def _match(network: DetectionNetwork, image: LabelledImage) -> Match:
