@@ -76,8 +76,9 @@ check: $(VENV)/test.done ## run the unit tests, lint and types (under two minute
 test: install/built $(VENV)/test.done ## run all tests
 	@OMP_NUM_THREADS=1 scripts/in-workspace python -m pytest test -n 2 --no-loadscope-reorder
 
-lint: install/built $(VENV)/test.done ## run ruff, mypy and import-linter
+lint: install/built $(VENV)/test.done ## run ruff, mypy, import-linter, and check the keys of package.xml
 	@$(LINT)
+	@$(BIN)/python scripts/check_rosdep_keys.py
 
 bench: install/built ## measure speed and memory, write out/bench.json
 	@$(BIN)/emotion-ros benchmark --source $(SOURCE) --out $(OUT)/bench.json

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from emotion_ros.cli.findings import ERROR, OK, WARNING, Finding
+from emotion_ros.config.serving_config import INSTALL_SERVING
 from emotion_ros.errors import EmotionRosError
 
 MIN_SHARED_MEMORY_BYTES = 128 << 20
@@ -26,7 +27,7 @@ SHARED_MODULES = ("cv2", "onnxruntime")
 
 OPTIONAL_MODULES = {
     "hri_msgs": ("topics of people on /humans are off", "sudo apt install ros-$ROS_DISTRO-hri-msgs"),
-    "fastapi": ("the live page and the HTTP service are off", "pip install 'emotion_ros[serve]'"),
+    "fastapi": ("the live page and the HTTP service are off", INSTALL_SERVING),
 }
 """Module to what is missing without it, and how it is installed."""
 

@@ -7,6 +7,7 @@ import argparse
 from emotion_ros.cli.arguments import add_options
 from emotion_ros.config import PipelineConfig, ServeConfig
 from emotion_ros.config.options import build
+from emotion_ros.config.serving_config import check_pydantic, describe_import_error
 from emotion_ros.errors import ConfigError
 
 
@@ -20,7 +21,8 @@ def run(parsed: argparse.Namespace) -> int:
     """Run the command and return its exit code."""
     config, pipeline = build(ServeConfig, vars(parsed)), build(PipelineConfig, vars(parsed))
     try:
+        check_pydantic()
         from emotion_ros.serving.server import serve
-    except ModuleNotFoundError as error:
-        raise ConfigError(f"serve: {error.name} is not installed: pip install 'emotion_ros[serve]'") from error
+    except ImportError as error:
+        raise ConfigError(f"serve: {describe_import_error(error)}") from error
     return serve(config, pipeline)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 from dataclasses import dataclass
 
 from emotion_ros.config.image_limit import image_pixels_option
@@ -9,6 +10,36 @@ from emotion_ros.config.options import option
 
 RAY = "ray, with --engine ray"
 """Group of options without effect in the local engine."""
+
+INSTALL_SERVING = "pip install fastapi pillow prometheus-client python-multipart uvicorn websockets"
+"""Command that installs the libraries of the HTTP service and the live page, which ROS does not include."""
+
+
+def check_pydantic() -> None:
+    """Check that an installed pydantic is version 2, which the schemas need. Ubuntu 22.04 and 24.04 have version 1.
+
+    Raises:
+        ImportError: it is older.
+    """
+    try:
+        version = importlib.metadata.version("pydantic")
+    except importlib.metadata.PackageNotFoundError:
+        return  # neither is fastapi installed, which depends on it
+    if version.startswith("1."):
+        raise ImportError(f"expected version 2, found {version}", name="pydantic")
+
+
+def describe_import_error(error: ImportError) -> str:
+    """Return one line for the user: which library is missing or too old, and how to install the libraries.
+
+    Raises:
+        ImportError: ``error``, if a module of this package is missing, which is a defect.
+    """
+    library = (error.name or str(error)).partition(".")[0]
+    if library == __package__.partition(".")[0]:
+        raise error
+    state = "is not installed" if isinstance(error, ModuleNotFoundError) else f"cannot be used ({error})"
+    return f"{library} {state}: {INSTALL_SERVING}"
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 
+from emotion_ros.config.serving_config import check_pydantic, describe_import_error
 from emotion_ros.nodes.spin import spin_node
 
 
@@ -14,12 +15,9 @@ def main() -> int:
         Exit code: 0, or 1 if the node cannot run.
     """
     try:
+        check_pydantic()
         from emotion_ros.nodes.live_page_node import LivePage
-    except ModuleNotFoundError as error:
-        print(
-            f"emotion_ros: web: {error.name} is not installed: pip install fastapi pillow prometheus-client "
-            "python-multipart uvicorn websockets",
-            file=sys.stderr,
-        )
+    except ImportError as error:
+        print(f"emotion_ros: web: {describe_import_error(error)}", file=sys.stderr)
         return 1
     return spin_node(LivePage)

@@ -15,6 +15,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
 from emotion_ros.config import DetectorConfig
+from emotion_ros.config.image_limit import MAX_IMAGE_PIXELS
 from emotion_ros.errors import ConfigError
 from emotion_ros.nodes.camera import Camera, check_topics
 from emotion_ros.nodes.graph import Process, stop
@@ -134,11 +135,11 @@ def test_frame_has_stamp_and_intrinsics_of_its_messages(make_node, portrait):
         if received and camera.intrinsics is not None:
             break
     ((topic, message),) = received
-    frame = camera.to_frame(message, 7.0)
+    frame = camera.to_frame(message, 7.0, MAX_IMAGE_PIXELS)
     assert (topic, frame.camera, frame.stamp) == ("image_raw", "image_raw", 7.0)
     assert np.array_equal(frame.image, portrait)
     assert (camera.intrinsics.fx, camera.intrinsics.fy, camera.intrinsics.cx) == (500.0, 510.0, 320.0)
-    assert camera.to_frame(message, 12.5).stamp == 12.5
+    assert camera.to_frame(message, 12.5, MAX_IMAGE_PIXELS).stamp == 12.5
 
 
 def test_uncalibrated_camera_has_no_intrinsics(make_node):

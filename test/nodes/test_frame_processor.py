@@ -20,7 +20,7 @@ class Decoder:
     def __init__(self, topic, image):
         self.topic, self.image = topic, image
 
-    def to_frame(self, message, time):
+    def to_frame(self, message, time, max_pixels):
         if self.image is None:
             raise RuntimeError("undecodable")
         return Frame(self.image, time, self.topic)

@@ -198,8 +198,12 @@ def test_launched_sample_is_repeated(spawn, listener, name, arguments):
     pytest.importorskip("launch_ros", reason="the real launch_ros is not installed")
     images = listener.hear(Image, "image_raw")
     path = Path(__file__).resolve().parents[2] / "launch" / f"{name}.launch.py"
-    spawn(sys.executable, "-c", LAUNCH, path, "source:=sample", *arguments)
-    assert listener.until(lambda: len(images) > 1.2 * SAMPLE_FRAMES, 40)
+    launched = spawn(sys.executable, "-c", LAUNCH, path, "source:=sample", *arguments)
+    try:
+        assert listener.until(lambda: len(images) > 1.2 * SAMPLE_FRAMES, 40)
+    finally:
+        launched.send_signal(signal.SIGINT)
+        launched.wait(30)  # until its nodes have ended
 
 
 def test_launch_file_gives_its_environment_to_its_own_nodes_only(monkeypatch):

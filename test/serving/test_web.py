@@ -270,5 +270,18 @@ def test_a_missing_web_server_is_reported_with_the_command_to_install_it(start):
     code = f"import sys; sys.modules['fastapi'] = None; sys.argv = ['emotion-ros', 'serve']; {start}; sys.exit(main())"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert result.returncode in (1, 2)
-    assert "fastapi is not installed: pip install" in result.stderr
+    assert "fastapi is not installed: pip install fastapi pillow" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize("start", ["from emotion_ros.nodes.web_node import main", "from emotion_ros.cli import main"])
+def test_web_server_of_ubuntu_that_is_too_old_is_reported(start, tmp_path):
+    (tmp_path / "pydantic-1.10.14.dist-info").mkdir()
+    (tmp_path / "pydantic-1.10.14.dist-info" / "METADATA").write_text("Name: pydantic\nVersion: 1.10.14\n")
+    code = (
+        f"import sys; sys.path.insert(0, sys.argv[-1]); sys.argv = ['emotion-ros', 'serve']; {start}; sys.exit(main())"
+    )
+    result = subprocess.run([sys.executable, "-c", code, tmp_path], capture_output=True, text=True, check=False)
+    assert result.returncode in (1, 2)
+    assert "pydantic cannot be used (expected version 2, found 1.10.14): pip install fastapi pillow" in result.stderr
     assert "Traceback" not in result.stderr
