@@ -21,6 +21,11 @@ sys.path.insert(0, str(Path(__file__).parent))  # modules shared by tests
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
+# Optional on a robot: message packages that its ROS lacks, and libraries that pip installs.
+NEEDED = {"hri_msgs": "nodes/test_humans.py", "onnx": "inference/test_models.py", "rosbags": "io/test_bags.py"}
+MISSING = {module: file for module, file in NEEDED.items() if importlib.util.find_spec(module) is None}
+collect_ignore = [*MISSING.values()]
+
 # A process that a shell starts in the background ignores SIGINT, and so do its children. Tests interrupt theirs.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -49,6 +54,10 @@ def pytest_xdist_make_scheduler(config, log):
             return group_of(nodeid)
 
     return Groups(config, log)
+
+
+def pytest_report_header():
+    return [f"skipped: test/{file}: {module} is not installed" for module, file in MISSING.items()]
 
 
 def pytest_collection_modifyitems(items):

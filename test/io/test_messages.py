@@ -1,5 +1,6 @@
 import json
 from array import array
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -36,8 +37,11 @@ OFFICIAL = {
 @pytest.mark.parametrize("name", OFFICIAL)
 def test_our_copies_are_the_official_messages_on_the_wire(name):
     package, message = name.split("/")
-    with open(f"{get_package_share_directory(package)}/msg/{message}.json") as file:
-        hashes = {each["type_name"]: each["hash_string"] for each in json.load(file)["type_hashes"]}
+    pytest.importorskip(package, reason=f"{package} is not installed")
+    description = Path(get_package_share_directory(package)) / "msg" / f"{message}.json"
+    if not description.exists():
+        pytest.skip("this distribution of ROS has no hashes of types")
+    hashes = {each["type_name"]: each["hash_string"] for each in json.loads(description.read_text())["type_hashes"]}
     assert hashes[f"{package}/msg/{message}"] == OFFICIAL[name]
 
 

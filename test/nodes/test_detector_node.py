@@ -15,7 +15,6 @@ import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from emotion_ros.msg import EmotionArray
 from hostile_pictures import png
-from hri_msgs.msg import IdsList
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState, GetState
 from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
@@ -579,7 +578,9 @@ def test_enabling_again_during_a_long_inference_keeps_one_thread_and_publishes_n
         return LoadedModels(slow[0], models.hands, models.emotion)
 
     monkeypatch.setattr(detector_node, "load_models", load)
-    heard, people = listener.hear(EmotionArray, "apart/emotions"), listener.hear(IdsList, "/humans/faces/tracked")
+    messages = pytest.importorskip("hri_msgs.msg", reason="hri_msgs is not installed")
+    heard = listener.hear(EmotionArray, "apart/emotions")
+    people = listener.hear(messages.IdsList, "/humans/faces/tracked")
     own_node(hands=False).start()
     publisher = listener.node.create_publisher(Image, "apart/image_raw", 5)
     assert listener.until(publisher.get_subscription_count)

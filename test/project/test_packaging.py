@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from catkin_pkg.changelog import Changelog, populate_changelog_from_rst
 
 from emotion_ros.config.serving_config import INSTALL_SERVING, describe_import_error
 
@@ -95,3 +96,14 @@ def test_nothing_is_installed_over_the_packages_of_the_distribution(folder):
     for file in [path] if path.is_file() else [each for each in path.rglob("*") if each.is_file()]:
         text = file.read_bytes().decode(errors="ignore").lower()
         assert "break-system-packages" not in text.replace("_", "-"), file
+
+
+def test_changelog_for_bloom_has_the_features_of_every_version():
+    printed = subprocess.run([sys.executable, ROOT / "scripts" / "changelog_rst.py"], capture_output=True, text=True)
+    assert (ROOT / "CHANGELOG.rst").read_text() == printed.stdout, "regenerate it: scripts/changelog_rst.py"
+    # catkin_prepare_release replaces the heading before bloom reads the file.
+    text = printed.stdout.replace("Forthcoming\n-----------", "0.1.0 (2026-01-31)\n------------------")
+    ((version, _, (content,)),) = populate_changelog_from_rst(Changelog("emotion_ros"), text).foreach_version()
+    features = (ROOT / "CHANGELOG.md").read_text().partition("### Features")[2].partition("###")[0]
+    assert version == "0.1.0"
+    assert len(content.bullets) == features.count("\n- ") + 1  # and the note
