@@ -11,7 +11,7 @@ from emotion_ros.config.options import option
 RAY = "ray, with --engine ray"
 """Group of options without effect in the local engine."""
 
-INSTALL_SERVING = "pip install fastapi pillow prometheus-client python-multipart uvicorn websockets"
+INSTALL_SERVING = "pip install fastapi prometheus-client python-multipart uvicorn websockets"
 """Command that installs the libraries of the HTTP service and the live page, which ROS does not include."""
 
 
