@@ -310,7 +310,7 @@ def test_detection_that_is_interrupted_ten_times_finishes_its_files_and_ends_wit
     write_video(tmp_path / "clip.mp4", portrait, count=600)
     command = [*COMMAND, "detect", str(tmp_path / "clip.mp4"), "--json", "--no-hands", "--out", str(tmp_path / "out")]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stdout.readline()
+        assert all(process.stdout.readline() for _ in range(10))
         for _ in range(10):
             process.send_signal(signal.SIGINT)
             time.sleep(0.02)
