@@ -59,6 +59,7 @@ def arguments(pictures, session, tmp_path):
             [pictures, model, "--corruptions", "--crop", "yes"],
         ],
         "detect": [[session / "face.png"], [session / "face.png", "--out", tmp_path / "copy.png"]],
+        "doctor": [["--seconds", "0.5"]],
         "evaluate": [[model, pictures, "--crop", "yes", "--out", tmp_path / "report"]],
         "measure-crop": [[model, pictures, *crop], [model, pictures, *crop, "--tilts", "0,90"]],
         "report": [[session / "session.jsonl", "--out", tmp_path / "timeline"]],

@@ -174,7 +174,7 @@ def test_two_detectors_of_one_list_say_so_and_with_prefixes_of_their_own_they_do
     second.wait()
     start("detector", hands=False, lazy=False, humans_prefix="humans/chest")
     assert listener.until(lambda: listener.node.count_publishers("/humans/chest/faces/tracked"), 40)
-    assert listener.node.count_publishers("/humans/faces/tracked") == 1
+    assert listener.until(lambda: listener.node.count_publishers("/humans/faces/tracked") == 1)
     heard.clear()
     assert listener.until(lambda: len(heard) > 4)
     assert not [each for each in heard if text in each.status[0].message]

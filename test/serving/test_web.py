@@ -270,7 +270,7 @@ def test_a_missing_web_server_is_reported_with_the_command_to_install_it(start):
     code = f"import sys; sys.modules['fastapi'] = None; sys.argv = ['emotion-ros', 'serve']; {start}; sys.exit(main())"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert result.returncode in (1, 2)
-    assert "fastapi is not installed: pip install fastapi pillow" in result.stderr
+    assert "fastapi is not installed: pip install fastapi prometheus-client" in result.stderr
     assert "Traceback" not in result.stderr
 
 
@@ -283,5 +283,5 @@ def test_web_server_of_ubuntu_that_is_too_old_is_reported(start, tmp_path):
     )
     result = subprocess.run([sys.executable, "-c", code, tmp_path], capture_output=True, text=True, check=False)
     assert result.returncode in (1, 2)
-    assert "pydantic cannot be used (expected version 2, found 1.10.14): pip install fastapi pillow" in result.stderr
+    assert "pydantic cannot be used (expected version 2, found 1.10.14): pip install fastapi prometheus-client" in result.stderr
     assert "Traceback" not in result.stderr
