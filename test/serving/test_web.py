@@ -283,5 +283,8 @@ def test_web_server_of_ubuntu_that_is_too_old_is_reported(start, tmp_path):
     )
     result = subprocess.run([sys.executable, "-c", code, tmp_path], capture_output=True, text=True, check=False)
     assert result.returncode in (1, 2)
-    assert "pydantic cannot be used (expected version 2, found 1.10.14): pip install fastapi prometheus-client" in result.stderr
+    assert (
+        "pydantic cannot be used (expected version 2, found 1.10.14): pip install fastapi prometheus-client"
+        in result.stderr
+    )
     assert "Traceback" not in result.stderr
