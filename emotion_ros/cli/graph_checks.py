@@ -16,7 +16,7 @@ MIN_ARRIVED_SHARE = 0.8
 """Images per camera_info below which images are lost: drivers publish both together."""
 
 PROFILE_VARIABLES = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE")
-"""Variables with the XML file of Fast DDS; the second is for Humble."""
+"""Variables with the XML file of Fast DDS; the second is that of Humble and Jazzy."""
 
 RANGE_VARIABLES = ("ROS_DOMAIN_ID", "ROS_LOCALHOST_ONLY", "ROS_AUTOMATIC_DISCOVERY_RANGE", "ROS_STATIC_PEERS")
 """Variables that decide which machines and processes see each other."""

@@ -86,6 +86,7 @@ class CaptureConfig:
     out: str = option("", "folder of the data set; gets a folder per label")
     every: float = option(0.3, "seconds between two pictures", minimum=0.0, maximum=3600.0)
     require: str = option("", "reject pictures that are not: sharp,face,hand")
+    max_image_pixels: int = image_pixels_option()
     reliability: str = option("auto", RELIABILITY, choices=RELIABILITIES)
 
 

@@ -7,9 +7,7 @@ import struct
 from collections.abc import Callable, Mapping
 
 from emotion_ros.errors import ImageError
-
-MAX_JPEG_SEGMENTS = 4096
-"""Segments of a JPEG that are read up to its size. Profiles of colour, the most numerous, have 255 (ICC.1, annex B)."""
+from emotion_ros.io.jpeg_scans import MAX_JPEG_SEGMENTS
 
 _SIGNATURES: Mapping[str, re.Pattern[bytes]] = {
     "JPEG": re.compile(rb"\xff\xd8\xff"),

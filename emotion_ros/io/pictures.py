@@ -90,11 +90,11 @@ def decode_picture(
     """
     if len(content) > MAX_PICTURE_BYTES:
         raise ImageError(f"expected a picture of at most {MAX_PICTURE_BYTES} bytes, got more")
+    if excess := jpeg_excess(content):
+        raise ImageError(excess)
     width, height = picture_size(content)
     if width * height > max_pixels:
         raise ImageError(f"expected at most {max_pixels} pixels (max_image_pixels), got {width} × {height}")
-    if excess := jpeg_excess(content):
-        raise ImageError(excess)
     name = picture_format(content)
     if name == "PNG":
         content = still_png(content)

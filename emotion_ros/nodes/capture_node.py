@@ -90,7 +90,7 @@ class Capture(Node):
             self._writer = None
 
     def _store(self, writer: DatasetWriter, message: ImageMessage, now: float) -> None:
-        image = to_bgr(message)
+        image = to_bgr(message, self.config.max_image_pixels)
         reason = self._check(image)
         if reason:
             self.get_logger().warning(f"rejected: {reason}", throttle_duration_sec=1.0)

@@ -11,6 +11,9 @@ from ament_index_python.packages import get_package_share_directory
 OWN_VARIABLES = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_BUILTIN_TRANSPORTS")
 """Environment variables with which a user chooses the transports of Fast DDS."""
 
+FAST_DDS_2 = ("humble", "iron", "jazzy")
+"""Distributions with Fast DDS 2, which reads the second of :data:`OWN_VARIABLES`; Fast DDS 3 reads the first."""
+
 OWN_FILES = ("DEFAULT_FASTDDS_PROFILES.xml", "DEFAULT_FASTRTPS_PROFILES.xml")
 """Profiles that Fast DDS loads from the working directory; the second name is used before Fast DDS 3."""
 
@@ -42,7 +45,7 @@ def profile_variables(profile: str) -> dict[str, str]:
 
 def profiles_variable() -> str:
     """Return the name of the environment variable that selects a profile in this distribution of ROS."""
-    return OWN_VARIABLES[1 if os.environ.get("ROS_DISTRO") == "humble" else 0]
+    return OWN_VARIABLES[1 if os.environ.get("ROS_DISTRO") in FAST_DDS_2 else 0]
 
 
 def cure(rmw: str) -> str:

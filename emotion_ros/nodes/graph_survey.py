@@ -21,7 +21,7 @@ from emotion_ros.nodes.camera import camera_info_topic
 from emotion_ros.nodes.dds_settings import CAMERA_PROFILE, cure, profile_variables
 from emotion_ros.nodes.qos import image_subscription
 
-DISCOVERY_S = 2.0
+DISCOVERY_S = 3.0
 """Time in which publishers on the network are discovered. Discovery takes some hundred milliseconds on one machine."""
 
 IMAGE_TYPES: Mapping[str, type[Any]] = {
@@ -90,7 +90,8 @@ def survey(seconds: float) -> Survey:
         found = dict(_image_topics(node))
         for name, type_ in found.items():
             _count(node, IMAGE_TYPES[type_], name, counts)
-            _count(node, CameraInfo, camera_info_topic(name), counts)
+        for topic in {camera_info_topic(name) for name in found}:  # raw and compressed images share it
+            _count(node, CameraInfo, topic, counts)
         if found:
             _spin(node, DISCOVERY_S)  # a subscription receives nothing until its publisher has discovered it
         counts.clear()

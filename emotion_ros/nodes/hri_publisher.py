@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from hri_msgs.msg import IdsList
-from rclpy.event_handler import PublisherEventCallbacks
 from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rclpy.qos import QoSProfile, ReliabilityPolicy
@@ -18,6 +17,7 @@ from std_msgs.msg import Header
 from emotion_ros.errors import ConfigError
 from emotion_ros.io.emotion_messages import seconds
 from emotion_ros.nodes.hri_conversion import PERSON_TOPICS, PersonTopic
+from emotion_ros.nodes.qos import PublisherEventCallbacks
 from emotion_ros.types import Emotion, Image, Perception
 
 HRI_QOS = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)

@@ -11,12 +11,7 @@ from rclpy.qos import ReliabilityPolicy
 from sensor_msgs.msg import CompressedImage
 from sensor_msgs.msg import Image as ImageMessage
 
-from emotion_ros.nodes.qos import image_subscription
-
-try:
-    from rclpy.event_handler import SubscriptionEventCallbacks
-except ImportError:  # Humble
-    from rclpy.qos_event import SubscriptionEventCallbacks
+from emotion_ros.nodes.qos import SubscriptionEventCallbacks, image_subscription
 
 
 @dataclass(frozen=True)
@@ -56,7 +51,7 @@ class ImageSubscription:
         self._node, self._topic, self._wanted = node, topic, wanted
         self._on_image, self._on_lost = on_image, on_lost
         self._choice = self._choose(Choice())
-        self._subscription = self._create()
+        self._subscription = self._create(self._choice)
 
     @property
     def topic_name(self) -> str:
@@ -77,9 +72,9 @@ class ImageSubscription:
         choice = self._choose(self._choice)
         if choice == self._choice:
             return False
+        subscription = self._create(choice)  # may raise: then the old one stays, and the next call tries again
         self.close()
-        self._choice = choice
-        self._subscription = self._create()
+        self._choice, self._subscription = choice, subscription
         return True
 
     def close(self) -> None:
@@ -102,19 +97,19 @@ class ImageSubscription:
         name = self._node.resolve_topic_name(_topic_of(self._topic, transport))
         return list(self._node.get_publishers_info_by_topic(name))
 
-    def _create(self) -> Any:
+    def _create(self, choice: Choice) -> Any:
         # rclpy's own callback would warn of publishers with another reliability, which this class follows.
         follows = self._wanted.reliability == "auto"
         events = SubscriptionEventCallbacks(
             message_lost=lambda event: self._on_lost(event.total_count_change),
             incompatible_qos=(lambda _: None) if follows else None,
         )
-        type_ = CompressedImage if self._choice.transport == "compressed" else ImageMessage
+        type_ = CompressedImage if choice.transport == "compressed" else ImageMessage
         return self._node.create_subscription(
             type_,
-            _topic_of(self._topic, self._choice.transport),
+            _topic_of(self._topic, choice.transport),
             self._on_image,
-            image_subscription(self._choice.reliability),
+            image_subscription(choice.reliability),
             event_callbacks=events,
         )
 

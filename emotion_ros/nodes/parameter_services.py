@@ -8,6 +8,7 @@ from typing import Any
 
 from rcl_interfaces.msg import SetParametersResult
 from rcl_interfaces.srv import SetParameters, SetParametersAtomically
+from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.executors import Executor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
@@ -30,7 +31,8 @@ class PreparedParameterService(ParameterService):  # type: ignore[misc]
 
     def __init__(self, node: Node, prepare: Callable[[Sequence[Parameter]], Awaitable[None]]) -> None:
         self._node, self._prepare = node, prepare
-        super().__init__(node)
+        self._services = _WithOwnGroup(node)  # kept here: rclpy holds a weak reference
+        super().__init__(self._services)  # type: ignore[arg-type]
 
     async def _set_parameters_callback(
         self, request: SetParameters.Request, response: SetParameters.Response
@@ -52,6 +54,23 @@ class PreparedParameterService(ParameterService):  # type: ignore[misc]
             return self._node.set_parameters_atomically(parameters)
         except Exception as error:  # any exception refuses the values
             return SetParametersResult(successful=False, reason=one_line(error))
+
+
+class _WithOwnGroup:
+    """A node whose services have a callback group of their own.
+
+    Executors other than EventsExecutor keep all callbacks of a group waiting while a coroutine of it waits.
+    """
+
+    def __init__(self, node: Node) -> None:
+        self._node, self._group = node, ReentrantCallbackGroup()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._node, name)
+
+    def create_service(self, *arguments: Any, **options: Any) -> Any:
+        """Create a service of the group; the arguments are those of :meth:`rclpy.node.Node.create_service`."""
+        return self._node.create_service(*arguments, callback_group=self._group, **options)
 
 
 async def in_thread(executor: Executor, function: Callable[[], None]) -> None:

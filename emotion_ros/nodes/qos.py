@@ -2,6 +2,13 @@
 
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 
+try:
+    from rclpy.event_handler import PublisherEventCallbacks, SubscriptionEventCallbacks
+except ImportError:  # Humble
+    from rclpy.qos_event import PublisherEventCallbacks, SubscriptionEventCallbacks
+
+__all__ = ["LATCHED", "PUBLISH", "PublisherEventCallbacks", "SubscriptionEventCallbacks", "image_subscription"]
+
 PUBLISH = QoSProfile(depth=5, history=HistoryPolicy.KEEP_LAST, reliability=ReliabilityPolicy.RELIABLE)
 """Profile of publishers: a reliable publisher is compatible with reliable and best-effort subscribers (REP-2003)."""
 

@@ -26,9 +26,11 @@ class Reception:
     def __init__(self) -> None:
         self._images, self._lost, self._infos = (deque[float](maxlen=MAX_EVENTS) for _ in range(3))
         self._published_since: float | None = None
+        self._has_arrived = False
 
     def record_image(self) -> None:
         """Count an image that arrived."""
+        self._has_arrived = True
         self._images.append(time.monotonic())
 
     def record_lost(self, count: int) -> None:
@@ -48,9 +50,12 @@ class Reception:
 
     @property
     def is_silent(self) -> bool:
-        """Whether a publisher exists for longer than :data:`WINDOW_S`, in which no image arrived."""
+        """Whether a publisher exists for longer than :data:`WINDOW_S`, and no image has ever arrived.
+
+        A camera that stops later, or is slower than one image per :data:`WINDOW_S`, has no problem of transport.
+        """
         since = self._published_since
-        return since is not None and time.monotonic() - since > WINDOW_S and not _recent(self._images)
+        return since is not None and time.monotonic() - since > WINDOW_S and not self._has_arrived
 
     def lost(self, info_per_image: bool) -> tuple[int, int]:
         """Return the number of lost images in the window and the number of published ones; (0, 0): no loss to report.

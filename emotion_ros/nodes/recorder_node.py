@@ -13,7 +13,7 @@ from rclpy.node import Node
 from sensor_msgs.msg import Image as ImageMessage
 
 from emotion_ros.config import RecorderConfig
-from emotion_ros.errors import OutputError
+from emotion_ros.errors import ImageError, OutputError
 from emotion_ros.io.emotion_messages import seconds, to_perception
 from emotion_ros.io.records import perception_record
 from emotion_ros.io.video import VideoFile
@@ -96,7 +96,10 @@ class Recorder(Node):
             self.get_logger().error(text, throttle_duration_sec=LOG_INTERVAL_S)
 
     def _on_annotated(self, message: ImageMessage) -> None:
-        self._video.add(to_bgr(message), seconds(message.header))
+        try:
+            self._video.add(to_bgr(message, sys.maxsize), seconds(message.header))
+        except ImageError as error:
+            self.get_logger().error(f"annotated: {error}", throttle_duration_sec=LOG_INTERVAL_S)
 
 
 def _open_lines(folder: Path) -> TextIO:

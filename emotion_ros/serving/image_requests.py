@@ -20,7 +20,7 @@ from emotion_ros.types import Image
 
 PIXEL_BUDGET_IMAGES = 2
 """Images of the maximum size that may be decoded at a time, of one request or of several. Bounds the memory: at the
-default 50 megapixels, 2 × 150 MB."""
+default 50 megapixels, 2 × 150 MB, and 2 × 431 MB while progressive JPEGs are decoded."""
 
 MIN_ARRIVAL_S = 1.0
 """Seconds that the body of a request has to arrive even if all places are taken. 8 MiB take 0.7 s at 100 Mbit/s."""

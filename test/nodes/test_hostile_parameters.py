@@ -2,6 +2,7 @@
 
 import json
 import signal
+import sys
 import time
 
 import onnx
@@ -177,6 +178,32 @@ def test_model_that_never_ends_is_given_up_while_images_are_processed(listener, 
     assert not result.successful
     assert "within 30 s" in result.reason
     assert len(heard) > TRIAL_TIMEOUT_S * 5 / 2
+
+
+SINGLE_THREADED = """
+import sys
+from emotion_ros.nodes import spin
+from emotion_ros.perception import model_trial
+model_trial.TRIAL_TIMEOUT_S = 6.0
+spin.EventsExecutor = None  # as in Humble and Jazzy
+from emotion_ros.nodes.detector_node import main
+sys.exit(main())
+"""
+
+
+def test_images_are_processed_during_a_trial_with_the_executor_of_older_distributions(listener, spawn, start, tmp_path):
+    spawn(sys.executable, "-c", SINGLE_THREADED, "--ros-args", "-p", "hands:=false")
+    start("image_source", source="sample", loop=True, rate=5.0)
+    heard = listener.hear(EmotionArray, "emotions", depth=500)
+    assert listener.until(lambda: len(heard) > 2, 40)
+    client = listener.node.create_client(SetParameters, "detector/set_parameters")
+    assert client.wait_for_service(20)
+    answer = client.call_async(request("model", endless(tmp_path / "endless.onnx")))
+    listener.until(lambda: False, 1)
+    heard.clear()
+    assert listener.until(answer.done, 20)
+    assert "expected models that load and run within" in answer.result().results[0].reason
+    assert len(heard) > 10
 
 
 def test_node_that_is_interrupted_during_a_trial_ends_at_once(listener, running, tmp_path):

@@ -52,7 +52,7 @@ def test_loss_is_what_the_middleware_reports_or_camera_info_shows(clock, second,
     assert camera.lost(info_per_image) == (0, 0)
 
 
-def test_camera_is_silent_if_a_publisher_sends_nothing_for_the_window(clock):
+def test_camera_is_silent_if_a_publisher_sends_nothing_for_the_window_and_never_did(clock):
     camera = Reception()
     clock.now += 10
     camera.record_publishers(1)
@@ -63,9 +63,12 @@ def test_camera_is_silent_if_a_publisher_sends_nothing_for_the_window(clock):
     camera.record_image()
     assert not camera.is_silent
     clock.now += WINDOW_S + 0.1
-    assert camera.is_silent
-    camera.record_publishers(0)
     assert not camera.is_silent
+    unplugged = Reception()
+    unplugged.record_publishers(1)
+    clock.now += WINDOW_S + 0.1
+    unplugged.record_publishers(0)
+    assert not unplugged.is_silent
 
 
 @pytest.fixture
@@ -106,6 +109,7 @@ def test_profile_in_the_working_directory_wins(no_settings, tmp_path):
     assert profile_variables(CAMERA_PROFILE) == {}
 
 
-def test_humble_has_another_variable(no_settings, monkeypatch):
-    monkeypatch.setenv("ROS_DISTRO", "humble")
+@pytest.mark.parametrize("distribution", ["humble", "jazzy"])
+def test_fast_dds_2_has_another_variable(no_settings, monkeypatch, distribution):
+    monkeypatch.setenv("ROS_DISTRO", distribution)
     assert list(profile_variables(CAMERA_PROFILE)) == ["FASTRTPS_DEFAULT_PROFILES_FILE"]
