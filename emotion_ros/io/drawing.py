@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 
-from emotion_ros.types import Emotion, Hand, Image, Perception
+from emotion_ros.types import Box, Emotion, Hand, Image, Perception
 
 COLORS = {
     "angry": (60, 60, 230),
@@ -32,14 +34,17 @@ FINGERS = [(0, 1, 2, 3, 4), (0, 5, 6, 7, 8), (9, 10, 11, 12), (13, 14, 15, 16), 
 def draw(image: Image, perception: Perception) -> Image:
     """Return a copy of an image (BGR, h × w × 3) with face boxes, labels, probability bars and hand landmarks.
 
-    Lines and text scale with the image's shorter side.
+    Lines and text scale with the image's shorter side. Bars that would cover another face are left out.
     """
     canvas = image.copy()
     unit = max(min(image.shape[:2]) / REFERENCE_HEIGHT_PX, 0.4)
     for hand in (*perception.hands, *(hand for person in perception.people for hand in person.hands)):
         _draw_hand(canvas, hand, unit)
     for person in perception.people:
-        _draw_person(canvas, person, perception.labels, unit)
+        others = [other.face.box for other in perception.people if other is not person]
+        _draw_bars(canvas, person, perception.labels, unit, others)
+    for person in perception.people:  # above the bars of others
+        _draw_person(canvas, person, unit)
     return canvas
 
 
@@ -68,12 +73,11 @@ def _draw_hand(canvas: Image, hand: Hand, unit: float) -> None:
         cv2.circle(canvas, (x, y), _width(unit, 3), LIGHT, -1, cv2.LINE_AA)
 
 
-def _draw_person(canvas: Image, person: Emotion, labels: tuple[str, ...], unit: float) -> None:
+def _draw_person(canvas: Image, person: Emotion, unit: float) -> None:
     color = COLORS.get(person.label, OTHER)
     x, y, width, height = person.face.box.rounded()
     cv2.rectangle(canvas, (x, y), (x + width, y + height), color, _width(unit, 2), cv2.LINE_AA)
     _draw_title(canvas, f"{person.label} {person.confidence:.2f}", (x, y), color, unit)
-    _draw_bars(canvas, person, labels, unit)
 
 
 def _draw_title(canvas: Image, text: str, corner: tuple[int, int], color: tuple[int, int, int], unit: float) -> None:
@@ -87,17 +91,19 @@ def _draw_title(canvas: Image, text: str, corner: tuple[int, int], color: tuple[
     cv2.putText(canvas, text, (left + pad, top + pad + height), FONT, scale, DARK, thick, cv2.LINE_AA)
 
 
-def _draw_bars(canvas: Image, person: Emotion, labels: tuple[str, ...], unit: float) -> None:
-    """Draw a bar per label on a dark panel right of the face, or left of it if there is no room."""
+def _draw_bars(canvas: Image, person: Emotion, labels: tuple[str, ...], unit: float, others: Sequence[Box]) -> None:
+    """Draw a bar per label on a dark panel right of the face, or left of it, where it covers none of ``others``."""
     scale, pad = 0.42 * unit, _width(unit, 4)
     sizes = [cv2.getTextSize(label, FONT, scale, 1)[0] for label in labels]
     row, label_width, bar = max(size[1] for size in sizes) + pad, max(size[0] for size in sizes) + pad, _width(unit, 60)
     width, height = label_width + bar + 2 * pad, row * len(labels) + pad
     x, y, face_width, _ = person.face.box.rounded()
-    left = x + face_width + pad
-    if left + width > canvas.shape[1]:
-        left = max(x - pad - width, 0)
     top = max(min(y, canvas.shape[0] - height), 0)
+    sides = [side for side in (x + face_width + pad, x - pad - width) if 0 <= side <= canvas.shape[1] - width]
+    free = [side for side in sides if not any(Box(side, top, width, height).shared(other) for other in others)]
+    if others and not free:
+        return
+    left = free[0] if free else 0
     panel = canvas[top : top + height, left : left + width]
     panel[:] = panel // 3
     for index, label in enumerate(labels):

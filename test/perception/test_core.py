@@ -14,7 +14,7 @@ from emotion_ros.perception.association import associate_hands, filter_false_fac
 from emotion_ros.perception.emotion.preprocess import crop_square, normalise, resize
 from emotion_ros.perception.pipeline import Pipeline
 from emotion_ros.perception.stub_modules import stub_modules
-from emotion_ros.types import Box, Face, Hand
+from emotion_ros.types import Box, Emotion, Face, Hand, Perception
 
 
 def face(x, y, side=50.0, confidence=0.9):
@@ -143,6 +143,22 @@ def test_drawing_changes_a_copy_only(pipeline, portrait, size):
     assert len(seen.people) == 1
     assert (draw(image, seen) != before).any()
     assert np.array_equal(image, before)
+
+
+def test_bars_of_a_person_cover_no_other_face():
+    labels = ("happy", "sad")
+    image = np.full((480, 640, 3), 200, np.uint8)
+
+    def drawn(*places):
+        shares = np.array([0.9, 0.1], np.float32)
+        people = [Emotion(f"p{x}", "happy", 0.9, shares, 0.0, 0.0, face(x, y, 80)) for x, y in places]
+        return draw(image, Perception(640, 480, "model", labels, tuple(people)))
+
+    dark = (drawn((100, 200)) < 100).sum(2) == 3
+    assert dark[200:240, 185:280].mean() > 0.5  # the panel right of a person who is alone
+    crowd = drawn((100, 200), (190, 200), (280, 200), (370, 200))
+    for x in (100, 190, 280, 370):
+        assert (crowd[204:276, x + 4 : x + 76] == 200).all()
 
 
 def test_people_are_found_without_loading_optional_or_slow_libraries():
