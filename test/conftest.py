@@ -219,3 +219,21 @@ def trained(data, small, tmp_path_factory):
     folder = tmp_path_factory.mktemp("model")
     train([data], folder, small)
     return folder
+
+
+@pytest.fixture
+def replace_clock(monkeypatch):
+    """Function that gives a module a clock that the test moves, ``clock.now``, and returns the clock."""
+
+    class Clock:
+        now = 100.0
+
+        def monotonic(self):
+            return self.now
+
+    def replace(module):
+        made = Clock()
+        monkeypatch.setattr(module, "time", made)
+        return made
+
+    return replace

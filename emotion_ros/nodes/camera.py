@@ -22,6 +22,7 @@ from emotion_ros.nodes.dds_settings import cure
 from emotion_ros.nodes.image_conversion import to_bgr, to_jpeg, to_message
 from emotion_ros.nodes.image_subscription import Choice, ImageSubscription
 from emotion_ros.nodes.message_conversion import to_detections, to_emotion_array, to_label_info, to_vision_info
+from emotion_ros.nodes.parameters import resolve_topic
 from emotion_ros.nodes.qos import LATCHED, PUBLISH, image_subscription
 from emotion_ros.nodes.reception import Reception
 from emotion_ros.perception.geometry import CameraIntrinsics
@@ -48,21 +49,13 @@ def check_topics(node: Node, topics: Sequence[str]) -> None:
         raise ConfigError("image_topics: expected at least one topic, got none; name the topic of a camera")
     resolved: dict[str, str] = {}
     for topic in topics:
-        name = _resolve(node, topic)
+        name = resolve_topic(node, topic, "image_topics: expected names of topics")
         if name in resolved:
             raise ConfigError(
                 f"image_topics: expected different topics, got {resolved[name]!r} and {topic!r}, "
                 f"which are both {name}; remove one of them"
             )
         resolved[name] = topic
-
-
-def _resolve(node: Node, topic: str) -> str:
-    try:
-        return str(node.resolve_topic_name(topic))
-    except RuntimeError as error:
-        reason = str(error).partition(", at ")[0]  # without the line in rcl's source
-        raise ConfigError(f"image_topics: expected names of topics, got {topic!r}: {reason}") from error
 
 
 class Camera:

@@ -14,12 +14,12 @@ import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
-from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.qos import QoSProfile
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from emotion_ros.nodes.camera import camera_info_topic
 from emotion_ros.nodes.dds_settings import CAMERA_PROFILE, cure, profile_variables
-from emotion_ros.nodes.qos import image_subscription
+from emotion_ros.nodes.qos import all_reliable, image_subscription
 
 DISCOVERY_S = 3.0
 """Time in which publishers on the network are discovered. Discovery takes some hundred milliseconds on one machine."""
@@ -139,8 +139,7 @@ def _count(node: Node, type_: type[Any], topic: str, counts: Counter[str]) -> No
 
 
 def _is_reliable(node: Node, topic: str) -> bool:
-    infos = node.get_publishers_info_by_topic(topic)
-    return bool(infos) and all(info.qos_profile.reliability == ReliabilityPolicy.RELIABLE for info in infos)
+    return all_reliable(node.get_publishers_info_by_topic(topic))
 
 
 def _image_topic(node: Node, name: str, type_: str, counts: Counter[str], elapsed: float) -> ImageTopic:

@@ -14,9 +14,9 @@ from rclpy.publisher import Publisher
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from std_msgs.msg import Header
 
-from emotion_ros.errors import ConfigError
 from emotion_ros.io.emotion_messages import seconds
 from emotion_ros.nodes.hri_conversion import PERSON_TOPICS, PersonTopic
+from emotion_ros.nodes.parameters import resolve_topic
 from emotion_ros.nodes.qos import PublisherEventCallbacks
 from emotion_ros.types import Emotion, Image, Perception
 
@@ -63,7 +63,7 @@ class HriPublisher:
 
     def __init__(self, node: Node, prefix: str = "/humans") -> None:
         self._node = node
-        self._prefix = _resolve(node, prefix)
+        self._prefix = resolve_topic(node, prefix, "humans_prefix: expected the beginning of a topic name")
         # Guards _people, _lists and the publishers in them. The worker thread adds and removes people (publish, expire)
         # while the executor's thread iterates them in its timer (has_subscribers) and in lifecycle transitions
         # (publish_empty, close). Held while topics are created, written and destroyed: a publisher must not be
@@ -165,11 +165,3 @@ class HriPublisher:
 
     def _current_header(self) -> Header:
         return Header(stamp=self._node.get_clock().now().to_msg())
-
-
-def _resolve(node: Node, prefix: str) -> str:
-    try:
-        return str(node.resolve_topic_name(prefix))
-    except RuntimeError as error:
-        reason = str(error).partition(", at ")[0]  # without the line in rcl's source
-        raise ConfigError(f"humans_prefix: expected the beginning of a topic name, got {prefix!r}: {reason}") from error

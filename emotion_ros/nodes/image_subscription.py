@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from rclpy.node import Node
-from rclpy.qos import ReliabilityPolicy
 from sensor_msgs.msg import CompressedImage
 from sensor_msgs.msg import Image as ImageMessage
 
-from emotion_ros.nodes.qos import SubscriptionEventCallbacks, image_subscription
+from emotion_ros.nodes.qos import SubscriptionEventCallbacks, all_reliable, image_subscription
 
 
 @dataclass(frozen=True)
@@ -88,8 +87,7 @@ class ImageSubscription:
             transport = next((each for each in ("raw", "compressed") if self._publishers(each)), current.transport)
         if reliability == "auto":
             publishers = self._publishers(transport)
-            is_reliable = all(each.qos_profile.reliability == ReliabilityPolicy.RELIABLE for each in publishers)
-            offered = "reliable" if is_reliable else "best_effort"
+            offered = "reliable" if all_reliable(publishers) else "best_effort"
             reliability = offered if publishers else current.reliability
         return Choice(transport, reliability)
 

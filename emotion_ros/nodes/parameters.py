@@ -1,4 +1,4 @@
-"""Declares the options of config dataclasses as ROS parameters."""
+"""Declares the options of config dataclasses as ROS parameters, and resolves topics that they name."""
 
 from __future__ import annotations
 
@@ -65,3 +65,21 @@ def _range(option: Option) -> dict[str, Any]:
     if option.type is int:
         return {"integer_range": [IntegerRange(from_value=int(option.minimum), to_value=int(option.maximum))]}
     return {"floating_point_range": [FloatingPointRange(from_value=option.minimum, to_value=option.maximum)]}
+
+
+def resolve_topic(node: Node, name: str, expected: str) -> str:
+    """Return the full name of a topic, or of its beginning, in the node's namespace and with its remappings.
+
+    Args:
+        node: resolves the name.
+        name: value of a parameter.
+        expected: beginning of the error: the parameter and what it should be.
+
+    Raises:
+        ConfigError: ROS does not allow the name.
+    """
+    try:
+        return str(node.resolve_topic_name(name))
+    except RuntimeError as error:
+        reason = str(error).partition(", at ")[0]  # without the line in rcl's source
+        raise ConfigError(f"{expected}, got {name!r}: {reason}") from error

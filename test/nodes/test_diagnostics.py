@@ -30,18 +30,8 @@ def collector():
 
 
 @pytest.fixture
-def clock(monkeypatch):
-    """A clock that the test moves: ``clock.now``."""
-
-    class Clock:
-        now = 100.0
-
-        def monotonic(self):
-            return self.now
-
-    made = Clock()
-    monkeypatch.setattr(diagnostics, "time", made)
-    return made
+def clock(replace_clock):
+    return replace_clock(diagnostics)
 
 
 def test_broken_camera_is_an_error_that_names_it_while_another_works(collector):

@@ -8,18 +8,8 @@ from emotion_ros.nodes.reception import WINDOW_S, Reception
 
 
 @pytest.fixture
-def clock(monkeypatch):
-    """A clock that the test moves: ``clock.now``."""
-
-    class Clock:
-        now = 100.0
-
-        def monotonic(self):
-            return self.now
-
-    made = Clock()
-    monkeypatch.setattr(reception, "time", made)
-    return made
+def clock(replace_clock):
+    return replace_clock(reception)
 
 
 def play(camera, clock, images=0, lost=0, infos=0):
