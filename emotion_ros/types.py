@@ -111,6 +111,24 @@ class Hand:
 
 
 @dataclass(frozen=True)
+class HeadPose:
+    """Rotation of a head away from looking straight into the camera, radians, as the viewer of the image sees it.
+
+    All are 0 for a face whose nose points along the line from the head to the camera, wherever it is in the image. The
+    head is turned by the roll first, then by the pitch, then by the yaw.
+
+    Attributes:
+        yaw: positive if the nose points to the right in the image.
+        pitch: positive if the nose points up.
+        roll: positive if the head is tilted clockwise.
+    """
+
+    yaw: float
+    pitch: float
+    roll: float
+
+
+@dataclass(frozen=True)
 class Emotion:
     """One person: a face, its expression, and the hands that belong to it.
 
@@ -125,6 +143,8 @@ class Emotion:
         hands: hands that belong to the face.
         quality: how well this image shows the face, 0…1.
         position: of the point between the eyes, metres; None without camera intrinsics.
+        head_pose: None if it was not estimated.
+        attention: how surely the person looks at the camera, 0…1, smoothed over time; None without a head pose.
     """
 
     id: str
@@ -137,6 +157,8 @@ class Emotion:
     hands: tuple[Hand, ...] = ()
     quality: float = 1.0
     position: Position | None = None
+    head_pose: HeadPose | None = None
+    attention: float | None = None
 
 
 @dataclass(frozen=True)
