@@ -103,6 +103,12 @@ class TrainConfig(LoopConfig):
     teacher_weight: float = option(
         0.5, "share of the teachers' probabilities in the targets", minimum=0.0, maximum=1.0, group=DATA
     )
+    unlabelled: str = option(
+        "",
+        "folders, comma-separated, whose photos.zip shows people: a further data set of faces without labels, whose "
+        "targets are the teachers' probabilities alone",
+        group=DATA,
+    )
     augment: float = option(
         1.0,
         "strength of random rotation (1: up to 12°), zoom (15 %), shift (8 %) and change of light (25 %)",

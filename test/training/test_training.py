@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+import zipfile
 from pathlib import Path
 
 import cv2
@@ -19,11 +20,12 @@ from ament_index_python.packages import get_package_prefix
 
 from emotion_ros.cli import main
 from emotion_ros.config import DetectorTrainConfig, TrainConfig
-from emotion_ros.errors import DatasetError, ModelError, OutputError
+from emotion_ros.errors import ConfigError, DatasetError, ModelError, OutputError
 from emotion_ros.inference.catalog import default_model
 from emotion_ros.training.classifier.architectures import ARCHITECTURES
 from emotion_ros.training.classifier.augmentation import augment
-from emotion_ros.training.classifier.classifier_training import EpochOrder, load, train
+from emotion_ros.training.classifier.classifier_training import load, train
+from emotion_ros.training.classifier.epoch_batches import EpochOrder
 from emotion_ros.training.classifier.pretrained import initialize
 from emotion_ros.training.data.corruptions import KINDS, LEVELS, corrupt
 from emotion_ros.training.data.datasets import read_split
@@ -400,6 +402,26 @@ def test_teacher_is_learned_from(data, trained, small, tmp_path):
     assert train([data], tmp_path, config).score <= 0.5
     with pytest.raises(ModelError, match="expected the labels bright, dark"):
         train([data], tmp_path, TrainConfig(**{**small.__dict__, "teacher": str(default_model())}))
+
+
+def test_faces_without_labels_are_learned_from_a_teacher(data, trained, small, tmp_path, portrait, capsys):
+    """They are one more data set, which learns no frequencies; the labelled pictures are learned as before."""
+    export(trained / "best.ckpt", tmp_path / "teacher.onnx")
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    with zipfile.ZipFile(photos / "photos.zip", "w") as archive:
+        archive.writestr("a.png", cv2.imencode(".png", portrait)[1].tobytes())
+        archive.writestr("nobody.png", cv2.imencode(".png", np.zeros((64, 64, 3), np.uint8))[1].tobytes())
+    options = {"teacher": str(tmp_path / "teacher.onnx"), "teacher_weight": 0.0, "unlabelled": str(photos)}
+    assert train([data], tmp_path / "run", TrainConfig(**{**small.__dict__, **options})).score >= 0.9
+    assert f"{photos}: 1 faces without labels" in capsys.readouterr().out
+    model = load(tmp_path / "run" / "best.ckpt")
+    assert model.adjustment.shape == (2, 2)
+    assert not model.adjustment[1].any()
+    with pytest.raises(ConfigError, match="expected a teacher"):
+        train([data], tmp_path / "run", TrainConfig(**{**small.__dict__, "unlabelled": str(photos)}))
+    with pytest.raises(DatasetError, match="found none"):
+        train([data], tmp_path / "run", TrainConfig(**{**small.__dict__, **options, "unlabelled": str(tmp_path)}))
 
 
 def hub_folder(folder, channels=3, layers=(2, 2, 2, 2)):

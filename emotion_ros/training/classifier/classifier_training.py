@@ -8,8 +8,7 @@ of weights.
 from __future__ import annotations
 
 import dataclasses
-import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,19 +19,21 @@ import torch.nn.functional as F
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import BatchSampler, DataLoader, Dataset, Sampler, SequentialSampler
+from torch.utils.data import BatchSampler, DataLoader, SequentialSampler
 
 from emotion_ros.config import TrainConfig
-from emotion_ros.errors import DatasetError
+from emotion_ros.errors import ConfigError, DatasetError
 from emotion_ros.perception.emotion.preprocess import normalise
 from emotion_ros.training.checkpoints import load_checkpoint
 from emotion_ros.training.classifier.architectures import ARCHITECTURES
 from emotion_ros.training.classifier.augmentation import augment
-from emotion_ros.training.classifier.distillation import soft_targets
+from emotion_ros.training.classifier.distillation import soft_targets, teacher_probabilities
+from emotion_ros.training.classifier.epoch_batches import Arrays, EpochBatches
 from emotion_ros.training.classifier.pretrained import initialize
 from emotion_ros.training.data.datasets import Samples, check_classes, join, read_split
 from emotion_ros.training.data.readers import has
 from emotion_ros.training.data.region_crop import View
+from emotion_ros.training.data.unlabelled import read_unlabelled
 from emotion_ros.training.plots import save_batch
 from emotion_ros.training.training_loop import Result, checkpoint_to_resume, fit, make_trainer, one_cycle, writable
 
@@ -43,6 +44,9 @@ PREVIEW_PICTURES = 64
 """Augmented training pictures in ``batch.png``."""
 
 VAL_BATCH_SIZE = 512
+
+NO_CLASS = -1
+"""Class of a face without a label."""
 
 MIN_FREQUENCY = 1e-6
 """Frequency of a class that a data set does not have."""
@@ -69,7 +73,7 @@ class Classifier(L.LightningModule):
             config: fields of :class:`emotion_ros.config.TrainConfig`.
             labels: classes in the order of the output.
             mean, std: per channel, for pixel values of 0…1.
-            sources: number of data sets that it is trained on.
+            sources: number of data sets with labels that it is trained on.
         """
         super().__init__()
         self.save_hyperparameters()
@@ -77,8 +81,9 @@ class Classifier(L.LightningModule):
         self.labels, self.mean, self.std = tuple(labels), tuple(mean), tuple(std)
         channels = 1 if self.config.color == "grey" else 3
         self.network = ARCHITECTURES[self.config.arch](len(labels), channels, self.config.size)
-        # Logarithm of the frequency of each class in each data set to the power of the config's ``balance``.
-        self.register_buffer("adjustment", torch.zeros(sources, len(labels)))
+        # Logarithm of the frequency of each class in each data set to the power of the config's ``balance``. Zeros for
+        # faces without labels, whose targets assume that all classes are equally frequent.
+        self.register_buffer("adjustment", torch.zeros(sources + bool(self.config.unlabelled), len(labels)))
         self._confusion = torch.zeros(sources, len(labels), len(labels))  # not a buffer: buffers are averaged
 
     def forward(self, pixels: Tensor) -> Tensor:
@@ -101,7 +106,8 @@ class Classifier(L.LightningModule):
         logits = self(augment(pixels.float(), self.config)).float()
         adjusted = logits + self.adjustment[sources]  # type: ignore[index]
         loss: Tensor = F.cross_entropy(adjusted, targets, label_smoothing=self.config.smoothing)
-        accuracy = (logits.argmax(1) == classes).float().mean()
+        labelled = classes != NO_CLASS
+        accuracy = (logits.argmax(1) == classes).float().sum() / labelled.sum().clamp(min=1)
         self.log("train_loss", loss, on_step=False, on_epoch=True, prog_bar=True)
         self.log("train_accuracy", accuracy, on_step=False, on_epoch=True, prog_bar=True)
         return loss
@@ -130,62 +136,6 @@ class Classifier(L.LightningModule):
         return one_cycle(self, self.config)
 
 
-class _Batches(Dataset[Any]):
-    """Pixels, targets, classes and data sets as tensors; an index is a list of rows."""
-
-    def __init__(self, *parts: NDArray[Any]) -> None:
-        self.parts = tuple(torch.from_numpy(part) for part in parts)
-
-    def __len__(self) -> int:
-        return len(self.parts[0])
-
-    def __getitem__(self, indices: list[int]) -> tuple[Tensor, ...]:
-        return tuple(part[indices] for part in self.parts)
-
-
-class EpochOrder(Sampler[int]):
-    """Rows of an epoch, in an order that depends on seed and epoch only; each process of a run gets its share.
-
-    Either all rows, or the config's number of them in equal shares from the data sets. A data set whose share is
-    larger than the set is repeated.
-    """
-
-    def __init__(self, sources: NDArray[np.int64], config: TrainConfig) -> None:
-        self.epoch, self._config = 0, config
-        self._world, self._rank = int(os.environ.get("WORLD_SIZE", 1)), int(os.environ.get("RANK", 0))
-        sets = [np.flatnonzero(sources == number) for number in range(int(sources.max()) + 1)]
-        share = -(-config.pictures // len(sets))
-        self._sets = [(rows, share if config.pictures else len(rows)) for rows in sets]
-
-    def __len__(self) -> int:
-        return -(-sum(count for _, count in self._sets) // self._world)
-
-    def __iter__(self) -> Iterator[int]:
-        random = np.random.default_rng((self._config.seed, self.epoch))
-        rows = np.concatenate([_draw(random, rows, count) for rows, count in self._sets])
-        order = np.resize(random.permutation(rows), len(self) * self._world)  # the first rows again, to share evenly
-        return iter(order[self._rank :: self._world].tolist())
-
-
-def _draw(random: np.random.Generator, rows: NDArray[np.int64], count: int) -> NDArray[np.int64]:
-    """Return ``count`` rows, each as often as the others or once more."""
-    rounds = [random.permutation(rows) for _ in range(-(-count // len(rows)))]
-    return np.concatenate(rounds)[:count]  # type: ignore[no-any-return]
-
-
-class _EpochBatches(BatchSampler):
-    """Batches of an epoch."""
-
-    def __init__(self, sources: NDArray[np.int64], config: TrainConfig) -> None:
-        order = EpochOrder(sources, config)
-        super().__init__(order, config.batch_size, drop_last=len(order) >= config.batch_size)
-
-    def set_epoch(self, epoch: int) -> None:
-        """Set the epoch; Lightning calls this before each one."""
-        assert isinstance(self.sampler, EpochOrder)
-        self.sampler.epoch = epoch
-
-
 def train(data: Sequence[Path], model_dir: Path, config: TrainConfig, resume: bool = False) -> Result:
     """Train on the train splits of data sets and keep the checkpoints of the best epoch and of the last.
 
@@ -199,7 +149,7 @@ def train(data: Sequence[Path], model_dir: Path, config: TrainConfig, resume: bo
         resume: continue from ``last.ckpt`` in ``model_dir`` with the settings of that run.
 
     Raises:
-        ConfigError: Weights & Biases is requested and not installed.
+        ConfigError: Weights & Biases is requested and not installed, or faces without labels have no teacher.
         DatasetError: the data cannot be used, or have other classes than those of the resumed run.
         ModelError: the initial weights or the checkpoint cannot be used.
         OutputError: ``model_dir`` cannot be written, or has no checkpoint to resume.
@@ -207,6 +157,8 @@ def train(data: Sequence[Path], model_dir: Path, config: TrainConfig, resume: bo
     last = checkpoint_to_resume(model_dir) if resume else None
     if last is not None:
         config = load(last).config
+    if config.unlabelled and not config.teacher:
+        raise ConfigError("unlabelled: expected a teacher, whose probabilities are the targets; add --teacher")
     L.seed_everything(config.seed, verbose=False)
     sets = [_read(each, config) for each in data]
     samples, sources = join([training for training, _ in sets])
@@ -220,9 +172,12 @@ def train(data: Sequence[Path], model_dir: Path, config: TrainConfig, resume: bo
         model.network.compile(dynamic=False)
     of_each = [f"recall_{number}" for number in range(1, len(sets) + 1)] if len(sets) > 1 else []
     trainer = make_trainer(model_dir, config, "recall", (*of_each, "accuracy", "loss"))
-    training = _Batches(samples.pixels, targets, samples.classes, sources)
-    validation = _Batches(held_out[0].pixels, held_out[0].targets(0.0), held_out[0].classes, held_out[1])
-    return fit(trainer, model, _loaders(training, validation, sources, config), model_dir, last)
+    arrays = samples.pixels, targets, samples.classes, sources
+    if config.unlabelled:
+        arrays = _with_unlabelled(*arrays, samples.labels, config)
+    training = Arrays(*arrays)
+    validation = Arrays(held_out[0].pixels, held_out[0].targets(0.0), held_out[0].classes, held_out[1])
+    return fit(trainer, model, _loaders(training, validation, arrays[3], config), model_dir, last)
 
 
 def view(config: TrainConfig) -> View:
@@ -247,6 +202,25 @@ def _without_copies(data: Path, config: TrainConfig, samples: Samples, held_out:
     return samples.only(unique)
 
 
+def _with_unlabelled(
+    pixels: NDArray[np.uint8],
+    targets: NDArray[np.float32],
+    classes: NDArray[np.int64],
+    sources: NDArray[np.int64],
+    labels: tuple[str, ...],
+    config: TrainConfig,
+) -> tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.int64], NDArray[np.int64]]:
+    """Return the four arrays with the faces without labels appended as one more data set."""
+    faces = read_unlabelled([Path(folder) for folder in config.unlabelled.split(",")], view(config))
+    print(f"{config.unlabelled}: {len(faces)} faces without labels")
+    return (
+        np.concatenate([pixels, faces]),
+        np.concatenate([targets, teacher_probabilities(faces, labels, config)]),
+        np.concatenate([classes, np.full(len(faces), NO_CLASS)]),
+        np.concatenate([sources, np.full(len(faces), sources.max() + 1)]),
+    )
+
+
 def _frequencies(samples: Samples, sources: NDArray[np.int64], config: TrainConfig) -> NDArray[np.float32]:
     """Return the frequency of each class in each data set to the power of the config's balance, sources × labels."""
     targets = samples.targets(config.vote_weight)
@@ -265,7 +239,7 @@ def _model(samples: Samples, frequencies: NDArray[np.float32], config: TrainConf
         return model.to(memory_format=torch.channels_last)  # type: ignore[no-any-return]
     mean, std = _statistics(samples)
     model = Classifier(dataclasses.asdict(config), samples.labels, mean, std, len(frequencies))
-    model.adjustment = torch.from_numpy(frequencies).log()
+    model.adjustment[: len(frequencies)] = torch.from_numpy(frequencies).log()
     step = max(len(samples) // STATISTICS_PICTURES, 1)
     pixels = torch.from_numpy(samples.pixels[::step][:STATISTICS_PICTURES]).float()
     print(initialize(model.network, config.pretrained, config.arch, normalise(pixels, mean, std)))
@@ -282,12 +256,12 @@ def load(checkpoint: Path) -> Classifier:
 
 
 def _loaders(
-    training: _Batches, validation: _Batches, sources: NDArray[np.int64], config: TrainConfig
+    training: Arrays, validation: Arrays, sources: NDArray[np.int64], config: TrainConfig
 ) -> tuple[DataLoader[Any], DataLoader[Any]]:
     options: dict[str, Any] = {"batch_size": None, "num_workers": config.workers}
     order = BatchSampler(SequentialSampler(validation), VAL_BATCH_SIZE, drop_last=False)
     return (
-        DataLoader(training, sampler=_EpochBatches(sources, config), **options),
+        DataLoader(training, sampler=EpochBatches(sources, config), **options),
         DataLoader(validation, sampler=order, **options),
     )
 

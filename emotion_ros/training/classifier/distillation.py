@@ -34,12 +34,27 @@ def soft_targets(samples: Samples, config: TrainConfig, frequencies: NDArray[np.
         ModelError: a teacher cannot be used, or has other labels.
     """
     targets = samples.targets(config.vote_weight)
-    if not config.teacher:
+    if not config.teacher or not config.teacher_weight:
         return targets
-    teachers = [_load(name, samples.labels) for name in config.teacher.split(",")]
     share = np.float32(config.teacher_weight)
-    weighted = _mean_probabilities(teachers, samples) * frequencies
+    weighted = teacher_probabilities(samples.pixels, samples.labels, config) * frequencies
     return (1 - share) * targets + share * weighted / weighted.sum(1, keepdims=True)  # type: ignore[no-any-return]
+
+
+def teacher_probabilities(
+    pixels: NDArray[np.uint8], labels: tuple[str, ...], config: TrainConfig
+) -> NDArray[np.float32]:
+    """Return the mean probabilities of the config's teachers, without a prior, n × labels.
+
+    Args:
+        pixels: n × channels × size × size, channels as in the config's colour.
+        labels: classes in the order of the columns.
+        config: its ``teacher`` is not empty.
+
+    Raises:
+        ModelError: a teacher cannot be used, or has other labels.
+    """
+    return _mean_probabilities([_load(name, labels) for name in config.teacher.split(",")], pixels)
 
 
 def _load(name: str, labels: tuple[str, ...]) -> EmotionClassifier:
@@ -51,9 +66,9 @@ def _load(name: str, labels: tuple[str, ...]) -> EmotionClassifier:
     return teacher
 
 
-def _mean_probabilities(teachers: list[EmotionClassifier], samples: Samples) -> NDArray[np.float32]:
+def _mean_probabilities(teachers: list[EmotionClassifier], pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Return the mean over teachers, and over each picture and its mirror image, n × labels."""
-    pictures = samples.pixels.transpose(0, 2, 3, 1)
+    pictures = pixels.transpose(0, 2, 3, 1)
     bgr = np.repeat(pictures, 3, 3) if pictures.shape[3] == 1 else pictures[..., ::-1]
     runs = list(itertools.product(teachers, (1, -1), range(0, len(bgr), BATCH_SIZE)))
     parts = [
