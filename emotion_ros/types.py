@@ -8,7 +8,7 @@ height. Probabilities and confidences lie in 0…1.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import numpy as np
@@ -23,6 +23,14 @@ Points: TypeAlias = NDArray[np.float32]
 
 Position: TypeAlias = tuple[float, float, float]
 """Metres in the camera's optical frame (REP-103): x to the right, y down, z forward."""
+
+
+FACE_POINTS = 70
+"""Landmarks of hri_msgs/FacialLandmarks, which numbers them as dlib does; right and left are the person's own: 0–16
+outline from right ear by the chin (8) to the left ear; 17–21 right brow, 22–26 left brow, from the right to the left;
+27–30 bridge to tip of the nose; 31–35 nostrils; 36–41 right eye and 42–47 left eye, each from its right corner along
+the upper lid; 48–59 outer and 60–67 inner outline of the lips, each from the right corner along the upper lip; 68 right
+and 69 left pupil."""
 
 
 @dataclass(frozen=True)
@@ -82,11 +90,14 @@ class Face:
         confidence: of being a face, 0…1.
         landmarks: right eye, left eye, nose tip, middle of the mouth, then further points of the detector; left and
             right are the person's own. Empty if there are none.
+        points: the :data:`FACE_POINTS` landmarks of hri_msgs/FacialLandmarks in its order; empty if they were
+            not estimated. Those of a turned away side are where they would be seen through the head.
     """
 
     box: Box
     confidence: float
     landmarks: Points
+    points: Points = field(default_factory=lambda: np.empty((0, 2), np.float32))
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from emotion_ros.types import Box, Emotion, Face, Hand, Perception
+from emotion_ros.types import Box, Emotion, Face, Hand, HeadPose, Perception
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,8 @@ def emotion_array(perception: Perception, header: Any, types: MessageTypes) -> A
 
 
 def _emotion(person: Emotion, types: MessageTypes) -> Any:
-    x, y, z = person.position or (float("nan"),) * 3
+    x, y, z = person.position or (math.nan,) * 3
+    head = person.head_pose or HeadPose(math.nan, math.nan, math.nan)
     return types.emotion(
         id=person.id,
         label=person.label,
@@ -58,6 +59,9 @@ def _emotion(person: Emotion, types: MessageTypes) -> Any:
         face_confidence=person.face.confidence,
         quality=person.quality,
         position=types.point(x=x, y=y, z=z),
+        head_yaw=head.yaw,
+        head_pitch=head.pitch,
+        head_roll=head.roll,
         hands=[_hand(hand, types) for hand in person.hands],
     )
 
@@ -98,6 +102,7 @@ def to_perception(message: Any) -> Perception:
 
 def _to_person(message: Any) -> Emotion:
     x, y, z = message.position.x, message.position.y, message.position.z
+    head = HeadPose(message.head_yaw, message.head_pitch, message.head_roll)
     return Emotion(
         id=message.id,
         label=message.label,
@@ -109,6 +114,7 @@ def _to_person(message: Any) -> Emotion:
         hands=tuple(_to_hand(hand) for hand in message.hands),
         quality=message.quality,
         position=None if math.isnan(z) else (x, y, z),
+        head_pose=None if math.isnan(head.yaw) else head,
     )
 
 

@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from emotion_ros.types import Emotion, Hand, Perception
+from emotion_ros.types import Emotion, Hand, HeadPose, Perception
 
 
 def perception_record(perception: Perception) -> dict[str, Any]:
     """Return width, height, people and hands of an image as JSON values.
 
     Boxes are ``[x, y, width, height]`` in whole pixels, landmarks ``[x, y]`` in pixels, positions ``[x, y, z]`` in
-    metres. Valence and arousal are None if the labels have no coordinates.
+    metres, head poses ``{yaw, pitch, roll}`` in radians. What is unknown is None.
     """
     return {
         "width": perception.width,
@@ -37,8 +37,13 @@ def _person_record(person: Emotion, labels: tuple[str, ...]) -> dict[str, Any]:
         "face_confidence": round(person.face.confidence, 4),
         "quality": round(person.quality, 4),
         "position": None if person.position is None else [round(value, 3) for value in person.position],
+        "head_pose": _head_record(person.head_pose),
         "hands": [_hand_record(hand) for hand in person.hands],
     }
+
+
+def _head_record(pose: HeadPose | None) -> dict[str, float] | None:
+    return None if pose is None else {name: round(getattr(pose, name), 4) for name in ("yaw", "pitch", "roll")}
 
 
 def _hand_record(hand: Hand) -> dict[str, Any]:

@@ -30,6 +30,7 @@ EXAMPLE_PERSON = {
     "face_confidence": 0.9561,
     "quality": 1.0,
     "position": None,
+    "head_pose": {"yaw": 0.03, "pitch": -0.05, "roll": 0.11},
     "hands": [],
 }
 
@@ -51,6 +52,14 @@ class Hand(BaseModel):
     landmarks: list[list[float]] = Field(description="21 points, x and y in pixels")
 
 
+class HeadPose(BaseModel):
+    """Rotation of a head away from looking straight into the camera, radians; see ``msg/Emotion.msg``."""
+
+    yaw: float
+    pitch: float
+    roll: float
+
+
 class Person(BaseModel):
     """A detected person; see ``msg/Emotion.msg``."""
 
@@ -64,6 +73,7 @@ class Person(BaseModel):
     face_confidence: Probability
     quality: Probability
     position: list[float] | None = None
+    head_pose: HeadPose | None = None
     hands: list[Hand]
 
 

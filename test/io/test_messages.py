@@ -11,9 +11,12 @@ from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
 from emotion_ros.errors import ImageError
+from emotion_ros.io.emotion_messages import to_perception
 from emotion_ros.io.encodings import BRIDGED, ENCODINGS, decode
 from emotion_ros.nodes import image_conversion as images
 from emotion_ros.nodes.image_conversion import to_bgr, to_message
+from emotion_ros.nodes.message_conversion import to_emotion_array
+from emotion_ros.types import Box, Emotion, Face, HeadPose, Perception
 
 OFFICIAL = {
     "vision_msgs/BoundingBox2D": "RIHS01_008eacbb0cf8f26e83795547bed013eec3675485ef386ec056d80eaaf1c1ce2f",
@@ -210,3 +213,13 @@ def test_jpeg_is_decoded_and_a_truncated_one_refused(portrait):
         decode(CompressedImage(format="jpeg", data=array("B", jpeg[:5000])))
     with pytest.raises(ImageError, match="got another format"):
         decode(CompressedImage(format="jpeg", data=array("B", b"hello")))
+
+
+@pytest.mark.parametrize("pose", [HeadPose(0.5, -0.25, 0.125), None])
+def test_head_pose_survives_the_message_and_is_nan_there_if_unknown(pose):
+    face = Face(Box(8.0, 6.0, 40.0, 50.0), 0.5, np.zeros((0, 2), np.float32))
+    person = Emotion("a", "happy", 1.0, np.ones(1, np.float32), 0.5, 0.25, face, head_pose=pose)
+    message = to_emotion_array(Perception(64, 64, "m", ("happy",), (person,)), Header())
+    assert np.isnan(message.emotions[0].head_yaw) == (pose is None)
+    (back,) = to_perception(message).people
+    assert back.head_pose == pose
