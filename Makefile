@@ -57,7 +57,7 @@ install/built: $(VENV)/run.done $(SOURCES)
 	@rm -rf install/lib/python3.*/site-packages/emotion_ros  # deleted modules must not stay importable
 	@mkdir -p build/src/emotion_ros && ln -sfn $(addprefix $(CURDIR)/,CMakeLists.txt package.xml LICENSE cmake config emotion_ros launch models msg srv scripts) build/src/emotion_ros/
 	@AMENT_PREFIX_PATH=$(CURDIR)/$(VENV) CMAKE_PREFIX_PATH=$(CURDIR)/$(VENV) LD_LIBRARY_PATH=$(CURDIR)/$(VENV)/lib PYTHONPATH= \
-	  PATH=$(BIN):$$PATH colcon --log-base build/log build --merge-install --base-paths build/src/emotion_ros interfaces/hri_msgs interfaces/vision_msgs \
+	  PATH=$(BIN):$$PATH colcon --log-base build/log build --merge-install --base-paths build/src/emotion_ros interfaces/hri_msgs interfaces/tf2_msgs interfaces/vision_msgs \
 	  --event-handlers console_cohesion- --cmake-args -DPython3_EXECUTABLE=$(BIN)/python -DBUILD_TESTING=OFF \
 	  >build/colcon.log 2>&1 || { cat build/colcon.log; exit 1; }
 	@touch $@

@@ -33,8 +33,13 @@ OFFICIAL = {
     "hri_msgs/FacialLandmarks": "RIHS01_f1d6b0ba159f4d6be1632e5dfc9cb79ce5e35da73888da2a4789bd9b35112a63",
     "hri_msgs/IdsList": "RIHS01_7e0812d1ac945c98fd3e393568d581ad0ab567f37b24eff633eab778c1bfe62d",
     "hri_msgs/NormalizedRegionOfInterest2D": "RIHS01_2e50c93f1ca166ee77af9a5424dc951ae4e452b740162a7f83c082d917dcaff5",
+    "hri_msgs/EngagementLevel": "RIHS01_275391f46d2e6cc0d21085f8e02dce6a8150baa57539ec99bd9f4e0321443788",
+    "hri_msgs/FacialActionUnits": "RIHS01_43f431104624b6ff7f84350f1faa3747efc8a9330dee942b717a08830a267ed3",
+    "hri_msgs/Gaze": "RIHS01_e8c46fafadbeca4367ca1987944b54863fcfc0175319002a76df5298570f4ab3",
+    "hri_msgs/IdsMatch": "RIHS01_1c649d4a87ca2d4fe5f606395e83a863640e411c9192dfda6d399a68019966f0",
+    "tf2_msgs/TFMessage": "RIHS01_e369d0f05a23ae52508854b66f6aa0437f3449d652e8cbf22d5abe85d020f087",
 }
-"""Hashes of the official vision_msgs 4 and hri_msgs 2; Gesture has one more field from hri_msgs 2.2 on."""
+"""Hashes of the official vision_msgs 4, hri_msgs 2 and tf2_msgs; Gesture has one more field from hri_msgs 2.2 on."""
 
 
 @pytest.mark.parametrize("name", OFFICIAL)
