@@ -35,6 +35,12 @@ class DetectorConfig:
     humans_prefix: str = option(
         "/humans", "prefix of the topics of people; one per detector if several run: humans is relative", group="topics"
     )
+    persons: bool = option(
+        True, "publish an anonymous person for each face, if humans is on; false if another node does", group="topics"
+    )
+    publish_tf: bool = option(
+        True, "publish the frames of faces on /tf, if humans is on; needs camera_info and head_pose", group="topics"
+    )
     autostart: bool = option(True, "configure and activate the lifecycle node at startup", group="scheduling")
     lazy: bool = option(
         True, "subscribe to cameras only while an output topic has subscribers", live=True, group="scheduling"

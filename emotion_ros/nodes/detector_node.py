@@ -36,7 +36,7 @@ NO_SUBSCRIBERS = "no output has subscribers: no camera is subscribed to (see laz
 IDLE = "no face is visible: images are processed at idle_rate"
 SHARED_LIST = (
     "another node publishes {} too, so that people come and go in it; give one detector all cameras (image_topics), or "
-    "each detector a humans_prefix of its own"
+    "each detector a humans_prefix of its own; beside a manager of persons set persons: false"
 )
 
 FIXED = {option.name for config in (DetectorConfig, PipelineConfig) for option in options(config) if not option.live}

@@ -12,16 +12,17 @@ from hri_msgs.msg import (
     Expression,
     FacialLandmarks,
     Gesture,
+    IdsMatch,
     NormalizedPointOfInterest2D,
     NormalizedRegionOfInterest2D,
 )
 from sensor_msgs.msg import Image as ImageMessage
-from std_msgs.msg import Header
+from std_msgs.msg import Bool, Float32, Header, String
 
 from emotion_ros.io.drawing import letterbox
 from emotion_ros.nodes.image_conversion import to_message
 from emotion_ros.perception.emotion.affect import canonical_label
-from emotion_ros.types import Emotion, Face, Hand, Image
+from emotion_ros.types import FACE_POINTS, Emotion, Face, Hand, Image, Points
 
 FACE_IMAGE_SIZE_PX = 128
 """Width and height of the cropped and of the aligned face image (REP-155)."""
@@ -54,7 +55,7 @@ GESTURES = {
 """Gesture to the constant of hri_msgs/Gesture. A constant that the installed hri_msgs lacks is published as OTHER."""
 
 LANDMARKS = {0: FacialLandmarks.RIGHT_PUPIL, 1: FacialLandmarks.LEFT_PUPIL, 2: FacialLandmarks.NOSE}
-"""Index in :attr:`Face.landmarks` to index in hri_msgs/FacialLandmarks."""
+"""Index in :attr:`Face.landmarks` to index in hri_msgs/FacialLandmarks, for a face without :attr:`Face.points`."""
 
 MIN_UPWARD_SHARE = 0.7
 """Minimum upward component of a pointing index finger, as a share of its length, for POINTING_UP: cos 45°."""
@@ -62,17 +63,30 @@ MIN_UPWARD_SHARE = 0.7
 
 @dataclass(frozen=True)
 class PersonTopic:
-    """A topic that exists once per person.
+    """A topic that exists once per tracked face.
 
     Attributes:
         type: message type.
-        name: topic name below the prefix, with ``{id}`` for the person's id.
+        name: topic name below the prefix, with ``{id}`` for the face's id or ``{person}`` for its person's.
         convert: function of an image, a person in it and the image's header; returns the messages to publish.
+        latched: published once, with the first image of the face, and received by later subscribers too.
     """
 
     type: type[Any]
     name: str
     convert: Callable[[Image, Emotion, Header], Sequence[Any]]
+    latched: bool = False
+
+
+def person_id(face_id: str) -> str:
+    """Return the id of the anonymous person whose only known part is a face. It differs from the face's (IdsMatch)."""
+    return f"anonymous_{face_id}"
+
+
+def to_match(face_id: str, confidence: float) -> IdsMatch:
+    """Return how surely a face is that of its anonymous person: 1 while it is tracked, 0 from then on."""
+    kinds = {"id1_type": IdsMatch.FACE, "id2_type": IdsMatch.PERSON}
+    return IdsMatch(id1=face_id, id2=person_id(face_id), **kinds, confidence=confidence)
 
 
 def to_roi(image: Image, person: Emotion, header: Header) -> list[NormalizedRegionOfInterest2D]:
@@ -118,15 +132,21 @@ def aligned_face(image: Image, face: Face) -> Image:
 
 
 def to_landmarks(image: Image, person: Emotion, header: Header) -> list[FacialLandmarks]:
-    """Return pupils and nose tip as shares of width and height; the other landmarks of the standard stay 0."""
+    """Return the landmarks as shares of width and height (0…1). Unknown ones and those outside the image stay 0."""
     height, width = image.shape[:2]
     message = FacialLandmarks(header=header, width=width, height=height)
-    confidence = person.face.confidence
-    for index, standard_index in LANDMARKS.items():
-        if index < len(person.face.landmarks):
-            x, y = person.face.landmarks[index].tolist()
-            message.landmarks[standard_index] = NormalizedPointOfInterest2D(x=x / width, y=y / height, c=confidence)
+    for index, point in _standard_landmarks(person.face).items():
+        x, y = (point / (width, height)).tolist()
+        if 0 <= x <= 1 and 0 <= y <= 1:
+            message.landmarks[index] = NormalizedPointOfInterest2D(x=x, y=y, c=person.face.confidence)
     return [message]
+
+
+def _standard_landmarks(face: Face) -> dict[int, Points]:
+    """Return the known landmarks of a face by their index in hri_msgs/FacialLandmarks."""
+    if len(face.points) == FACE_POINTS:
+        return dict(enumerate(face.points))
+    return {standard: face.landmarks[index] for index, standard in LANDMARKS.items() if index < len(face.landmarks)}
 
 
 def to_expression(_: Image, person: Emotion, header: Header) -> list[Expression]:
@@ -163,12 +183,36 @@ def _points_up(hand: Hand) -> bool:
     return bool(-y >= MIN_UPWARD_SHARE * float(np.hypot(x, y)) > 0)
 
 
-PERSON_TOPICS = (
+def to_anonymous(_: Image, person: Emotion, header: Header) -> list[Bool]:
+    """Return true: nobody is identified."""
+    return [Bool(data=True)]
+
+
+def to_face_id(_: Image, person: Emotion, header: Header) -> list[String]:
+    """Return the id of the person's face."""
+    return [String(data=person.id)]
+
+
+def to_location_confidence(_: Image, person: Emotion, header: Header) -> list[Float32]:
+    """Return 1: the person is seen now (REP-155)."""
+    return [Float32(data=1.0)]
+
+
+FACE_TOPICS = (
     PersonTopic(NormalizedRegionOfInterest2D, "faces/{id}/roi", to_roi),
     PersonTopic(ImageMessage, "faces/{id}/cropped", to_cropped),
     PersonTopic(ImageMessage, "faces/{id}/aligned", to_aligned),
     PersonTopic(FacialLandmarks, "faces/{id}/landmarks", to_landmarks),
     PersonTopic(Expression, "faces/{id}/expression", to_expression),
-    PersonTopic(Gesture, "bodies/{id}/gesture", to_gestures),
 )
-"""Topics of each tracked person (REP-155)."""
+"""Topics of each tracked face (REP-155)."""
+
+GESTURE_TOPIC = PersonTopic(Gesture, "bodies/{id}/gesture", to_gestures)
+"""Where REP-155 has gestures. Exists from the first hand on: a hand is all that is known of a body."""
+
+PERSON_TOPICS = (
+    PersonTopic(Bool, "persons/{person}/anonymous", to_anonymous, latched=True),
+    PersonTopic(String, "persons/{person}/face_id", to_face_id, latched=True),
+    PersonTopic(Float32, "persons/{person}/location_confidence", to_location_confidence),
+)
+"""Topics of each anonymous person (REP-155)."""

@@ -66,7 +66,7 @@ class ProcessingWorker:
         self._hri: HriPublisher | None = None
         try:
             self.cameras = {topic: Camera(node, topic, prefix) for topic, prefix in prefixes.items()}
-            self._hri = _create_hri_publisher(node, config.humans_prefix) if config.humans else None
+            self._hri = _create_hri_publisher(node, config) if config.humans else None
         except Exception:
             for camera in self.cameras.values():
                 camera.close()
@@ -244,11 +244,12 @@ class ProcessingWorker:
         self._node.get_logger().info(f"model {emotion.classifier.name} on {emotion.classifier.provider}")
 
 
-def _create_hri_publisher(node: Node, prefix: str) -> HriPublisher | None:
+def _create_hri_publisher(node: Node, config: DetectorConfig) -> HriPublisher | None:
+    prefix = config.humans_prefix
     try:
         from emotion_ros.nodes.hri_publisher import HriPublisher
     except ImportError as error:
-        text = f"{error}: nothing is published under {prefix}; install hri_msgs, or set humans: false"
+        text = f"{error}: nothing is published under {prefix}; install hri_msgs and tf2_msgs, or set humans: false"
         node.get_logger().warning(text)
         return None
-    return HriPublisher(node, prefix)
+    return HriPublisher(node, prefix, config.persons, config.publish_tf)
