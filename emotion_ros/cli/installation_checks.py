@@ -27,6 +27,7 @@ SHARED_MODULES = ("cv2", "onnxruntime")
 
 OPTIONAL_MODULES = {
     "hri_msgs": ("topics of people on /humans are off", "sudo apt install ros-$ROS_DISTRO-hri-msgs"),
+    "visualization_msgs": ("markers of people are off", "sudo apt install ros-$ROS_DISTRO-visualization-msgs"),
     "fastapi": ("the live page and the HTTP service are off", INSTALL_SERVING),
 }
 """Module to what is missing without it, and how it is installed."""

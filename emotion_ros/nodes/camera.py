@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rclpy import get_rmw_implementation_identifier
 from rclpy.node import Node
@@ -28,6 +28,9 @@ from emotion_ros.nodes.reception import Reception
 from emotion_ros.perception.geometry import CameraIntrinsics
 from emotion_ros.perception.state import Frame
 from emotion_ros.types import Image, Perception
+
+if TYPE_CHECKING:
+    from emotion_ros.nodes.markers import MarkerPublisher
 
 
 def camera_info_topic(image_topic: str) -> str:
@@ -87,6 +90,7 @@ class Camera:
         self._model = node.create_publisher(VisionInfo, f"{prefix}vision_info", LATCHED)
         self._annotated = node.create_publisher(ImageMessage, f"{prefix}annotated", PUBLISH)
         self._jpeg = node.create_publisher(CompressedImage, f"{prefix}annotated/compressed", PUBLISH)
+        self._markers = _create_marker_publisher(node, f"{prefix}markers")
 
     def subscribe(self, config: DetectorConfig, on_image: Callable[[str, Any], None]) -> None:
         """Subscribe to images and camera_info.
@@ -144,7 +148,8 @@ class Camera:
     def has_subscribers(self) -> bool:
         """Whether any topic that is published per image has a subscriber."""
         publishers = (self._emotions, self._annotated, self._jpeg, self._detections)
-        return any(publisher.get_subscription_count() for publisher in publishers)
+        has_markers = self._markers is not None and self._markers.has_subscribers
+        return has_markers or any(publisher.get_subscription_count() for publisher in publishers)
 
     @property
     def intrinsics(self) -> CameraIntrinsics | None:
@@ -198,7 +203,7 @@ class Camera:
         return Frame(image, time, self.topic, self.intrinsics)
 
     def publish(self, image: Image, perception: Perception, header: Header) -> None:
-        """Publish the result of an image: emotions always, detections and annotated images while subscribed to.
+        """Publish the result of an image: emotions always, the other topics while they are subscribed to.
 
         Args:
             image: BGR, uint8, h × w × 3.
@@ -208,6 +213,8 @@ class Camera:
         self._emotions.publish(to_emotion_array(perception, header))
         if self._detections.get_subscription_count():
             self._detections.publish(to_detections(perception, header))
+        if self._markers is not None:
+            self._markers.publish(perception, header)
         raw, jpeg = self._annotated.get_subscription_count(), self._jpeg.get_subscription_count()
         if raw or jpeg:
             picture = draw(image, perception)
@@ -230,6 +237,8 @@ class Camera:
             *(self._annotated, self._jpeg),
         ):
             self._node.destroy_publisher(publisher)
+        if self._markers is not None:
+            self._markers.close()
 
     def _on_lost(self, count: int) -> None:
         self._reception.record_lost(count)
@@ -245,3 +254,12 @@ class Camera:
         self._info = message
         if self._info_relay is not None:
             self._info_relay.publish(message)
+
+
+def _create_marker_publisher(node: Node, topic: str) -> MarkerPublisher | None:
+    try:
+        from emotion_ros.nodes.markers import MarkerPublisher
+    except ImportError as error:
+        node.get_logger().info(f"{error}: no markers are published; install visualization_msgs to see them", once=True)
+        return None
+    return MarkerPublisher(node, topic)

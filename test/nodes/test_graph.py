@@ -156,6 +156,7 @@ def test_index_finds_everything_that_is_installed():
         "launch/capture.launch.py",
         "config/detect.yaml",
         "config/emotions.rviz",
+        "config/foxglove.json",
         "models/catalog.yaml",
     ):
         assert (share / name).is_file()

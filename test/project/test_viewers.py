@@ -1,0 +1,63 @@
+"""Views that are shipped for rviz2 and Foxglove: whole, and of topics and fields that the detector publishes."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+from emotion_ros.msg import Emotion
+from graph_of_node import graph_of_node
+
+CONFIG = Path(__file__).resolve().parents[2] / "config"
+PANELS = {"3D", "DiagnosticSummary", "Image", "Plot", "RawMessages"}
+"""Names of Foxglove's panels that this layout uses."""
+
+
+@pytest.fixture(scope="module")
+def layout():
+    return json.loads((CONFIG / "foxglove.json").read_text())
+
+
+def panels(tree):
+    if isinstance(tree, str):
+        return [tree]
+    assert tree["direction"] in ("row", "column")
+    assert 0 < tree["splitPercentage"] < 100
+    return panels(tree["first"]) + panels(tree["second"])
+
+
+def texts(value):
+    if isinstance(value, dict):
+        return [text for key, each in value.items() for text in (key, *texts(each))]
+    return [text for each in value for text in texts(each)] if isinstance(value, list) else [str(value)]
+
+
+def topics_of_rviz():
+    view = yaml.safe_load((CONFIG / "emotions.rviz").read_text())
+    return {display["Topic"]["Value"] for display in view["Visualization Manager"]["Displays"] if "Topic" in display}
+
+
+def test_every_panel_of_the_foxglove_layout_is_placed_and_configured_once(layout):
+    placed = panels(layout["layout"])
+    assert sorted(placed) == sorted(layout["configById"])
+    assert {name.partition("!")[0] for name in placed} == PANELS
+    assert layout["playbackConfig"]["speed"] == 1
+    assert layout["globalVariables"] == layout["userNodes"] == {}
+
+
+def test_paths_of_the_foxglove_layout_are_fields_of_the_messages(layout):
+    paths = [text for text in texts(layout) if re.match(r"/emotions\.", text)]
+    assert len(paths) > 2
+    for path in paths:
+        _, field = re.fullmatch(r"/emotions\.(emotions\[[0:]\])\.?(\w*)", path).groups()
+        assert not field or field in Emotion.get_fields_and_field_types()
+
+
+def test_viewers_show_topics_of_the_detector(layout, start):
+    pytest.importorskip("visualization_msgs", reason="visualization_msgs is not installed")
+    start("detector", hands=False)
+    published = set(graph_of_node("detector").get("topics publish", ()))
+    shown = {text.partition(".")[0] for text in texts(layout) if text.startswith("/")}
+    assert shown == {"/annotated/compressed", "/diagnostics", "/emotions", "/markers"}
+    assert shown | {f"/{topic}" for topic in topics_of_rviz()} <= published
