@@ -141,6 +141,16 @@ class PipelineConfig:
         temporal=True,
         group="emotion",
     )
+    personal_baseline: float = option(
+        0.0,
+        "seconds over which each person's usual expression is learned and taken off, so that a resting frown is not "
+        "anger; 60 suits most robots; 0: off",
+        minimum=0.0,
+        maximum=3600.0,
+        live=True,
+        temporal=True,
+        group="emotion",
+    )
     classification_interval: float = option(
         0.05,
         "minimum seconds between two classifications of a face; 0: classify in every image",

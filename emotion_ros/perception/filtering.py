@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from emotion_ros.perception.baseline import Baseline, learn, take_off
+
 LABEL_HYSTERESIS = 0.1
 """Lead in probability that another label needs before it replaces the current one. It keeps the label of a still face
 with a noise of 0.06 per image constant for half a minute, while a real change shows within 0.6 s
@@ -26,11 +28,13 @@ class FilteredEmotion:
         probabilities: one per class, float32, sum 1.
         stamp: of the last classification, seconds.
         label: current label, :data:`NO_LABEL` if the probabilities are too low, None before the first.
+        baseline: usual expression of the person; None: not learned.
     """
 
     probabilities: NDArray[np.float32]
     stamp: float
     label: str | None = None
+    baseline: Baseline | None = None
 
 
 def filter_probabilities(
@@ -69,9 +73,14 @@ def select_label(
 
 
 class EmotionFilter:
-    """Filtered emotions of all faces of one camera."""
+    """Filtered emotions of all faces of one camera.
 
-    def __init__(self) -> None:
+    Args:
+        neutral: index of the class neutral; None: there is none, and no baseline is learned.
+    """
+
+    def __init__(self, neutral: int | None = None) -> None:
+        self._neutral = neutral
         self._emotions: dict[str, FilteredEmotion] = {}
 
     @property
@@ -84,10 +93,32 @@ class EmotionFilter:
         return self._emotions[id].probabilities
 
     def update(
-        self, id: str, probabilities: NDArray[np.float32], quality: float, stamp: float, smoothing: float
+        self,
+        id: str,
+        probabilities: NDArray[np.float32],
+        quality: float,
+        stamp: float,
+        smoothing: float,
+        baseline_memory: float = 0.0,
     ) -> None:
-        """Add one classification of a face; see :func:`filter_probabilities`."""
-        self._emotions[id] = filter_probabilities(self._emotions.get(id), probabilities, quality, stamp, smoothing)
+        """Add one classification of a face; see :func:`filter_probabilities`.
+
+        Args:
+            id: of the face.
+            probabilities: one per class, sum 1.
+            quality: of the image, 0…1.
+            stamp: of the image, seconds.
+            smoothing: time constant, seconds.
+            baseline_memory: seconds over which the person's usual expression is learned and taken off; 0: it is not.
+        """
+        previous = self._emotions.get(id)
+        baseline = None
+        if baseline_memory > 0 and self._neutral is not None:
+            known = previous.baseline if previous else None
+            baseline = learn(known, probabilities, self._neutral, quality, stamp, baseline_memory)
+            probabilities = take_off(baseline, probabilities, self._neutral)
+        filtered = filter_probabilities(previous, probabilities, quality, stamp, smoothing)
+        self._emotions[id] = replace(filtered, baseline=baseline)
 
     def update_label(
         self, id: str, labels: Sequence[str], probabilities: NDArray[np.float32], min_confidence: float

@@ -224,7 +224,8 @@ class Pipeline:
         }
         for id, probabilities in state.probabilities.items():  # also of false faces: else they would stay new for ever
             fused = self._fuse(probabilities, recognized.get(id, ()))
-            camera.emotions.update(id, fused, qualities[id], stamp, self._config.smoothing)
+            filtering = self._config.smoothing, self._config.personal_baseline
+            camera.emotions.update(id, fused, qualities[id], stamp, *filtering)
         people = tuple(
             self._person(state.frame, camera, state.ids[index], state.detected[index], recognized, qualities)
             for index in state.kept

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emotion_ros.perception.association import associate_hands, filter_false_faces
+from emotion_ros.perception.baseline import neutral_index
 from emotion_ros.perception.emotion.emotion_model import EmotionModel
 from emotion_ros.perception.filtering import EmotionFilter
 from emotion_ros.perception.geometry import CameraIntrinsics
@@ -111,7 +112,7 @@ class CameraState:
 
     def set_model(self, model: EmotionModel) -> None:
         """Discard all results of the previous model; ids are kept."""
-        self.emotions = EmotionFilter()
+        self.emotions = EmotionFilter(neutral_index(model.classifier.metadata.labels))
         self.gestures = GestureRecognizer(model.gestures)
 
     def update_tracks(self, faces: Sequence[Face], stamp: float, timeout: float) -> tuple[str, ...]:
