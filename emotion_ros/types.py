@@ -156,6 +156,7 @@ class Emotion:
         position: of the point between the eyes, metres; None without camera intrinsics.
         head_pose: None if it was not estimated.
         attention: how surely the person looks at the camera, 0…1, smoothed over time; None without a head pose.
+        engagement: one of :data:`emotion_ros.perception.engagement.LEVELS`; empty without a head pose.
     """
 
     id: str
@@ -170,6 +171,53 @@ class Emotion:
     position: Position | None = None
     head_pose: HeadPose | None = None
     attention: float | None = None
+    engagement: str = ""
+
+
+@dataclass(frozen=True)
+class ExpressionEvent:
+    """A change of a person's expression. Times are stamps of images in seconds.
+
+    Attributes:
+        id: of the person.
+        stamp: of the image in which the change was certain.
+        from_label: expression that ended; empty if the person came into view.
+        to_label: expression that began; empty if the person left.
+        onset: of ``to_label``; if it is empty, the last image with the person.
+        confidence: highest confidence of ``to_label`` since the onset, 0…1.
+        peak: highest confidence of ``from_label`` while it lasted, 0…1.
+        duration: seconds that ``from_label`` lasted until the onset.
+    """
+
+    id: str
+    stamp: float
+    from_label: str
+    to_label: str
+    onset: float
+    confidence: float
+    peak: float
+    duration: float
+
+
+@dataclass(frozen=True)
+class GroupMood:
+    """All people in view, as one.
+
+    Attributes:
+        people: their number.
+        attending: number of those who look at a camera.
+        labels: in the order of ``distribution``.
+        distribution: mean probability per label, weighted by quality; float32, sum 1; 0 if nobody is in view.
+        valence: mean valence, weighted likewise, −1…1; NaN if it is unknown.
+        valence_trend: change of valence in 10 s, mean of each person's own change, weighted likewise; NaN if unknown.
+    """
+
+    people: int
+    attending: int
+    labels: tuple[str, ...]
+    distribution: NDArray[np.float32]
+    valence: float
+    valence_trend: float
 
 
 @dataclass(frozen=True)
@@ -199,6 +247,7 @@ class Perception:
         people: from left to right.
         hands: hands that belong to no face.
         timings: milliseconds per stage and in ``total``; stages overlap in time.
+        events: changes of expressions that became certain in this image.
     """
 
     width: int
@@ -208,6 +257,7 @@ class Perception:
     people: tuple[Emotion, ...] = ()
     hands: tuple[Hand, ...] = ()
     timings: Timings = Timings()
+    events: tuple[ExpressionEvent, ...] = ()
 
 
 def ramp(value: float, never: float, surely: float) -> float:

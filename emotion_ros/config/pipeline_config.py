@@ -171,6 +171,52 @@ class PipelineConfig:
         group="emotion",
     )
 
+    event_interval: float = option(
+        1.0,
+        "minimum seconds between two events of a person; a change that comes earlier is reported later if it lasts",
+        minimum=0.0,
+        maximum=60.0,
+        live=True,
+        temporal=True,
+        group="emotion",
+    )
+    attention_smoothing: float = option(
+        1.0,
+        "time constant of attention, seconds; 0: no filter",
+        minimum=0.0,
+        maximum=60.0,
+        live=True,
+        temporal=True,
+        group="attention",
+    )
+    engagement_attention: float = option(
+        0.5,
+        "attention from which a person counts as looking at the robot",
+        minimum=0.0,
+        maximum=1.0,
+        live=True,
+        temporal=True,
+        group="attention",
+    )
+    engagement_distance: float = option(
+        3.6,
+        "distance, metres, above which nobody is engaged; without camera_info it is unknown and not used",
+        minimum=0.0,
+        maximum=100.0,
+        live=True,
+        temporal=True,
+        group="attention",
+    )
+    engagement_time: float = option(
+        2.0,
+        "seconds of looking at the robot until a person is engaged, and of looking away until disengaged",
+        minimum=0.0,
+        maximum=60.0,
+        live=True,
+        temporal=True,
+        group="attention",
+    )
+
     track_timeout: float = option(
         1.0,
         "seconds after which a face that is not visible loses its id",

@@ -62,6 +62,8 @@ def _emotion(person: Emotion, types: MessageTypes) -> Any:
         head_yaw=head.yaw,
         head_pitch=head.pitch,
         head_roll=head.roll,
+        attention=math.nan if person.attention is None else person.attention,
+        engagement=person.engagement,
         hands=[_hand(hand, types) for hand in person.hands],
     )
 
@@ -115,6 +117,8 @@ def _to_person(message: Any) -> Emotion:
         quality=message.quality,
         position=None if math.isnan(z) else (x, y, z),
         head_pose=None if math.isnan(head.yaw) else head,
+        attention=None if math.isnan(message.attention) else message.attention,
+        engagement=message.engagement,
     )
 
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from emotion_ros.types import Emotion, Hand, HeadPose, Perception
+from emotion_ros.types import Emotion, ExpressionEvent, GroupMood, Hand, HeadPose, Perception
 
 
 def perception_record(perception: Perception) -> dict[str, Any]:
-    """Return width, height, people and hands of an image as JSON values.
+    """Return width, height, people, hands and events of an image as JSON values.
 
     Boxes are ``[x, y, width, height]`` in whole pixels, landmarks ``[x, y]`` in pixels, positions ``[x, y, z]`` in
     metres, head poses ``{yaw, pitch, roll}`` in radians. What is unknown is None.
@@ -21,6 +21,33 @@ def perception_record(perception: Perception) -> dict[str, Any]:
         "height": perception.height,
         "people": [_person_record(person, perception.labels) for person in perception.people],
         "hands": [_hand_record(hand) for hand in perception.hands],
+        "events": [event_record(event) for event in perception.events],
+    }
+
+
+def event_record(event: ExpressionEvent) -> dict[str, Any]:
+    """Return a change of expression as JSON values; see :class:`emotion_ros.types.ExpressionEvent`."""
+    return {
+        "id": event.id,
+        "from": event.from_label,
+        "to": event.to_label,
+        "onset": round(event.onset, 4),
+        "confidence": round(event.confidence, 4),
+        "peak": round(event.peak, 4),
+        "duration": round(event.duration, 4),
+    }
+
+
+def group_record(group: GroupMood) -> dict[str, Any]:
+    """Return a group as JSON values; see :class:`emotion_ros.types.GroupMood`. What is unknown is None."""
+    return {
+        "people": group.people,
+        "attending": group.attending,
+        "distribution": {
+            label: round(float(value), 4) for label, value in zip(group.labels, group.distribution, strict=True)
+        },
+        "valence": _finite(group.valence),
+        "valence_trend": _finite(group.valence_trend),
     }
 
 
@@ -38,6 +65,8 @@ def _person_record(person: Emotion, labels: tuple[str, ...]) -> dict[str, Any]:
         "quality": round(person.quality, 4),
         "position": None if person.position is None else [round(value, 3) for value in person.position],
         "head_pose": _head_record(person.head_pose),
+        "attention": None if person.attention is None else round(person.attention, 4),
+        "engagement": person.engagement,
         "hands": [_hand_record(hand) for hand in person.hands],
     }
 

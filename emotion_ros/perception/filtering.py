@@ -19,6 +19,9 @@ with a noise of 0.06 per image constant for half a minute, while a real change s
 NO_LABEL = ""
 """Label of a face whose largest probability is too low."""
 
+UNKNOWN = "unknown"
+"""Published label of such a face."""
+
 
 @dataclass(frozen=True)
 class FilteredEmotion:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from emotion_ros.config import PipelineConfig
 from emotion_ros.errors import ImageError
 from emotion_ros.perception.emotion.affect import valence_arousal
-from emotion_ros.perception.filtering import NO_LABEL
+from emotion_ros.perception.filtering import NO_LABEL, UNKNOWN
 from emotion_ros.perception.geometry import face_position
 from emotion_ros.perception.gesture_fusion import with_gestures
 from emotion_ros.perception.loaded_models import LoadedModels, load_models
@@ -28,12 +28,9 @@ from emotion_ros.perception.schedule import (
 from emotion_ros.perception.stage_timer import StageTimer
 from emotion_ros.perception.state import CameraState, Frame, FrameState, associate, history_after
 from emotion_ros.perception.tracking import IdGenerator
-from emotion_ros.types import Box, Emotion, Face, Hand, Image, Perception
+from emotion_ros.types import Box, Emotion, ExpressionEvent, Face, Hand, Image, Perception
 
 D = TypeVar("D", Face, Hand)
-
-UNKNOWN = "unknown"
-"""Published label of a person whose largest probability is below ``min_confidence``."""
 
 WARM_UP_SHAPE = 480, 640, 3
 """Image that the networks process once when they are loaded, so that the first real image does not wait."""
@@ -135,10 +132,10 @@ class Pipeline:
         ]
         for state, camera in zip(states, cameras, strict=True):
             camera.history = history_after(state, camera.history)
-        timings = timer.finish()
+        timings, model = timer.finish(), (emotion.classifier.name, emotion.labels)
         return [
-            Perception(*_size(state.frame.image), emotion.classifier.name, emotion.labels, persons, free_hands, timings)
-            for state, (persons, free_hands) in zip(states, people, strict=True)
+            Perception(*_size(state.frame.image), *model, persons, free_hands, timings, events)
+            for state, (persons, free_hands, events) in zip(states, people, strict=True)
         ]
 
     def classify(self, crops: Sequence[Image]) -> NDArray[np.float32]:
@@ -209,8 +206,10 @@ class Pipeline:
             for state, chosen in zip(states, selected, strict=True)
         ]
 
-    def _people(self, state: FrameState, camera: CameraState) -> tuple[tuple[Emotion, ...], tuple[Hand, ...]]:
-        """People and free hands of an image, with the camera's state updated by them."""
+    def _people(
+        self, state: FrameState, camera: CameraState
+    ) -> tuple[tuple[Emotion, ...], tuple[Hand, ...], tuple[ExpressionEvent, ...]]:
+        """People, free hands and events of an image, with the camera's state updated by them."""
         stamp, hands = state.frame.stamp, state.hands_by_id
         recognized = {
             id: camera.gestures.recognize(id, face.box, hands[id], stamp)
@@ -226,11 +225,12 @@ class Pipeline:
             fused = self._fuse(probabilities, recognized.get(id, ()))
             filtering = self._config.smoothing, self._config.personal_baseline
             camera.emotions.update(id, fused, qualities[id], stamp, *filtering)
-        people = tuple(
+        people = [
             self._person(state.frame, camera, state.ids[index], state.detected[index], recognized, qualities)
             for index in state.kept
-        )
-        return people, camera.gestures.recognize("", None, state.free_hands, stamp)
+        ]
+        attentive, events = camera.social.update(people, camera.tracker.ids, stamp, self._config)
+        return attentive, camera.gestures.recognize("", None, state.free_hands, stamp), events
 
     def _quality(self, image: Image, face: Face) -> float:
         return 1.0 if self._models.emotion.region == "frame" else quality(image, face)

@@ -15,6 +15,7 @@ from emotion_ros.perception.filtering import EmotionFilter
 from emotion_ros.perception.geometry import CameraIntrinsics
 from emotion_ros.perception.gestures import GestureRecognizer
 from emotion_ros.perception.schedule import FrameHistory, FramePlan, advance
+from emotion_ros.perception.social import SocialTracker
 from emotion_ros.perception.tracking import Tracker
 from emotion_ros.types import Face, Hand, Image
 
@@ -103,11 +104,13 @@ class CameraState:
         tracker: ids of faces.
         emotions: filtered emotions by id.
         gestures: positions of hands over time.
+        social: attention, engagement and current expression by id.
     """
 
     def __init__(self, generate_id: Callable[[], str], model: EmotionModel) -> None:
         self.history = FrameHistory()
         self.tracker = Tracker(generate_id)
+        self.social = SocialTracker()
         self.set_model(model)
 
     def set_model(self, model: EmotionModel) -> None:

@@ -1,0 +1,42 @@
+"""Attention: whether a person looks at the camera, from the pose of the head."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from emotion_ros.types import HeadPose, ramp
+
+FACING_RAD, AVERTED_RAD = math.radians(10), math.radians(30)
+"""Angles between the nose and the line of sight at which the attention is 1 and 0. The eyes turn further than the head,
+which contributes 69 % of a change of gaze (Stiefelhagen and Zhu, "Head orientation and gaze direction in meetings",
+2002): a head that is turned by 20°, attention 0.5, belongs to a gaze that is 29° away."""
+
+
+@dataclass(frozen=True)
+class Attention:
+    """Attention of a person, smoothed: ``value`` 0…1 at ``stamp``, seconds."""
+
+    value: float
+    stamp: float
+
+
+def attention_of(pose: HeadPose) -> float:
+    """Return how surely a head of this pose looks at the camera, 0…1; its roll does not matter."""
+    angle = math.acos(min(max(math.cos(pose.yaw) * math.cos(pose.pitch), -1.0), 1.0))
+    return ramp(angle, AVERTED_RAD, FACING_RAD)
+
+
+def smooth_attention(previous: Attention | None, value: float, stamp: float, smoothing: float) -> Attention:
+    """Update an exponential moving average.
+
+    Args:
+        previous: of the person; None: the person is new.
+        value: attention in an image, 0…1.
+        stamp: of the image, seconds; before ``previous.stamp``, time went back and the average restarts.
+        smoothing: time constant, seconds; 0: no averaging.
+    """
+    if previous is None or stamp < previous.stamp or smoothing <= 0:
+        return Attention(value, stamp)
+    weight = 1.0 - math.exp(-(stamp - previous.stamp) / smoothing)
+    return Attention(previous.value + weight * (value - previous.value), stamp)
