@@ -15,9 +15,10 @@ from emotion_ros.config.package_files import find_package_file
 from emotion_ros.errors import ImageError, OutputError, SourceError
 from emotion_ros.io.emotion_messages import MessageTypes, emotion_array, seconds, to_perception
 from emotion_ros.io.encodings import decode, to_bgr
+from emotion_ros.io.event_messages import expression_event, to_event
 from emotion_ros.io.frame_clock import FrameClock
 from emotion_ros.io.frames import SourceFrame
-from emotion_ros.io.records import perception_record
+from emotion_ros.io.records import event_record, perception_record
 from emotion_ros.io.topic_names import output_prefixes
 from emotion_ros.types import Image, Perception
 
@@ -39,8 +40,8 @@ except ModuleNotFoundError as error:
     raise SourceError("bags: rosbags is not installed: pip install rosbags") from error
 
 IMAGE_TYPE, COMPRESSED_IMAGE_TYPE = "sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage"
-EMOTIONS_TYPE = "emotion_ros/msg/EmotionArray"
-PACKAGE_MESSAGES = ("Hand", "Emotion", "EmotionArray")
+EMOTIONS_TYPE, EVENT_TYPE = "emotion_ros/msg/EmotionArray", "emotion_ros/msg/ExpressionEvent"
+PACKAGE_MESSAGES = ("Hand", "Emotion", "EmotionArray", "ExpressionEvent")
 """Messages of this package, each after those that it contains."""
 
 
@@ -59,6 +60,12 @@ EMOTIONS_QOS = Qos(
     avoid_ros_namespace_conventions=False,
 )
 """Profile of the detector's ``emotions``; ``ros2 bag play`` publishes with it, as the detector does."""
+
+OUTPUTS = {
+    "emotions": (EMOTIONS_TYPE, EMOTIONS_QOS),
+    "events": (EVENT_TYPE, EMOTIONS_QOS._replace(depth=50)),
+}
+"""Topics that are added to a copy, with their types and profiles."""
 
 
 def bag_frames(path: Path, max_pixels: int = MAX_IMAGE_PIXELS) -> Iterator[SourceFrame]:
@@ -85,7 +92,7 @@ def bag_frames(path: Path, max_pixels: int = MAX_IMAGE_PIXELS) -> Iterator[Sourc
 
 
 class BagWithEmotions:
-    """A copy of a bag with EmotionArray messages added, on the topics that the detector would publish them on.
+    """A copy of a bag with EmotionArray and ExpressionEvent messages added, on the topics of the detector.
 
     Args:
         path: the bag.
@@ -124,12 +131,14 @@ class BagWithEmotions:
     def _copy(self, reader: AnyReader, writer: Writer, images: Sequence[Connection]) -> None:
         store = typestore()
         message_types = _message_types(store)
+        event_types = store.types[EVENT_TYPE], store.types["builtin_interfaces/msg/Time"]
         image_ids = {connection.id for connection in images}
         copies = {connection.id: _add_copy(writer, connection, reader.typestore) for connection in reader.connections}
         outputs = {
-            topic: writer.add_connection(
-                f"/{prefix.lstrip('/')}emotions", EMOTIONS_TYPE, typestore=store, offered_qos_profiles=[EMOTIONS_QOS]
-            )
+            topic: [
+                writer.add_connection(f"/{prefix.lstrip('/')}{name}", kind, typestore=store, offered_qos_profiles=[qos])
+                for name, (kind, qos) in OUTPUTS.items()
+            ]
             for topic, prefix in output_prefixes(sorted({_raw_topic(image.topic) for image in images})).items()
         }
         counts: Counter[str] = Counter()
@@ -141,26 +150,36 @@ class BagWithEmotions:
                 perception = self._perceptions.get((topic, counts[topic]))
                 counts[topic] += 1
                 if perception is not None:
-                    emotions = emotion_array(perception, message.header, message_types)
-                    writer.write(outputs[topic], time, store.serialize_cdr(emotions, EMOTIONS_TYPE))
+                    emotions, events = outputs[topic]
+                    for each in perception.events:
+                        event = expression_event(each, message.header, *event_types)
+                        writer.write(events, time, store.serialize_cdr(event, EVENT_TYPE))
+                    array = emotion_array(perception, message.header, message_types)
+                    writer.write(emotions, time, store.serialize_cdr(array, EMOTIONS_TYPE))
 
 
 def perceptions(path: Path) -> Iterator[dict[str, Any]]:
-    """Yield the EmotionArray messages of a bag like the lines of ``emotions.jsonl``: time, and people with id, label, …
+    """Yield the EmotionArray and ExpressionEvent messages of a bag like the lines of ``emotions.jsonl``.
+
+    Yields:
+        ``time`` in seconds, ``people`` with id, label, …, and the ``events`` since the line before.
 
     Raises:
         SourceError: the bag cannot be read, or holds none.
     """
     with _open(path) as reader:
-        connections = [connection for connection in reader.connections if connection.msgtype == EMOTIONS_TYPE]
-        if not connections:
+        connections = [each for each in reader.connections if each.msgtype in (EMOTIONS_TYPE, EVENT_TYPE)]
+        if all(each.msgtype != EMOTIONS_TYPE for each in connections):
             raise SourceError(f"{path}: holds no {EMOTIONS_TYPE}; add them with emotion-ros detect --out")
+        events: list[dict[str, Any]] = []
         for connection, _, data in reader.messages(connections):
             message: Any = reader.deserialize(data, connection.msgtype)
-            yield {
-                "time": seconds(message.header),
-                "people": perception_record(to_perception(message))["people"],
-            }
+            if connection.msgtype == EVENT_TYPE:
+                events.append(event_record(to_event(message)))
+                continue
+            record = perception_record(to_perception(message))
+            yield {"time": seconds(message.header), "people": record["people"], "events": events}
+            events = []
 
 
 def typestore() -> Typestore:

@@ -25,6 +25,12 @@ RECORDING = "emotions.jsonl"
 MIN_SHOWN_S = 1.0
 """Visible time below which a person is in the table only, not in the timeline."""
 
+EVENT_COLUMNS = ("id", "from", "to", "onset", "confidence", "peak", "duration")
+"""Columns of ``events.csv``."""
+
+VALENCE_STEP_S = 1.0
+"""Seconds whose valences the timeline averages."""
+
 MAX_GAP_S = 1.0
 """Time without a person above which the person counts as absent."""
 
@@ -38,12 +44,19 @@ class PersonTimeline:
         times: seconds since the start of the session, ascending.
         labels: emotion in each image.
         valences: in −1…1; shorter than ``times`` if some are unknown.
+        attentions: 0…1 in each image; None: unknown.
+        engagements: level in each image; empty: unknown.
+        events: changes of expression, see :func:`emotion_ros.io.records.event_record`; the onset in seconds since the
+            start of the session.
     """
 
     id: str
     times: list[float] = field(default_factory=list)
     labels: list[str] = field(default_factory=list)
     valences: list[float] = field(default_factory=list)
+    attentions: list[float | None] = field(default_factory=list)
+    engagements: list[str] = field(default_factory=list)
+    events: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def steps(self) -> list[float]:
@@ -52,6 +65,12 @@ class PersonTimeline:
         present = gaps[gaps <= MAX_GAP_S]
         median = float(np.median(present)) if len(present) else 0.0
         return [gap if gap <= MAX_GAP_S else median for gap in gaps.tolist()] + [median]
+
+    @property
+    def engaged_steps(self) -> list[float]:
+        """Seconds of each image in which the person is engaged, 0 for the others."""
+        levels = self.engagements or [""] * len(self.times)
+        return [step * (level == "engaged") for step, level in zip(self.steps, levels, strict=True)]
 
     def seconds(self) -> Counter[str]:
         """Return the seconds per label."""
@@ -62,12 +81,15 @@ class PersonTimeline:
 
 
 def report(source: Path, out: Path) -> list[PersonTimeline]:
-    """Write ``people.csv`` (a row per person) and ``timeline.png`` (a bar per person, coloured by emotion).
+    """Write ``people.csv`` (a row per person), ``events.csv`` (a row per change of expression) and ``timeline.png``.
+
+    The timeline has a bar per person, coloured by emotion, with a line below it while the person is engaged and a mark
+    at each event, and the mean valence of all people.
 
     Args:
         source: ``emotions.jsonl``, lines of ``emotion-ros detect --json``, a bag with EmotionArray messages, or the
             folder around one of them, such as ``--out`` of ``run`` or ``detect``.
-        out: folder for both files.
+        out: folder for these files.
 
     Raises:
         SourceError: the source cannot be read, or has no people.
@@ -79,7 +101,8 @@ def report(source: Path, out: Path) -> list[PersonTimeline]:
         raise SourceError(f"{source}: expected people, found none; record a session with a visible face")
     try:
         out.mkdir(parents=True, exist_ok=True)
-        _write_table(people, out / "people.csv")
+        _write_table(table(people), out / "people.csv")
+        _write_table(event_table(people), out / "events.csv")
         _draw_timeline(people, out / "timeline.png")
     except OSError as error:
         raise OutputError(f"{out}: cannot be written: {error}") from error
@@ -87,7 +110,8 @@ def report(source: Path, out: Path) -> list[PersonTimeline]:
 
 
 def table(people: Sequence[PersonTimeline]) -> list[dict[str, object]]:
-    """Return a row per person: id, first and last second, visible seconds, share of each emotion, mean valence."""
+    """Return a row per person: id, first and last second, visible seconds, share of each emotion, mean valence,
+    mean attention, engaged seconds and number of events."""
     labels = sorted({label for person in people for label in person.labels})
     rows: list[dict[str, object]] = []
     for person in people:
@@ -101,9 +125,18 @@ def table(people: Sequence[PersonTimeline]) -> list[dict[str, object]]:
                 "seen s": round(sum(person.steps), 2),
                 **{label: round(seconds[label] / total, 3) for label in labels},
                 "valence": round(float(np.mean(person.valences)), 3) if person.valences else "",
+                "attention": _mean_attention(person),
+                "engaged s": round(sum(person.engaged_steps), 2),
+                "events": len(person.events),
             }
         )
     return rows
+
+
+def event_table(people: Sequence[PersonTimeline]) -> list[dict[str, object]]:
+    """Return a row per change of expression in the order of their onsets, in seconds since the start of the session."""
+    events = sorted((event for person in people for event in person.events), key=lambda event: event["onset"])
+    return [{name: event[name] for name in EVENT_COLUMNS} for event in events]
 
 
 def _recording(source: Path) -> Path:
@@ -140,6 +173,7 @@ def _line(source: Path, number: int, text: str) -> dict[str, Any]:
         return {
             "time": float(line["time"]),
             "people": [{**person, "id": str(person["id"])} for person in line["people"]],
+            "events": [_event(event) for event in line.get("events", [])],
         }
     except (ValueError, KeyError, TypeError) as error:
         raise SourceError(
@@ -158,13 +192,27 @@ def _people(lines: Iterable[dict[str, Any]]) -> list[PersonTimeline]:
             person.labels.append(record["label"])
             if record.get("valence") is not None:
                 person.valences.append(record["valence"])
+            person.attentions.append(record.get("attention"))
+            person.engagements.append(record.get("engagement", ""))
+        for event in line["events"]:
+            if event["id"] in people:
+                people[event["id"]].events.append({**event, "onset": round(event["onset"] - start, 4)})
     return list(people.values())
 
 
-def _write_table(people: Sequence[PersonTimeline], path: Path) -> None:
-    rows = table(people)
+def _event(record: dict[str, Any]) -> dict[str, Any]:
+    texts = {name: str(record[name]) for name in ("id", "from", "to")}
+    return {**texts, **{name: float(record[name]) for name in EVENT_COLUMNS if name not in texts}}
+
+
+def _mean_attention(person: PersonTimeline) -> float | str:
+    known = [attention for attention in person.attentions if attention is not None]
+    return round(float(np.mean(known)), 3) if known else ""
+
+
+def _write_table(rows: Sequence[dict[str, object]], path: Path) -> None:
     with path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, rows[0].keys())
+        writer = csv.DictWriter(file, rows[0].keys() if rows else EVENT_COLUMNS)
         writer.writeheader()
         writer.writerows(rows)
 
@@ -176,17 +224,34 @@ def _draw_timeline(people: Sequence[PersonTimeline], path: Path) -> None:
     except ImportError as error:
         raise OutputError("the timeline needs Matplotlib: pip install matplotlib") from error
     shown = [person for person in people if sum(person.steps) >= MIN_SHOWN_S] or list(people)
-    figure = Figure(figsize=(10, 1.2 + 0.45 * len(shown)), layout="constrained")
-    axes = figure.add_subplot()
+    figure = Figure(figsize=(10, 2.4 + 0.45 * len(shown)), layout="constrained")
+    axes, group = figure.subplots(2, sharex=True, height_ratios=[0.6 + 0.45 * len(shown), 1.2])
     for row, person in enumerate(shown):
         bars = list(zip(person.times, person.steps, strict=True))
         axes.broken_barh(bars, (row - 0.4, 0.8), facecolors=[_color(label) for label in person.labels])
-    axes.set(yticks=range(len(shown)), yticklabels=[person.id for person in shown], xlabel="seconds", ylabel="person")
+        engaged = list(zip(person.times, person.engaged_steps, strict=True))
+        axes.broken_barh(engaged, (row + 0.34, 0.06), facecolors="black")
+        axes.vlines([event["onset"] for event in person.events], row - 0.4, row - 0.2, colors="black")
+    axes.set(yticks=range(len(shown)), yticklabels=[person.id for person in shown], ylabel="person")
+    group.plot(*_group_valence(people))
+    group.set(xlabel="seconds", ylabel="valence, all", ylim=(-1, 1))
     axes.invert_yaxis()
     labels = sorted({label for person in shown for label in person.labels})
     patches = [Patch(color=_color(label), label=label) for label in labels]
     figure.legend(handles=patches, loc="outside upper center", ncols=len(labels), frameon=False)
     figure.savefig(path, dpi=120)
+
+
+def _group_valence(people: Sequence[PersonTimeline]) -> tuple[list[float], list[float]]:
+    """Return times and the mean valence of all people; NaN while nobody is visible, so that the line has a gap."""
+    values: dict[int, list[float]] = {}
+    for person in people:
+        if len(person.valences) == len(person.times):
+            for time, valence in zip(person.times, person.valences, strict=True):
+                values.setdefault(int(time / VALENCE_STEP_S), []).append(valence)
+    steps = range(max(values, default=-1) + 1)
+    means = [float(np.mean(values[step])) if step in values else float("nan") for step in steps]
+    return [(step + 0.5) * VALENCE_STEP_S for step in steps], means
 
 
 def _color(label: str) -> tuple[float, float, float]:

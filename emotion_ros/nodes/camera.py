@@ -17,13 +17,19 @@ from emotion_ros.config import DetectorConfig
 from emotion_ros.errors import ConfigError
 from emotion_ros.io.drawing import draw
 from emotion_ros.io.encodings import decode
-from emotion_ros.msg import EmotionArray
+from emotion_ros.msg import EmotionArray, ExpressionEvent
 from emotion_ros.nodes.dds_settings import cure
 from emotion_ros.nodes.image_conversion import to_bgr, to_jpeg, to_message
 from emotion_ros.nodes.image_subscription import Choice, ImageSubscription
-from emotion_ros.nodes.message_conversion import to_detections, to_emotion_array, to_label_info, to_vision_info
+from emotion_ros.nodes.message_conversion import (
+    to_detections,
+    to_emotion_array,
+    to_expression_event,
+    to_label_info,
+    to_vision_info,
+)
 from emotion_ros.nodes.parameters import resolve_topic
-from emotion_ros.nodes.qos import LATCHED, PUBLISH, image_subscription
+from emotion_ros.nodes.qos import EVENTS, LATCHED, PUBLISH, image_subscription
 from emotion_ros.nodes.reception import Reception
 from emotion_ros.perception.geometry import CameraIntrinsics
 from emotion_ros.perception.state import Frame
@@ -85,6 +91,7 @@ class Camera:
         self._info: CameraInfo | None = None
         self._info_relay: Any = None
         self._emotions = node.create_publisher(EmotionArray, f"{prefix}emotions", PUBLISH)
+        self._events = node.create_publisher(ExpressionEvent, f"{prefix}events", EVENTS)
         self._detections = node.create_publisher(Detection2DArray, f"{prefix}detections", PUBLISH)
         self._labels = node.create_publisher(LabelInfo, f"{prefix}label_info", LATCHED)
         self._model = node.create_publisher(VisionInfo, f"{prefix}vision_info", LATCHED)
@@ -147,7 +154,7 @@ class Camera:
     @property
     def has_subscribers(self) -> bool:
         """Whether any topic that is published per image has a subscriber."""
-        publishers = (self._emotions, self._annotated, self._jpeg, self._detections)
+        publishers = (self._emotions, self._events, self._annotated, self._jpeg, self._detections)
         has_markers = self._markers is not None and self._markers.has_subscribers
         return has_markers or any(publisher.get_subscription_count() for publisher in publishers)
 
@@ -203,13 +210,15 @@ class Camera:
         return Frame(image, time, self.topic, self.intrinsics)
 
     def publish(self, image: Image, perception: Perception, header: Header) -> None:
-        """Publish the result of an image: emotions always, the other topics while they are subscribed to.
+        """Publish the result of an image: emotions and events always, the other topics while they are subscribed to.
 
         Args:
             image: BGR, uint8, h × w × 3.
             perception: its result.
             header: the image's.
         """
+        for event in perception.events:  # before the people, so that a recording has both in one line
+            self._events.publish(to_expression_event(event, header))
         self._emotions.publish(to_emotion_array(perception, header))
         if self._detections.get_subscription_count():
             self._detections.publish(to_detections(perception, header))
@@ -233,7 +242,7 @@ class Camera:
         """Unsubscribe and destroy the publishers."""
         self.unsubscribe()
         for publisher in (
-            *(self._emotions, self._detections, self._labels, self._model),
+            *(self._emotions, self._events, self._detections, self._labels, self._model),
             *(self._annotated, self._jpeg),
         ):
             self._node.destroy_publisher(publisher)

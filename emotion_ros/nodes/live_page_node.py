@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
@@ -11,11 +12,12 @@ from sensor_msgs.msg import CompressedImage
 
 from emotion_ros.config import ServeConfig, WebConfig
 from emotion_ros.io.emotion_messages import seconds, to_perception
-from emotion_ros.io.records import perception_record
-from emotion_ros.msg import EmotionArray
+from emotion_ros.io.event_messages import to_event, to_group
+from emotion_ros.io.records import event_record, group_record, perception_record
+from emotion_ros.msg import EmotionArray, ExpressionEvent, GroupMood
 from emotion_ros.nodes.detector_settings import DetectorSettings
 from emotion_ros.nodes.parameters import declare
-from emotion_ros.nodes.qos import PUBLISH, image_subscription
+from emotion_ros.nodes.qos import EVENTS, PUBLISH, image_subscription
 from emotion_ros.serving.authentication import read_token
 from emotion_ros.serving.batching import BatchingQueue
 from emotion_ros.serving.live_page import LiveState, create_page
@@ -31,12 +33,15 @@ DETECTOR_STATUS = "emotion_ros"
 CAPTURE_TIMEOUT_S = 5.0
 """Maximum seconds for an answer of the capture node."""
 
+SHOWN_EVENTS = 20
+"""Changes of expression that the page lists, newest first."""
+
 SHUTDOWN_TIMEOUT_S = 1
 """Maximum seconds for open requests to finish; pages reconnect by themselves."""
 
 
 class LivePage(Node):
-    """Shows ``annotated/compressed``, ``emotions`` and ``/diagnostics`` in browsers.
+    """Shows ``annotated/compressed``, ``emotions``, ``events``, ``group`` and ``/diagnostics`` in browsers.
 
     Three threads: the executor's runs the callbacks and the timer, ``http`` answers browsers, and the one of
     :class:`BatchingQueue` classifies dropped pictures with the settings of the detector.
@@ -56,6 +61,7 @@ class LivePage(Node):
         self._server = create_server(page, SHUTDOWN_TIMEOUT_S)
         self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [self._listening]}, name="http")
         self._detector_subscriptions: list[Any] = []
+        self._events: deque[dict[str, Any]] = deque(maxlen=SHOWN_EVENTS)
         self.create_timer(VIEWER_CHECK_INTERVAL_S, self._update_subscriptions)
 
     def start(self) -> None:
@@ -87,6 +93,8 @@ class LivePage(Node):
                 CompressedImage, "annotated/compressed", self._on_image, image_subscription("best_effort")
             ),
             self.create_subscription(EmotionArray, "emotions", self._on_emotions, PUBLISH),
+            self.create_subscription(ExpressionEvent, "events", self._on_event, EVENTS),
+            self.create_subscription(GroupMood, "group", self._on_group, PUBLISH),
             self.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, 10),
         ]
 
@@ -94,6 +102,7 @@ class LivePage(Node):
         for subscription in self._detector_subscriptions:
             self.destroy_subscription(subscription)
         self._detector_subscriptions = []
+        self._events.clear()
         self._state.clear()
 
     def _on_image(self, message: CompressedImage) -> None:
@@ -106,6 +115,13 @@ class LivePage(Node):
             model=message.model,
             stamp=seconds(message.header),
         )
+
+    def _on_event(self, message: ExpressionEvent) -> None:
+        self._events.appendleft(event_record(to_event(message)))
+        self._state.update(events=[*self._events])
+
+    def _on_group(self, message: GroupMood) -> None:
+        self._state.update(group=group_record(to_group(message)))
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
         for status in message.status:

@@ -6,6 +6,7 @@ from array import array
 from collections.abc import Sequence
 
 import numpy as np
+from builtin_interfaces.msg import Time
 from geometry_msgs.msg import Point
 from sensor_msgs.msg import RegionOfInterest
 from std_msgs.msg import Header
@@ -19,10 +20,12 @@ from vision_msgs.msg import (
 )
 
 from emotion_ros.io.emotion_messages import MessageTypes, emotion_array
+from emotion_ros.io.event_messages import expression_event
 from emotion_ros.msg import Emotion as EmotionMessage
 from emotion_ros.msg import EmotionArray
+from emotion_ros.msg import ExpressionEvent as ExpressionEventMessage
 from emotion_ros.msg import Hand as HandMessage
-from emotion_ros.types import Box, Perception
+from emotion_ros.types import Box, ExpressionEvent, Perception
 
 MESSAGE_TYPES = MessageTypes(
     EmotionArray, EmotionMessage, HandMessage, RegionOfInterest, Point, lambda values: array("f", values.tobytes())
@@ -33,6 +36,11 @@ MESSAGE_TYPES = MessageTypes(
 def to_emotion_array(perception: Perception, header: Header) -> EmotionArray:
     """Return the message that holds the whole perception, with the image's header."""
     return emotion_array(perception, header, MESSAGE_TYPES)
+
+
+def to_expression_event(event: ExpressionEvent, header: Header) -> ExpressionEventMessage:
+    """Return the message of an event, with the header of the image in which it was certain."""
+    return expression_event(event, header, ExpressionEventMessage, Time)
 
 
 def to_detections(perception: Perception, header: Header) -> Detection2DArray:

@@ -19,6 +19,7 @@ from emotion_ros.io.topic_names import output_prefixes
 from emotion_ros.nodes.camera import Camera
 from emotion_ros.nodes.diagnostics import DiagnosticsCollector
 from emotion_ros.nodes.frame_processor import Arrival, FrameProcessor, Settings
+from emotion_ros.nodes.group_publisher import GroupPublisher
 from emotion_ros.nodes.latest_frame_slot import LatestFrameSlot
 from emotion_ros.nodes.receive_buffer import ReceiveBuffer
 from emotion_ros.nodes.spin import until_shutdown
@@ -71,6 +72,7 @@ class ProcessingWorker:
             for camera in self.cameras.values():
                 camera.close()
             raise
+        self._group = GroupPublisher(node)
         self._buffers = {topic: ReceiveBuffer() for topic in prefixes}  # of the node's thread
         # The latest settings of the node's thread, and those that the worker's thread runs with.
         self._settings = self._applied = Settings(config, pipeline.config, pipeline.models)
@@ -138,6 +140,7 @@ class ProcessingWorker:
         with self._publishing, until_shutdown():
             for camera in self.cameras.values():
                 camera.close()
+            self._group.close()
             if self._hri is not None:
                 self._hri.close()
 
@@ -156,7 +159,8 @@ class ProcessingWorker:
         if not self._started:
             return
         config = self._settings.detector
-        all_wanted = not config.lazy or (self._hri is not None and self._hri.has_subscribers)
+        shared = (self._group, self._hri) if self._hri is not None else (self._group,)
+        all_wanted = not config.lazy or any(output.has_subscribers for output in shared)
         for topic, camera in self.cameras.items():
             is_wanted = all_wanted or camera.has_subscribers
             if is_wanted and not camera.is_subscribed:
@@ -230,6 +234,7 @@ class ProcessingWorker:
             if not self._started or arrival.activation != self._activation:
                 return
             self.cameras[frame.camera].publish(frame.image, perception, header)
+            self._group.publish(frame.camera, perception, frame.stamp, header, settings.pipeline)
             if self._hri is not None:
                 self._hri.publish(frame.camera, frame.image, perception, header, settings.pipeline.track_timeout)
         now = self._node.get_clock().now().nanoseconds * 1e-9

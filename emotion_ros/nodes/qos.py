@@ -11,6 +11,7 @@ except ImportError:  # Humble
     from rclpy.qos_event import PublisherEventCallbacks, SubscriptionEventCallbacks
 
 __all__ = [
+    "EVENTS",
     "LATCHED",
     "PUBLISH",
     "PublisherEventCallbacks",
@@ -21,6 +22,9 @@ __all__ = [
 
 PUBLISH = QoSProfile(depth=5, history=HistoryPolicy.KEEP_LAST, reliability=ReliabilityPolicy.RELIABLE)
 """Profile of publishers: a reliable publisher is compatible with reliable and best-effort subscribers (REP-2003)."""
+
+EVENTS = QoSProfile(depth=50, history=HistoryPolicy.KEEP_LAST, reliability=ReliabilityPolicy.RELIABLE)
+"""Profile of events: each is published once, and none may be lost when many people change at the same time."""
 
 LATCHED = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 """Profile of topics whose last message later subscribers receive too."""

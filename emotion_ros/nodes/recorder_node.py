@@ -15,9 +15,10 @@ from sensor_msgs.msg import Image as ImageMessage
 from emotion_ros.config import RecorderConfig
 from emotion_ros.errors import ImageError, OutputError
 from emotion_ros.io.emotion_messages import seconds, to_perception
-from emotion_ros.io.records import perception_record
+from emotion_ros.io.event_messages import to_event
+from emotion_ros.io.records import event_record, perception_record
 from emotion_ros.io.video import VideoFile
-from emotion_ros.msg import EmotionArray
+from emotion_ros.msg import EmotionArray, ExpressionEvent
 from emotion_ros.nodes.image_conversion import to_bgr
 from emotion_ros.nodes.parameters import declare
 from emotion_ros.nodes.qos import PUBLISH
@@ -48,6 +49,8 @@ class Recorder(Node):
         self._write_failed = False
         self._image_count = 0
         self._label_counts: Counter[str] = Counter()
+        self._events: list[dict[str, Any]] = []  # until the line of the next image
+        self.create_subscription(ExpressionEvent, "events", self._on_event, EMOTIONS_DEPTH)
         self.create_subscription(EmotionArray, "emotions", self._on_emotions, EMOTIONS_DEPTH)
         self.create_subscription(ImageMessage, "annotated", self._on_annotated, PUBLISH)
 
@@ -69,9 +72,13 @@ class Recorder(Node):
         if self._write_failed or not self._video.written:
             raise OutputError(f"{self.config.out}: not everything could be written; is the disk full?")
 
+    def _on_event(self, message: ExpressionEvent) -> None:
+        self._events.append(event_record(to_event(message)))
+
     def _on_emotions(self, message: EmotionArray) -> None:
         self._image_count += 1
-        record = perception_record(to_perception(message))
+        record = {**perception_record(to_perception(message)), "events": self._events}
+        self._events = []
         self._write(json.dumps({"time": round(seconds(message.header), 6), **record}) + "\n")
         for person in record["people"]:
             self._label_counts[person["label"]] += 1

@@ -31,6 +31,7 @@ EXAMPLE_PERSON = {
     "quality": 1.0,
     "position": None,
     "head_pose": {"yaw": 0.03, "pitch": -0.05, "roll": 0.11},
+    "attention": 1.0,
     "hands": [],
 }
 
@@ -74,6 +75,7 @@ class Person(BaseModel):
     quality: Probability
     position: list[float] | None = None
     head_pose: HeadPose | None = None
+    attention: Probability | None = Field(None, description="how surely the person looks at the camera")
     hands: list[Hand]
 
 

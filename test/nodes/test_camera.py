@@ -21,7 +21,7 @@ from emotion_ros.nodes.camera import Camera, check_topics
 from emotion_ros.nodes.graph import Process, stop
 from emotion_ros.nodes.image_conversion import to_message
 
-OUTPUTS = {"emotions", "detections", "label_info", "vision_info", "annotated", "annotated/compressed"}
+OUTPUTS = {"emotions", "events", "detections", "label_info", "vision_info", "annotated", "annotated/compressed"}
 
 
 @pytest.fixture

@@ -52,15 +52,18 @@ function drawBoxes(people) {
 
 // People
 
-function personItem({ id, label, confidence, probabilities, hands }) {
+const share = (value) => `${Math.round(100 * value)} %`;
+
+function personItem({ id, label, confidence, probabilities, hands, attention, engagement }) {
   const item = element("li");
   const gestures = hands.map((hand) => hand.gesture).filter(Boolean).join(", ");
   item.append(element("h3", `${id}: ${label} ${confidence.toFixed(2)}${gestures ? `, ${gestures}` : ""}`));
+  if (attention !== null) item.append(element("p", `attention ${share(attention)}, ${engagement}`));
   for (const [name, value] of Object.entries(probabilities)) {
     const row = element("div", undefined, { className: "bar" });
     const bar = element("progress", undefined, { max: 1, value, ariaLabel: `${name} of ${id}` });
     bar.style.setProperty("--color", color(name));
-    row.append(element("span", name), bar, element("span", `${Math.round(100 * value)} %`));
+    row.append(element("span", name), bar, element("span", share(value)));
     item.append(row);
   }
   return item;
@@ -71,6 +74,24 @@ function showPeople(people) {
   const summary = people.length ? people.map(({ label }) => label).join(", ") : "no people";
   if (summary !== lastSummary) byId("summary").textContent = lastSummary = summary; // a screen reader announces changes
   picture.ariaLabel = people.length ? `${people.length} in view: ${summary}` : "no people in view";
+}
+
+function showGroup(group) {
+  const { people, attending, distribution = {}, valence, valence_trend: trend } = group ?? {};
+  const [main] = Object.entries(distribution).sort(([, first], [, second]) => second - first);
+  const parts = people ? [`${people} in view`, `${attending} attending`, `${main[0]} ${share(main[1])}`] : [];
+  if (people && valence !== null) parts.push(`valence ${valence.toFixed(2)}`);
+  if (people && trend !== null) parts.push(`${trend < 0 ? "−" : "+"}${Math.abs(trend).toFixed(2)} in 10 s`);
+  byId("group").textContent = parts.join(", ");
+}
+
+function eventItem({ id, from, to, peak, duration }) {
+  const ended = from ? `${from} (${duration.toFixed(1)} s, up to ${peak.toFixed(2)})` : "comes into view";
+  return element("li", `${id}: ${ended} → ${to || "leaves"}`);
+}
+
+function showEvents(events) {
+  byId("events").replaceChildren(...(events?.length ? events.map(eventItem) : [element("li", "none yet")]));
 }
 
 // Timeline
@@ -169,6 +190,8 @@ function showState(state) {
   byId("capture").hidden = !state.capture;
   if (upload || !state.people) return;
   showPeople(state.people);
+  showGroup(state.group);
+  showEvents(state.events);
   addToTimeline(state.people);
 }
 
