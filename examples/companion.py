@@ -1,4 +1,4 @@
-"""Greet happy people and ask sad ones if they need help: python3 examples/companion.py
+"""Greet happy people and ask sad ones if they need help, if they look at the robot: python3 examples/companion.py
 
 Publishes the words to speak on the topic ``say`` (std_msgs/String), for a text-to-speech node. Each person has a state:
 WATCHING until an emotion has lasted and words were spoken, then COOLING_DOWN, in which nothing is spoken.
@@ -37,7 +37,7 @@ class Person:
 class Companion(Node):
     """Speaks when an emotion has lasted for ``lasting`` seconds, to each person at most every ``cool_down`` seconds.
 
-    Labels with a confidence below ``min_confidence`` are ignored.
+    Labels with a confidence below ``min_confidence`` and people with an attention below ``min_attention`` are ignored.
     """
 
     def __init__(self):
@@ -45,6 +45,7 @@ class Companion(Node):
         self.lasting = self.declare_parameter("lasting", 1.5).value
         self.cool_down = self.declare_parameter("cool_down", 60.0).value
         self.min_confidence = self.declare_parameter("min_confidence", 0.6).value
+        self.min_attention = self.declare_parameter("min_attention", 0.5).value
         self.people = {}
         self.voice = self.create_publisher(String, "say", 5)
         self.create_subscription(EmotionArray, "emotions", self.on_emotions, 5)
@@ -54,11 +55,16 @@ class Companion(Node):
         for emotion in message.emotions:
             person = self.people.setdefault(emotion.id, Person())
             person.last_seen = now
-            words = self.step(person, emotion.label if emotion.confidence >= self.min_confidence else "", now)
+            words = self.step(person, self.label_of(emotion), now)
             if words:
                 self.get_logger().info(f"to {emotion.id}: {words}")
                 self.voice.publish(String(data=words))
         self.people = {id: each for id, each in self.people.items() if abs(now - each.last_seen) < self.cool_down}
+
+    def label_of(self, emotion):
+        """Return the label to react to; empty if it is not certain, or if the person looks elsewhere."""
+        averted = emotion.attention < self.min_attention  # false for NaN: without a head pose everybody is greeted
+        return "" if averted or emotion.confidence < self.min_confidence else emotion.label
 
     def step(self, person, label, now):
         """Advance a person's state; return the words to speak, or an empty string."""

@@ -1,9 +1,9 @@
 """Measures personal_baseline: python scripts/measure_baseline.py DATA [DATA …] [--model MODEL]
 
-Plays sequences of simulated people, made of the val photos of each data set: a resting face, one neutral photo, for 4 to
-12 s, then an expression, another photo, for 2 to 5 s, and so on. Each image is one of some views of the photo: shifted,
-turned, scaled, of other light, with noise. Everything runs through the classifier and the filter of the package. People
-with a bias have a resting photo that is not taken for neutral, or a constant added to the log-odds of one class.
+Plays sequences of simulated people, made of the val photos of each data set: a resting face, one neutral photo, for 4
+to 12 s, then an expression, another photo, for 2 to 5 s, and so on. Each image is one of some views of the photo, with
+other position, angle, scale, light and noise. Everything runs through the classifier and the filter of the package.
+People with a bias have a resting photo that is not taken for neutral, or a constant added to the log-odds of a class.
 
 Prints the share of images with the right label after the memory has filled: of all, of the resting face, and of the
 expressions. The photos of a person are of different people, whose faces differ more than those of one person.

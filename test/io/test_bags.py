@@ -13,7 +13,7 @@ from rosbags.typesys import Stores, get_typestore
 
 from emotion_ros.errors import SourceError
 from emotion_ros.io.bags import bag_frames, perceptions, typestore
-from emotion_ros.io.session_report import PersonTimeline, report, table
+from emotion_ros.io.session_report import PersonTimeline, event_table, report, table
 from emotion_ros.nodes.qos import PUBLISH
 
 FRAMES = 12
@@ -107,6 +107,9 @@ def test_detect_writes_the_bag_with_emotions_added(record, command_line, tmp_pat
         messages = [reader.deserialize(data, each.msgtype) for each, _, data in reader.messages(emotions)]
     assert all(each.header.frame_id == "eye" for each in messages)
     assert {person.label for each in messages for person in each.emotions} == {"happy"}
+    assert {topic for topic, (kind, _) in kinds.items() if kind.endswith("ExpressionEvent")} == {
+        topic.removesuffix("emotions") + "events" for topic in added
+    }
     assert messages[0].labels[messages[0].emotions[0].probabilities.argmax()] == "happy"
     for each in emotions:
         (profile,) = each.ext.offered_qos_profiles
@@ -150,6 +153,9 @@ def test_report_of_a_bag_has_a_row_per_person(record, command_line, tmp_path):
     assert float(row["happy"]) > 0.9
     assert float(row["seen s"]) == pytest.approx(3.0, abs=0.2)
     assert row["id"] in result.stdout
+    (event,) = csv.DictReader((tmp_path / "report" / "events.csv").open())
+    assert (event["id"], event["from"], event["to"]) == (row["id"], "", "happy")
+    assert float(event["onset"]) == pytest.approx(0.0, abs=1e-3)
     picture = cv2.imread(str(tmp_path / "report" / "timeline.png"))
     assert (picture == (40, 200, 250)).all(-1).mean() > 0.1  # the colour of happy
 
@@ -163,6 +169,36 @@ def test_report_reads_what_the_recorder_writes(tmp_path):
     (row,) = table([person])
     assert (row["id"], row["from s"], row["happy"], row["valence"]) == ("abcde", 0.0, 1.0, 0.8)
     assert row["seen s"] == pytest.approx(2.0)
+
+
+def test_report_tells_engagement_and_changes_of_expression(tmp_path):
+    path = tmp_path / "emotions.jsonl"
+    change = {
+        "id": "abcde",
+        "from": "happy",
+        "to": "sad",
+        "onset": 52.0,
+        "confidence": 0.7,
+        "peak": 0.9,
+        "duration": 2.0,
+    }
+    lines = []
+    for step in range(40):
+        level, label = ("engaged", "happy") if step < 20 else ("disengaging", "sad")
+        person = {"id": "abcde", "label": label, "valence": 0.8, "attention": step < 20, "engagement": level}
+        lines.append({"time": 50 + step / 10, "people": [person], "events": [change] if step == 23 else []})
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    people = report(path, tmp_path / "out")
+    (row,) = table(people)
+    assert (row["attention"], row["engaged s"], row["events"]) == (0.5, pytest.approx(2.0), 1)
+    (event,) = event_table(people)
+    assert (event["to"], event["onset"], event["duration"]) == ("sad", 2.0, 2.0)
+    picture = cv2.imread(str(tmp_path / "out" / "timeline.png"))
+    assert (picture == (220, 140, 60)).all(-1).mean() > 0.05  # the colour of sad
+
+    path.write_text('{"time": 1, "people": [], "events": [{"id": "a"}]}\n')
+    with pytest.raises(SourceError, match="line 1"):
+        report(path, tmp_path / "out")
 
 
 def test_report_takes_the_folder_around_a_recording(record, command_line, tmp_path):

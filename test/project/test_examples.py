@@ -7,6 +7,7 @@ from pathlib import Path
 
 import cv2
 import pytest
+from emotion_ros.msg import Emotion
 from std_msgs.msg import String
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
@@ -58,6 +59,20 @@ def test_companion_comforts_a_sad_person_and_cools_down(monkeypatch):
             said[time] = words
     assert set(said.values()) == {WORDS["sad"]}
     assert list(said) == [1.1, 11.1, 21.1]
+
+
+@pytest.mark.parametrize(
+    ("attention", "confidence", "label"),
+    [(0.9, 0.9, "happy"), (0.2, 0.9, ""), (0.9, 0.3, ""), (float("nan"), 0.9, "happy")],
+)
+def test_companion_reacts_to_people_who_look_at_it(monkeypatch, attention, confidence, label):
+    monkeypatch.syspath_prepend(str(EXAMPLES))
+    from companion import Companion
+
+    behaviour = object.__new__(Companion)
+    behaviour.min_attention, behaviour.min_confidence = 0.5, 0.6
+    emotion = Emotion(label="happy", confidence=confidence, attention=attention)
+    assert Companion.label_of(behaviour, emotion) == label
 
 
 def test_session_is_plotted(command_line, example, tmp_path, portrait):
