@@ -21,10 +21,12 @@ MIN_QUALITY = 0.5
 """Quality of an image, 0…1, below which nothing is learned from it."""
 
 USUAL_LOG_ODDS = -2.0
-"""Log-odds of a class against neutral up to which a resting face is ordinary, and nothing is taken off. XX"""
+"""Log-odds of a class against neutral up to which a resting face is ordinary, and nothing is taken off. By class, 0.68
+to 0.96 of the neutral faces of two collections of photos have less."""
 
 EXPRESSION_LOG_ODDS = 2.0
-"""Log-odds above the usual ones from which a classification is an expression that begins, and is not learned."""
+"""Log-odds above the usual ones from which a classification is an expression that begins, and is not learned. 97 % of
+the images of a photo with other position, light and noise stay within 1.6 (scripts/measure_baseline.py)."""
 
 MAX_HELD_S = 60.0
 """Seconds after which an expression that is held counts as usual, and is learned."""
