@@ -33,7 +33,7 @@ DETECTOR_STATUS = "emotion_ros"
 CAPTURE_TIMEOUT_S = 5.0
 """Maximum seconds for an answer of the capture node."""
 
-SHOWN_EVENTS = 20
+SHOWN_EVENTS = 10
 """Changes of expression that the page lists, newest first."""
 
 SHUTDOWN_TIMEOUT_S = 1

@@ -81,6 +81,11 @@ def test_two_browsers_show_the_person_and_the_detector_draws_only_while_they_do(
         wait(browser, lambda browser: "emotion_resnet18" in text(browser, "diagnostics"))
         wait(browser, lambda browser: "latency p95 (ms)" in text(browser, "diagnostics"))
         assert re.search(r"happy\n99 %", text(browser, "people"))
+        wait(
+            browser,
+            lambda browser: re.match(r"1 in view, [01] attending, happy \d+ %, valence 0", text(browser, "group")),
+        )
+        wait(browser, lambda browser: re.search("comes into view → happy", text(browser, "events")))
         width = browser.execute_script("return [document.documentElement.scrollWidth, window.innerWidth]")
         assert width[0] <= width[1]  # a phone need not scroll sideways
     assert listener.node.count_subscribers("annotated/compressed") == 1

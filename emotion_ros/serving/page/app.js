@@ -58,7 +58,8 @@ function personItem({ id, label, confidence, probabilities, hands, attention, en
   const item = element("li");
   const gestures = hands.map((hand) => hand.gesture).filter(Boolean).join(", ");
   item.append(element("h3", `${id}: ${label} ${confidence.toFixed(2)}${gestures ? `, ${gestures}` : ""}`));
-  if (attention !== null) item.append(element("p", `attention ${share(attention)}, ${engagement}`));
+  const social = [attention == null ? "" : `attention ${share(attention)}`, engagement].filter(Boolean).join(", ");
+  if (social) item.append(element("p", social));
   for (const [name, value] of Object.entries(probabilities)) {
     const row = element("div", undefined, { className: "bar" });
     const bar = element("progress", undefined, { max: 1, value, ariaLabel: `${name} of ${id}` });
@@ -69,20 +70,20 @@ function personItem({ id, label, confidence, probabilities, hands, attention, en
   return item;
 }
 
-function showPeople(people) {
+function showPeople(people, group) {
+  byId("group").textContent = group?.people ? describeGroup(group) : "";
   byId("people").replaceChildren(...people.map(personItem));
   const summary = people.length ? people.map(({ label }) => label).join(", ") : "no people";
   if (summary !== lastSummary) byId("summary").textContent = lastSummary = summary; // a screen reader announces changes
   picture.ariaLabel = people.length ? `${people.length} in view: ${summary}` : "no people in view";
 }
 
-function showGroup(group) {
-  const { people, attending, distribution = {}, valence, valence_trend: trend } = group ?? {};
-  const [main] = Object.entries(distribution).sort(([, first], [, second]) => second - first);
-  const parts = people ? [`${people} in view`, `${attending} attending`, `${main[0]} ${share(main[1])}`] : [];
-  if (people && valence !== null) parts.push(`valence ${valence.toFixed(2)}`);
-  if (people && trend !== null) parts.push(`${trend < 0 ? "−" : "+"}${Math.abs(trend).toFixed(2)} in 10 s`);
-  byId("group").textContent = parts.join(", ");
+function describeGroup({ people, attending, distribution, valence, valence_trend: trend }) {
+  const [[label, value]] = Object.entries(distribution).sort(([, first], [, second]) => second - first);
+  const parts = [`${people} in view`, `${attending} attending`, `${label} ${share(value)}`];
+  if (valence !== null) parts.push(`valence ${valence.toFixed(2)}`);
+  if (trend !== null) parts.push(`${trend < 0 ? "−" : "+"}${Math.abs(trend).toFixed(2)} in 10 s`);
+  return parts.join(", ");
 }
 
 function eventItem({ id, from, to, peak, duration }) {
@@ -189,8 +190,7 @@ function showState(state) {
   showLabels(state.labels ?? []);
   byId("capture").hidden = !state.capture;
   if (upload || !state.people) return;
-  showPeople(state.people);
-  showGroup(state.group);
+  showPeople(state.people, state.group);
   showEvents(state.events);
   addToTimeline(state.people);
 }
