@@ -1,11 +1,13 @@
 import json
 from array import array
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 from ament_index_python.packages import get_package_share_directory
+from emotion_ros.msg import GroupMood as GroupMoodMessage
 from hostile_pictures import encoded
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
@@ -13,10 +15,11 @@ from std_msgs.msg import Header
 from emotion_ros.errors import ImageError
 from emotion_ros.io.emotion_messages import to_perception
 from emotion_ros.io.encodings import BRIDGED, ENCODINGS, decode
+from emotion_ros.io.event_messages import group_message, to_event, to_group
 from emotion_ros.nodes import image_conversion as images
 from emotion_ros.nodes.image_conversion import to_bgr, to_message
-from emotion_ros.nodes.message_conversion import to_emotion_array
-from emotion_ros.types import Box, Emotion, Face, HeadPose, Perception
+from emotion_ros.nodes.message_conversion import to_emotion_array, to_expression_event
+from emotion_ros.types import Box, Emotion, ExpressionEvent, Face, GroupMood, HeadPose, Perception
 
 OFFICIAL = {
     "vision_msgs/BoundingBox2D": "RIHS01_008eacbb0cf8f26e83795547bed013eec3675485ef386ec056d80eaaf1c1ce2f",
@@ -228,3 +231,29 @@ def test_head_pose_survives_the_message_and_is_nan_there_if_unknown(pose):
     assert np.isnan(message.emotions[0].head_yaw) == (pose is None)
     (back,) = to_perception(message).people
     assert back.head_pose == pose
+
+
+@pytest.mark.parametrize(("attention", "engagement"), [(0.75, "engaged"), (None, "")])
+def test_attention_and_engagement_survive_the_message(attention, engagement):
+    face = Face(Box(8.0, 6.0, 40.0, 50.0), 0.5, np.zeros((0, 2), np.float32))
+    values = {"attention": attention, "engagement": engagement}
+    person = Emotion("a", "happy", 1.0, np.ones(1, np.float32), 0.5, 0.25, face, **values)
+    message = to_emotion_array(Perception(64, 64, "m", ("happy",), (person,)), Header())
+    assert np.isnan(message.emotions[0].attention) == (attention is None)
+    (back,) = to_perception(message).people
+    assert (back.attention, back.engagement) == (attention, engagement)
+
+
+def test_event_survives_the_message_and_its_onset_follows_the_stamp_of_the_image():
+    event = ExpressionEvent("a", 12.5, "sad", "happy", 12.0, 0.75, 0.5, 3.0)
+    image = Header(frame_id="eye")
+    image.stamp.sec = 1_700_000_000  # of another clock than the event
+    back = to_event(to_expression_event(event, image))
+    assert back == replace(event, stamp=1_700_000_000.0, onset=1_699_999_999.5)
+
+
+def test_group_survives_the_message():
+    group = GroupMood(3, 1, ("sad", "happy"), np.array([0.25, 0.75], np.float32), 0.5, -0.25)
+    back = to_group(group_message(group, Header(), GroupMoodMessage))
+    assert back.distribution.tolist() == [0.25, 0.75]
+    assert replace(back, distribution=group.distribution) == group
