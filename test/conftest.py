@@ -106,7 +106,7 @@ def mediapipe():
         pytest.skip("mediapipe is not installed")
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def command_line():
     """Function that runs emotion-ros in a process and returns the completed process."""
 

@@ -24,6 +24,7 @@ from emotion_ros.cli import (
     export,
     label_faces,
     label_hands,
+    label_meshes,
     measure_crop,
     models,
     quantize,
@@ -33,6 +34,7 @@ from emotion_ros.cli import (
     split,
     train,
     train_detector,
+    train_face_landmarks,
     train_hands,
 )
 from emotion_ros.cli.arguments import ShortUsage
@@ -53,6 +55,8 @@ COMMANDS = {
     "train-detector": (train_detector, "train a detector of faces or hands"),
     "label-hands": (label_hands, "label the hands in photos with another hand detector"),
     "train-hands": (train_hands, "train the hand landmark network"),
+    "label-meshes": (label_meshes, "label the faces in photos with MediaPipe Face Mesh"),
+    "train-face-landmarks": (train_face_landmarks, "train the network of face landmarks and head pose"),
     "export": (export, "write a checkpoint as a model file with metadata"),
     "quantize": (quantize, "write an int8 copy of an ONNX model, if it stays accurate"),
     "evaluate": (evaluate, "measure a model on labelled pictures"),

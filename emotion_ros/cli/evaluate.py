@@ -22,7 +22,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "model",
         help="ONNX or TFLite file, or a catalog name; or face detectors, such as emotion_faces,mediapipe,yunet=FILE; "
-        "or hand detectors, such as emotion_hands,mediapipe or emotion_hands=DETECTOR+LANDMARKS",
+        "or hand detectors, such as emotion_hands,mediapipe or emotion_hands=DETECTOR+LANDMARKS; or "
+        "emotion_face_landmarks, or emotion_face_landmarks=FILE",
     )
     parser.add_argument(
         "data",
@@ -60,6 +61,8 @@ def run(parsed: argparse.Namespace) -> int:
     """Run the command and return its exit code."""
     from emotion_ros.perception.detection import FACE_DETECTORS, HAND_DETECTORS
 
+    if parsed.model.partition("=")[0] == "emotion_face_landmarks":
+        return _evaluate_poses(parsed)
     names = {name.partition("=")[0] for name in parsed.model.split(",")}
     if names <= set(HAND_DETECTORS) and not names <= set(FACE_DETECTORS):
         return _evaluate_hands(parsed)
@@ -126,6 +129,18 @@ def _evaluate_hands(parsed: argparse.Namespace) -> int:
         figures[name] = measure_hands(detector, parsed.data, parsed.folder).summary()
         detector.close()
     _report(parsed, "hands.json", figures, table(figures))
+    return 0
+
+
+def _evaluate_poses(parsed: argparse.Namespace) -> int:
+    from emotion_ros.config import PipelineConfig
+    from emotion_ros.perception.loaded_models import create_face_detector
+    from emotion_ros.training.faces.face_evaluation import measure_poses, table
+
+    network = find_model(parsed.model.partition("=")[2] or "emotion_face_landmarks")
+    measured = measure_poses(network, create_face_detector(PipelineConfig()), parsed.data)
+    figures = {name: each.summary() for name, each in measured.items()}
+    _report(parsed, "poses.json", figures, table(figures))
     return 0
 
 

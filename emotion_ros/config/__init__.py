@@ -15,13 +15,20 @@ from emotion_ros.config.node_config import (
 )
 from emotion_ros.config.pipeline_config import PipelineConfig
 from emotion_ros.config.serving_config import ServeConfig
-from emotion_ros.config.training_config import DetectorTrainConfig, HandTrainConfig, LoopConfig, TrainConfig
+from emotion_ros.config.training_config import (
+    DetectorTrainConfig,
+    FaceTrainConfig,
+    HandTrainConfig,
+    LoopConfig,
+    TrainConfig,
+)
 
 __all__ = [
     "NODES",
     "CaptureConfig",
     "DetectorConfig",
     "DetectorTrainConfig",
+    "FaceTrainConfig",
     "HandTrainConfig",
     "LoopConfig",
     "PipelineConfig",

@@ -97,6 +97,13 @@ class PipelineConfig:
         group="faces",
     )
 
+    head_pose: bool = option(
+        True, "estimate the pose of each head, which also lowers the weight of turned faces", group="faces"
+    )
+    face_landmark_model: str = option(
+        "", "ONNX file that finds the landmarks of a face and the pose; empty: that of this package", group="faces"
+    )
+
     hands: bool = option(True, "detect hands and their gestures", group="hands", common=True)
     hands_require_face: bool = option(
         True, "search for hands only while a face is tracked; false: in every image", live=True, group="hands"

@@ -22,6 +22,7 @@ from emotion_ros.errors import ModelError, OutputError
 
 DEFAULT_MODEL = "emotion_resnet18.onnx"
 FACE_MODEL = "emotion_faces.onnx"
+FACE_LANDMARK_MODEL = "emotion_face_landmarks.onnx"
 HAND_MODELS = "emotion_hands.onnx", "emotion_hand_landmarks.onnx"
 
 DOWNLOAD_TIMEOUT_S = 30
@@ -97,6 +98,15 @@ def default_face_model() -> Path:
         ModelError: it is not installed.
     """
     return _installed(FACE_MODEL)
+
+
+def default_face_landmark_model() -> Path:
+    """Return the network of face landmarks and head pose of this package.
+
+    Raises:
+        ModelError: it is not installed.
+    """
+    return _installed(FACE_LANDMARK_MODEL)
 
 
 def default_hand_models() -> tuple[Path, Path]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import cv2
 import numpy as np
 
-from emotion_ros.types import Box, Emotion, Hand, Image, Perception
+from emotion_ros.types import Box, Emotion, Hand, HeadPose, Image, Perception
 
 COLORS = {
     "angry": (60, 60, 230),
@@ -27,12 +28,18 @@ REFERENCE_HEIGHT_PX = 480
 """Shorter side of an image on which lines and text have their nominal size."""
 FONT = cv2.FONT_HERSHEY_SIMPLEX
 
+NOSE = 2
+"""Index of the nose tip in :attr:`Face.landmarks`."""
+
+NOSE_LENGTH = 0.8
+"""Length of the line that shows the head pose of a profile, in widths of the face's box."""
+
 FINGERS = [(0, 1, 2, 3, 4), (0, 5, 6, 7, 8), (9, 10, 11, 12), (13, 14, 15, 16), (0, 17, 18, 19, 20), (5, 9, 13, 17)]
 """Chains of hand landmarks that are joined by lines."""
 
 
 def draw(image: Image, perception: Perception) -> Image:
-    """Return a copy of an image (BGR, h × w × 3) with face boxes, labels, probability bars and hand landmarks.
+    """Return a copy of an image (BGR, h × w × 3) with face boxes, labels, head directions, bars and hands.
 
     Lines and text scale with the image's shorter side. Bars that would cover another face are left out.
     """
@@ -77,7 +84,16 @@ def _draw_person(canvas: Image, person: Emotion, unit: float) -> None:
     color = COLORS.get(person.label, OTHER)
     x, y, width, height = person.face.box.rounded()
     cv2.rectangle(canvas, (x, y), (x + width, y + height), color, _width(unit, 2), cv2.LINE_AA)
+    if person.head_pose is not None and len(person.face.landmarks) > NOSE:
+        _draw_direction(canvas, person.face.landmarks[NOSE].tolist(), person.head_pose, NOSE_LENGTH * width, unit)
     _draw_title(canvas, f"{person.label} {person.confidence:.2f}", (x, y), color, unit)
+
+
+def _draw_direction(canvas: Image, nose: Sequence[float], pose: HeadPose, length: float, unit: float) -> None:
+    """Draw a line from the nose where the head points; a point if that is the camera."""
+    right, down = math.sin(pose.yaw) * math.cos(pose.pitch), -math.sin(pose.pitch)
+    end = round(nose[0] + length * right), round(nose[1] + length * down)
+    cv2.line(canvas, (round(nose[0]), round(nose[1])), end, LIGHT, _width(unit, 2), cv2.LINE_AA)
 
 
 def _draw_title(canvas: Image, text: str, corner: tuple[int, int], color: tuple[int, int, int], unit: float) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-from emotion_ros.types import Face, Position
+from emotion_ros.perception.head_pose import to_rotation, view_rotation
+from emotion_ros.types import Face, HeadPose, Position
 
 PUPIL_DISTANCE_M = 0.063
 """Mean distance between an adult's pupils; 0.052 to 0.078 m for nearly all (Dodgson, "Variation and extrema of human
@@ -25,17 +28,58 @@ class CameraIntrinsics:
     height: int
 
 
-def face_position(face: Face, intrinsics: CameraIntrinsics | None, width: int, height: int) -> Position | None:
+MIN_FORESHORTENING = 0.5
+"""Smallest share of the pupils' distance that is taken to be seen, that of a yaw of 60°: beyond, an eye is hidden."""
+
+ASSUMED_FIELD_OF_VIEW_RAD = math.radians(60)
+"""Horizontal field of view of a camera without intrinsics: that of most webcams and of a RealSense D435 lies between
+55° and 70°."""
+
+
+def line_of_sight(
+    point: tuple[float, float], intrinsics: CameraIntrinsics | None, width: int, height: int
+) -> NDArray[np.float64]:
+    """Return how the surroundings of a point look to a camera that is turned to look straight at it.
+
+    Perspective shows what is beside the image's middle stretched, as if it were turned. Lens distortion is not
+    corrected.
+
+    Args:
+        point: x, y in pixels.
+        intrinsics: the camera's; their image size may differ from the image's. None, or not positive: square pixels and
+            a horizontal field of view of :data:`ASSUMED_FIELD_OF_VIEW_RAD` are assumed.
+        width: of the image in pixels.
+        height: of the image in pixels.
+
+    Returns:
+        2 × 2, from offsets in pixels of the image to offsets in pixels of the other camera, of equal scale in the
+        image's middle.
+    """
+    if intrinsics is None or min(intrinsics.fx, intrinsics.fy, intrinsics.width, intrinsics.height) <= 0:
+        focal = width / 2 / math.tan(ASSUMED_FIELD_OF_VIEW_RAD / 2)
+        intrinsics = CameraIntrinsics(focal, focal, width / 2, height / 2, width, height)
+    scale = np.array((intrinsics.width / width, intrinsics.height / height)) / (intrinsics.fx, intrinsics.fy)
+    x, y = np.array(point) * scale - (intrinsics.cx / intrinsics.fx, intrinsics.cy / intrinsics.fy)
+    direction = np.array((x, y, 1.0))
+    # The derivative of the projection after the turn, at the direction that it turns to +z.
+    jacobian = view_rotation(direction)[:2, :2] / np.linalg.norm(direction)
+    return jacobian * scale / scale.mean()  # type: ignore[no-any-return]
+
+
+def face_position(
+    face: Face, intrinsics: CameraIntrinsics | None, width: int, height: int, pose: HeadPose | None = None
+) -> Position | None:
     """Return the midpoint of the eyes in metres: x to the right, y down, z forward (optical frame, REP-103).
 
-    The distance assumes an adult who faces the camera; a head turned by 30° gives a distance 15 % too large. Lens
-    distortion is not corrected.
+    The distance assumes an adult. Lens distortion is not corrected.
 
     Args:
         face: with right and left eye as its first landmarks, in pixels.
         intrinsics: the camera's; their image size may differ from the image's.
         width: of the image in pixels.
         height: of the image in pixels.
+        pose: of the head, which shortens the distance of the pupils in the image. None: the person faces the camera; a
+            head turned by 30° gives a distance 15 % too large.
 
     Returns:
         None if the intrinsics are None or not positive, or if the face has no two different eyes.
@@ -50,6 +94,8 @@ def face_position(face: Face, intrinsics: CameraIntrinsics | None, width: int, h
     pupil_distance = float(np.linalg.norm((eyes[1] - eyes[0]) / focal))  # at a depth of 1 m
     if pupil_distance <= 0:
         return None
+    if pose is not None:
+        pupil_distance /= max(float(np.linalg.norm(to_rotation(pose)[:2, 0])), MIN_FORESHORTENING)
     x, y = ((eyes.mean(0) - centre) / focal).tolist()
     z = PUPIL_DISTANCE_M / pupil_distance
     return x * z, y * z, z

@@ -7,7 +7,12 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from emotion_ros.config import PipelineConfig
-from emotion_ros.inference.catalog import default_face_model, default_hand_models, find_model
+from emotion_ros.inference.catalog import (
+    default_face_landmark_model,
+    default_face_model,
+    default_hand_models,
+    find_model,
+)
 from emotion_ros.perception.detection import (
     FACE_DETECTORS,
     HAND_DETECTORS,
@@ -18,12 +23,14 @@ from emotion_ros.perception.detection import (
 )
 from emotion_ros.perception.detection.mediapipe_solutions import can_import_mediapipe
 from emotion_ros.perception.emotion.emotion_model import EmotionModel
+from emotion_ros.perception.face_points import FacePointsNetwork
 
 SHARED_OPTIONS = frozenset({"provider", "threads"})
 FACE_OPTIONS = SHARED_OPTIONS | {"face_detector", "face_model", "face_input_size"}
 HAND_OPTIONS = SHARED_OPTIONS | {"hand_detector", "hand_model", "hand_landmark_model"}
+POINT_OPTIONS = SHARED_OPTIONS | {"face_landmark_model"}
 EMOTION_OPTIONS = SHARED_OPTIONS | {"model", "labels", "label_map", "prior", "gestures", "gesture_emotions"}
-RELOADABLE = FACE_OPTIONS | HAND_OPTIONS | EMOTION_OPTIONS
+RELOADABLE = FACE_OPTIONS | HAND_OPTIONS | POINT_OPTIONS | EMOTION_OPTIONS
 """Settings that need networks to be loaded again, which :func:`load_models` does while images are processed."""
 
 
@@ -34,18 +41,21 @@ class LoadedModels:
     Attributes:
         faces: face detector.
         hands: hand detector; None: hands are not detected.
+        face_points: landmarks and head poses; None: not estimated.
         emotion: classifier.
     """
 
     faces: FaceDetector
     hands: HandDetector | None
     emotion: EmotionModel
+    face_points: FacePointsNetwork | None = None
 
     @property
     def engine_status(self) -> Mapping[str, str]:
         """State of the TensorRT engines that do not run yet or could not be built, by network."""
         status = {"classifier": self.emotion.classifier.engine_status, "faces": self.faces.engine_status}
         status["hands"] = self.hands.engine_status if self.hands else ""
+        status["face landmarks"] = self.face_points.engine_status if self.face_points else ""
         return {network: text for network, text in status.items() if text}
 
     def close_replaced(self, current: LoadedModels | None = None) -> None:
@@ -73,13 +83,17 @@ def load_models(
     """
     if previous is None:
         hands = create_hand_detector(config) if config.hands else None
-        return LoadedModels(create_face_detector(config), hands, EmotionModel(config))
+        points = create_face_points(config) if config.head_pose else None
+        return LoadedModels(create_face_detector(config), hands, EmotionModel(config), points)
     faces = create_face_detector(config) if changed & FACE_OPTIONS else previous.faces
     emotion = EmotionModel(config) if changed & EMOTION_OPTIONS else previous.emotion
     hands = previous.hands
     if config.hands and changed & HAND_OPTIONS:
         hands = create_hand_detector(config)
-    return LoadedModels(faces, hands, emotion)
+    points = previous.face_points
+    if config.head_pose and changed & POINT_OPTIONS:
+        points = create_face_points(config)
+    return LoadedModels(faces, hands, emotion, points)
 
 
 def create_face_detector(config: PipelineConfig) -> FaceDetector:
@@ -93,6 +107,18 @@ def create_face_detector(config: PipelineConfig) -> FaceDetector:
     model = find_model(config.face_model) if config.face_model else default
     settings = FaceSettings(model, config.provider, config.threads, config.face_input_size)
     return FACE_DETECTORS[config.face_detector](settings)
+
+
+def create_face_points(config: PipelineConfig) -> FacePointsNetwork:
+    """Load the face landmark network of a configuration.
+
+    Raises:
+        ModelError: its model is missing or cannot be used.
+        ProviderError: the execution provider is not available.
+    """
+    named = config.face_landmark_model
+    model = find_model(named) if named else default_face_landmark_model()
+    return FacePointsNetwork(model, config.provider, config.threads)
 
 
 def create_hand_detector(config: PipelineConfig) -> HandDetector:

@@ -23,7 +23,9 @@ from emotion_ros.perception.loaded_models import (
     EMOTION_OPTIONS,
     FACE_OPTIONS,
     HAND_OPTIONS,
+    POINT_OPTIONS,
     create_face_detector,
+    create_face_points,
     create_hand_detector,
 )
 
@@ -119,3 +121,5 @@ def _load(config: PipelineConfig, changed: AbstractSet[str]) -> None:
         create_face_detector(config)
     if config.hands and changed & HAND_OPTIONS:
         create_hand_detector(config)
+    if config.head_pose and changed & POINT_OPTIONS:
+        create_face_points(config)

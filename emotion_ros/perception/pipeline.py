@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from emotion_ros.config import PipelineConfig
 from emotion_ros.errors import ImageError
 from emotion_ros.perception.emotion.affect import valence_arousal
+from emotion_ros.perception.face_points import FacePointsNetwork
 from emotion_ros.perception.filtering import NO_LABEL, UNKNOWN
 from emotion_ros.perception.geometry import face_position
 from emotion_ros.perception.gesture_fusion import with_gestures
@@ -26,9 +27,9 @@ from emotion_ros.perception.schedule import (
     select_for_classification,
 )
 from emotion_ros.perception.stage_timer import StageTimer
-from emotion_ros.perception.state import CameraState, Frame, FrameState, associate, history_after
+from emotion_ros.perception.state import CameraState, Frame, FrameState, associate, history_after, with_poses
 from emotion_ros.perception.tracking import IdGenerator
-from emotion_ros.types import Box, Emotion, ExpressionEvent, Face, Hand, Image, Perception
+from emotion_ros.types import Box, Emotion, ExpressionEvent, Face, Hand, HeadPose, Image, Perception
 
 D = TypeVar("D", Face, Hand)
 
@@ -117,6 +118,8 @@ class Pipeline:
         try:
             states = timer.run("faces", self._find_faces, states)
             states = [self._track(state, camera) for state, camera in zip(states, cameras, strict=True)]
+            if self._models.face_points is not None:
+                states = timer.run("pose", self._estimate_poses, states, self._models.face_points)
             if not hands_are_input:
                 states = timer.run("classify", self._classify, states, cameras)
         finally:
@@ -186,6 +189,12 @@ class Pipeline:
         ids = camera.update_tracks(state.detected, state.frame.stamp, self._config.track_timeout)
         return replace(state, ids=ids)
 
+    @staticmethod
+    def _estimate_poses(states: Sequence[FrameState], network: FacePointsNetwork) -> list[FrameState]:
+        """Add landmarks and head pose of each detected face."""
+        results = [network(state.frame.image, state.detected, state.frame.intrinsics) for state in states]
+        return [with_poses(state, found) for state, found in zip(states, results, strict=True)]
+
     def _classify(self, states: Sequence[FrameState], cameras: Sequence[CameraState]) -> list[FrameState]:
         """Classify the faces that are due, those of all images in one run."""
         selected = [
@@ -217,7 +226,7 @@ class Pipeline:
             if id in hands
         }
         qualities = {
-            id: self._quality(state.frame.image, face)
+            id: self._quality(state.frame.image, face, state.poses.get(id))
             for id, face in zip(state.ids, state.detected, strict=True)
             if id in recognized or id in state.probabilities
         }
@@ -226,14 +235,14 @@ class Pipeline:
             filtering = self._config.smoothing, self._config.personal_baseline
             camera.emotions.update(id, fused, qualities[id], stamp, *filtering)
         people = [
-            self._person(state.frame, camera, state.ids[index], state.detected[index], recognized, qualities)
+            self._person(state, camera, state.ids[index], state.detected[index], recognized, qualities)
             for index in state.kept
         ]
         attentive, events = camera.social.update(people, camera.tracker.ids, stamp, self._config)
         return attentive, camera.gestures.recognize("", None, state.free_hands, stamp), events
 
-    def _quality(self, image: Image, face: Face) -> float:
-        return 1.0 if self._models.emotion.region == "frame" else quality(image, face)
+    def _quality(self, image: Image, face: Face, pose: HeadPose | None) -> float:
+        return 1.0 if self._models.emotion.region == "frame" else quality(image, face, pose)
 
     def _fuse(self, probabilities: NDArray[np.float32], hands: Sequence[Hand]) -> NDArray[np.float32]:
         weight, emotion = self._config.gesture_weight, self._models.emotion
@@ -243,14 +252,14 @@ class Pipeline:
 
     def _person(
         self,
-        frame: Frame,
+        state: FrameState,
         camera: CameraState,
         id: str,
         face: Face,
         hands: dict[str, tuple[Hand, ...]],
         qualities: dict[str, float],
     ) -> Emotion:
-        emotion = self._models.emotion
+        emotion, frame, pose = self._models.emotion, state.frame, state.poses.get(id)
         filtered = camera.emotions.probabilities(id)
         valence, arousal = valence_arousal(emotion.classifier.metadata.labels, filtered)
         merged = emotion.label_map(filtered)
@@ -266,7 +275,8 @@ class Pipeline:
             face=face,
             hands=hands[id],
             quality=qualities[id],
-            position=face_position(face, frame.intrinsics, *_size(frame.image)),
+            position=face_position(face, frame.intrinsics, *_size(frame.image), pose),
+            head_pose=pose,
         )
 
 

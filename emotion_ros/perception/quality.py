@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 import cv2
 import numpy as np
 from cv2.typing import MatLike
 
-from emotion_ros.types import Face, Image, ramp
+from emotion_ros.types import Face, HeadPose, Image, ramp
 
 MIN_FACE_SIDE_PX, GOOD_FACE_SIDE_PX = 16.0, 48.0
 """Shorter side of a face box at which the size score is 0 and 1. The shipped classifier sees 48 × 48 pixels."""
@@ -21,8 +23,11 @@ Measured on 400 faces of 48 pixels or more from each of two collections of photo
 mean over an eighth of the face's width the median is 0.36 and 0.34; over a sixteenth, 0.80 and 0.76.
 """
 
+PROFILE_YAW_RAD, FRONTAL_YAW_RAD = math.radians(45), math.radians(27)
+"""Yaw of the head at which the turn score is 0 and 1."""
+
 PROFILE_TURN, FRONTAL_TURN = 0.6, 0.3
-"""Values of :func:`head_turn` at which the turn score is 0 and 1."""
+"""Values of :func:`head_turn` at which the turn score is 0 and 1, without a head pose: the same angles."""
 
 CUT_FACE_QUALITY = 0.5
 """Highest quality of a face that touches the image border: a part of it may be outside."""
@@ -34,12 +39,13 @@ MIN_GRADIENT_ENERGY = 1.0
 """Grey levels squared. Gradients below it are rounding of the pixel values, not edges."""
 
 
-def quality(image: Image, face: Face) -> float:
+def quality(image: Image, face: Face, pose: HeadPose | None = None) -> float:
     """Return the lowest of the scores for size, sharpness, head turn and position, 0.05…1.
 
     Args:
         image: BGR, uint8, h × w × 3; is only read.
         face: box and landmarks in pixels of ``image``. The box may extend over the border.
+        pose: of the head; None: its turn is taken from the landmarks.
     """
     box = face.box.clipped(image.shape[1], image.shape[0])
     x, y, width, height = box.rounded()
@@ -49,8 +55,14 @@ def quality(image: Image, face: Face) -> float:
     size = ramp(min(width, height), MIN_FACE_SIDE_PX, GOOD_FACE_SIDE_PX)
     inside = x > 0 and y > 0 and x + width < image.shape[1] and y + height < image.shape[0]
     sharp = ramp(sharpness(crop, FACE_SIZE_PX, FACE_SIZE_PX), BLURRED_FACE_SHARPNESS, SHARP_FACE_SHARPNESS)
-    frontal = ramp(head_turn(face), PROFILE_TURN, FRONTAL_TURN)
+    frontal = _frontal(face, pose)
     return max(min(size, sharp, frontal, 1.0 if inside else CUT_FACE_QUALITY), MIN_QUALITY)
+
+
+def _frontal(face: Face, pose: HeadPose | None) -> float:
+    if pose is None:
+        return ramp(head_turn(face), PROFILE_TURN, FRONTAL_TURN)
+    return ramp(abs(pose.yaw), PROFILE_YAW_RAD, FRONTAL_YAW_RAD)
 
 
 def sharpness(image: Image, width: int, height: int) -> float:

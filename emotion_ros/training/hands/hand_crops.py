@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from emotion_ros.perception.detection.hand_crop import CROP_SIZE_PX, HandCrop, crop_of_landmarks
 from emotion_ros.perception.gestures import palm_length
+from emotion_ros.training.degradation import degraded
 from emotion_ros.training.hands.hand_photos import HandPatch
 from emotion_ros.types import Image, Points
 
@@ -53,17 +54,17 @@ def training_crop(
     """
     kind = rng.random()
     if kind < EMPTY_SHARE and empty:
-        return _degraded(_turned(empty[rng.integers(len(empty))], rng), rng), np.zeros(RIGHT + 1, np.float32)
+        return degraded(_turned(empty[rng.integers(len(empty))], rng), rng), np.zeros(RIGHT + 1, np.float32)
     patch = patches[rng.integers(len(patches))]
     if kind < EMPTY_SHARE + MISPLACED_SHARE:
         crop = _misplaced(crop_of_landmarks(patch.points), rng)
-        return _degraded(_mirrored(crop.pixels(patch.image), rng), rng), np.zeros(RIGHT + 1, np.float32)
+        return degraded(_mirrored(crop.pixels(patch.image), rng), rng), np.zeros(RIGHT + 1, np.float32)
     image, points, is_right = _hand(patch, rng)
     if rng.random() < PASTE_SHARE and empty:
         image = _pasted(image, points, _turned(empty[rng.integers(len(empty))], rng))
     if rng.random() < COVER_SHARE and empty:
         image = _covered(image, _turned(empty[rng.integers(len(empty))], rng), rng)
-    return _degraded(image, rng), np.concatenate([points.ravel(), [1, is_right]]).astype(np.float32)
+    return degraded(image, rng), np.concatenate([points.ravel(), [1, is_right]]).astype(np.float32)
 
 
 def plain_crop(patch: HandPatch, rng: np.random.Generator) -> tuple[Image, NDArray[np.float32]]:
@@ -144,41 +145,3 @@ def _covered(image: Image, cover: Image, rng: np.random.Generator) -> Image:
     result = image.copy()
     result[y : y + height, x : x + width] = cover[y : y + height, x : x + width]
     return result
-
-
-def _degraded(image: Image, rng: np.random.Generator) -> Image:
-    """Return a crop in other light, in other colours or grey, blurred, of low resolution, noisy or compressed."""
-    result: Image = cv2.LUT(image, _tones(rng))  # type: ignore[assignment]
-    if rng.random() < 0.15:
-        result = cv2.cvtColor(cv2.cvtColor(result, cv2.COLOR_BGR2GRAY), cv2.COLOR_GRAY2BGR)  # type: ignore[assignment]
-    if rng.random() < 0.25:
-        result = _blurred(result, rng)
-    if rng.random() < 0.25:
-        side = int(rng.integers(20, CROP_SIZE_PX * 3 // 4))
-        small = cv2.resize(result, (side, side), interpolation=cv2.INTER_AREA)
-        result = cv2.resize(small, (CROP_SIZE_PX, CROP_SIZE_PX))  # type: ignore[assignment]
-    if rng.random() < 0.3:
-        noise = rng.standard_normal(result.shape, np.float32) * rng.uniform(2, 14)
-        result = (result + noise).clip(0, 255).astype(np.uint8)
-    if rng.random() < 0.3:
-        encoded = cv2.imencode(".jpg", result, [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(15, 80))])[1]
-        result = cv2.imdecode(encoded, cv2.IMREAD_COLOR)  # type: ignore[assignment]
-    return result
-
-
-def _tones(rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Return a table of random gamma, contrast, brightness and colour, 1 × 256 × 3."""
-    values = np.linspace(0, 1, 256) ** np.exp(rng.normal(0, 0.3)) * 255
-    values = (values - 128) * np.exp(rng.normal(0, 0.25)) + 128 + rng.normal(0, 20)
-    colour = np.exp(rng.normal(0, 0.12, 3)) if rng.random() < 0.5 else np.ones(3)
-    return (values[None, :, None] * colour).clip(0, 255).astype(np.uint8)  # type: ignore[no-any-return]
-
-
-def _blurred(image: Image, rng: np.random.Generator) -> Image:
-    """Return an image after a mean along a line of up to 9 pixels in any direction, as of a moving hand."""
-    length = int(rng.integers(2, 10))
-    kernel = np.zeros((9, 9), np.float32)
-    angle = rng.uniform(0, math.pi)
-    reach = np.array([math.cos(angle), math.sin(angle)]) * (length - 1) / 2
-    cv2.line(kernel, np.round(4 - reach).astype(int).tolist(), np.round(4 + reach).astype(int).tolist(), (1.0,))
-    return cv2.filter2D(image, -1, kernel / kernel.sum())  # type: ignore[return-value]

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from emotion_ros.perception.detection.hand_crop import CROP_SIZE_PX
+from emotion_ros.training.layers import Residual, convolution, linear
 
 LANDMARKS = 21
 
@@ -18,34 +19,6 @@ HEATMAP_STRIDE = 4
 
 STAGES = ((16, 1, 1), (48, 2, 2), (128, 3, 2))
 """Channels, blocks and stride of the stages after the first convolutions."""
-
-
-def _convolution(inputs: int, outputs: int, side: int, stride: int = 1) -> nn.Sequential:
-    """Return a convolution of side × side with batch normalisation and ReLU."""
-    return nn.Sequential(_linear(inputs, outputs, side, stride), nn.ReLU(inplace=True))
-
-
-def _linear(inputs: int, outputs: int, side: int, stride: int = 1) -> nn.Sequential:
-    """Return a convolution of side × side with batch normalisation."""
-    convolution = nn.Conv2d(inputs, outputs, side, stride, side // 2, bias=False)
-    return nn.Sequential(convolution, nn.BatchNorm2d(outputs))
-
-
-class _Residual(nn.Module):
-    """Two convolutions, added to their input, which is first averaged if the block has a stride.
-
-    The block of He et al., "Bag of Tricks for Image Classification with Convolutional Neural Networks", 2019.
-    """
-
-    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
-        super().__init__()
-        self.layers = nn.Sequential(_convolution(inputs, outputs, 3, stride), _linear(outputs, outputs, 3))
-        self.shortcut: nn.Module = nn.Identity()
-        if stride != 1 or inputs != outputs:
-            self.shortcut = nn.Sequential(nn.AvgPool2d(stride), _linear(inputs, outputs, 1))
-
-    def forward(self, values: Tensor) -> Tensor:
-        return F.relu(self.layers(values) + self.shortcut(values))
 
 
 class LandmarkNetwork(nn.Module):
@@ -62,17 +35,17 @@ class LandmarkNetwork(nn.Module):
     def __init__(self, width: int = 32) -> None:
         super().__init__()
         inputs = STAGES[0][0]
-        self.stem = nn.Sequential(_convolution(3, 16, 3, 2), _convolution(16, inputs, 3, 2))
+        self.stem = nn.Sequential(convolution(3, 16, 3, 2), convolution(16, inputs, 3, 2))
         stages = []
         for channels, blocks, stride in STAGES:
-            further = [_Residual(channels, channels, 1) for _ in range(blocks - 1)]
-            stages.append(nn.Sequential(_Residual(inputs, channels, stride), *further))
+            further = [Residual(channels, channels, 1) for _ in range(blocks - 1)]
+            stages.append(nn.Sequential(Residual(inputs, channels, stride), *further))
             inputs = channels
         self.stages = nn.ModuleList(stages)
-        self.laterals = nn.ModuleList(_linear(channels, width, 1) for channels, _, _ in STAGES)
-        self.merges = nn.ModuleList(_convolution(width, width, 3) for _ in STAGES[1:])
+        self.laterals = nn.ModuleList(linear(channels, width, 1) for channels, _, _ in STAGES)
+        self.merges = nn.ModuleList(convolution(width, width, 3) for _ in STAGES[1:])
         self.heatmaps = nn.Conv2d(width, LANDMARKS, 1)
-        self.wide = _convolution(inputs, 2 * inputs, 1)
+        self.wide = convolution(inputs, 2 * inputs, 1)
         self.classifier = nn.Sequential(
             nn.Linear(2 * inputs + 2 * LANDMARKS, inputs), nn.ReLU(inplace=True), nn.Linear(inputs, 2)
         )

@@ -1,0 +1,33 @@
+"""``emotion-ros train-face-landmarks``: trains the face landmark network."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from emotion_ros.cli.arguments import add_options
+from emotion_ros.cli.extras import requires_training
+from emotion_ros.cli.train import add_training_arguments, report_result
+from emotion_ros.config import FaceTrainConfig
+from emotion_ros.config.options import build
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
+    parser.add_argument(
+        "data", type=Path, nargs="+", metavar="DATA", help="folders with photos.zip and face_meshes.npz of label-meshes"
+    )
+    add_training_arguments(parser)
+    add_options(parser, FaceTrainConfig)
+
+
+@requires_training
+def run(parsed: argparse.Namespace) -> int:
+    """Run the command and return its exit code."""
+    config = build(FaceTrainConfig, vars(parsed))  # wrong values are refused before the import, which takes seconds
+    from emotion_ros.training.faces.face_training import train_face_landmarks
+
+    result = train_face_landmarks(parsed.data, parsed.model_dir, config, parsed.resume)
+    return report_result(
+        result, "share of poses within 5° of the labels, held-out photos", f"{parsed.model_dir}/best.ckpt MODEL.onnx"
+    )

@@ -1,0 +1,125 @@
+"""Finds 70 landmarks of each face and the pose of its head with the network of this package."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from emotion_ros.errors import ModelError
+from emotion_ros.inference.cache_folder import default_cache
+from emotion_ros.inference.ort_session import open_session, read_model_file
+from emotion_ros.inference.providers import ShapeProfile
+from emotion_ros.perception.detection.network_input import metadata_of_kind
+from emotion_ros.perception.face_crop import CROP_SIZE_PX, FaceCrop, crop_of_face
+from emotion_ros.perception.geometry import CameraIntrinsics, line_of_sight
+from emotion_ros.perception.head_pose import Rotation, to_pose, to_rotation
+from emotion_ros.types import FACE_POINTS, Face, HeadPose, Image, Points
+
+NETWORK_KIND = "face_landmarks"
+"""Value of ``kind`` in the metadata of the model file."""
+
+MAX_FACES = 16
+"""Faces per run of the network."""
+
+
+@dataclass(frozen=True)
+class FacePose:
+    """Result for a face: ``points``, 70 × 2 pixels of the image, see :data:`FACE_POINTS`; ``pose`` of the head."""
+
+    points: Points
+    pose: HeadPose
+
+
+class FacePointsNetwork:
+    """Finds landmarks and pose of faces."""
+
+    def __init__(self, model: Path, provider: str = "auto", threads: int = 1) -> None:
+        """Load a model and run it once.
+
+        Args:
+            model: the ONNX file.
+            provider: ``auto``, ``tensorrt``, ``cuda`` or ``cpu``.
+            threads: CPU threads; 0: ONNX Runtime's choice.
+
+        Raises:
+            ModelError: the file is missing, or is no such model of this package.
+            ProviderError: the provider is not available.
+        """
+
+        def profile_of(session: ort.InferenceSession) -> ShapeProfile:
+            names = [tensor.name for tensor in (*session.get_inputs(), *session.get_outputs())]
+            if not metadata_of_kind(session, NETWORK_KIND) or names != ["pixels", "faces"]:
+                raise ModelError(
+                    f"{model}: expected a face landmark network of this package, got a model of another kind with "
+                    f"{', '.join(names)}; make one with emotion-ros train-face-landmarks and export"
+                )
+            return _shape(1), _shape(2), _shape(MAX_FACES)
+
+        self._session = open_session(model, read_model_file(model), provider, threads, default_cache(), profile_of)
+        self._lock = threading.Lock()  # guards _session, which serves one image at a time; held by __call__
+        self._run(np.zeros(_shape(1), np.float32))
+
+    @property
+    def engine_status(self) -> str:
+        """See :class:`emotion_ros.inference.ort_session.Session`."""
+        return self._session.engine_status
+
+    def __call__(
+        self, image: Image, faces: Sequence[Face], intrinsics: CameraIntrinsics | None = None
+    ) -> list[FacePose | None]:
+        """Return landmarks and pose of each face of an image; None for a face without the detector's landmarks.
+
+        Args:
+            image: BGR, uint8, height × width × 3; is only read.
+            faces: with their first four landmarks.
+            intrinsics: of the camera; None: see :func:`line_of_sight`.
+        """
+        height, width = image.shape[:2]
+        crops = [
+            crop_of_face(face.landmarks[:4], line_of_sight(face.box.centre, intrinsics, width, height))
+            for face in faces
+            if len(face.landmarks) >= 4
+        ]
+        rows = iter(self._rows(image, crops))
+        found = iter(crops)
+        return [_result(next(found), next(rows)) if len(face.landmarks) >= 4 else None for face in faces]
+
+    def _rows(self, image: Image, crops: Sequence[FaceCrop]) -> list[NDArray[np.float32]]:
+        rows: list[NDArray[np.float32]] = []
+        for first in range(0, len(crops), MAX_FACES):
+            grey = [crop.grey_pixels(image) for crop in crops[first : first + MAX_FACES]]
+            with self._lock:
+                rows += [*self._run(np.stack(grey)[:, None].astype(np.float32))]
+        return rows
+
+    def _run(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
+        return np.asarray(self._session.run(["faces"], {"pixels": pixels})[0], np.float32)
+
+
+def rotation_of_columns(columns: NDArray[np.float32]) -> Rotation:
+    """Return the rotation matrix from its first two columns, 6 values, which need not be orthonormal.
+
+    Zhou et al., "On the Continuity of Rotation Representations in Neural Networks", 2019.
+    """
+    first, second = columns.reshape(2, 3).astype(float)
+    first = first / np.linalg.norm(first)
+    second = second - (second @ first) * first
+    second = second / np.linalg.norm(second)
+    third = first[[1, 2, 0]] * second[[2, 0, 1]] - first[[2, 0, 1]] * second[[1, 2, 0]]
+    return np.stack([first, second, third], 1)
+
+
+def _result(crop: FaceCrop, row: NDArray[np.float32]) -> FacePose:
+    points = crop.to_image(row[: 2 * FACE_POINTS].reshape(FACE_POINTS, 2))
+    rotation = to_rotation(HeadPose(0.0, 0.0, crop.radians)) @ rotation_of_columns(row[2 * FACE_POINTS :])
+    return FacePose(points, to_pose(rotation))
+
+
+def _shape(faces: int) -> tuple[int, int, int, int]:
+    return faces, 1, CROP_SIZE_PX, CROP_SIZE_PX
