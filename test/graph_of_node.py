@@ -1,4 +1,4 @@
-"""Asks the ROS graph what a node has opened, in a process of its own: python graph_of_node.py NAME.
+"""Asks the ROS graph what a node has opened, in a process of its own: python graph_of_node.py NAME [TOPIC].
 
 A process that has started and ended many ROS contexts, as that of the tests, sometimes does not learn of new nodes.
 """
@@ -8,23 +8,28 @@ import subprocess
 import sys
 import time
 
-SETTLED_S, LIMIT_S = 2.0, 20.0
+SETTLED_S, LIMIT_S = 2.0, 60.0
 """Time without a change after which the answer is complete, and time after which it is given anyway."""
 
 
-def graph_of_node(name):
-    """Return the names of what a node publishes, subscribes to and serves."""
-    done = subprocess.run([sys.executable, __file__, name], capture_output=True, text=True, timeout=60, check=True)
+def graph_of_node(name, topic=""):
+    """Return the names of what a node publishes, subscribes to and serves, once it publishes a topic, if one is given.
+
+    The graph becomes known little by little, and a node opens its topics one after the other.
+    """
+    command = [sys.executable, __file__, name, topic]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=2 * LIMIT_S, check=True)
     return json.loads(done.stdout)
 
 
-def ask(name):
+def ask(name, topic=""):
     import rclpy
 
     rclpy.init()
     node = rclpy.create_node("inspector")
     answer, changed, start = {}, time.monotonic(), time.monotonic()
-    while time.monotonic() - start < LIMIT_S and not (answer and time.monotonic() - changed > SETTLED_S):
+    complete = False
+    while time.monotonic() - start < LIMIT_S and not (complete and time.monotonic() - changed > SETTLED_S):
         rclpy.spin_once(node, timeout_sec=0.1)
         try:
             latest = {
@@ -36,8 +41,9 @@ def ask(name):
             continue
         if latest != answer:
             answer, changed = latest, time.monotonic()
+            complete = not topic or topic in answer["topics publish"]
     print(json.dumps(answer))
 
 
 if __name__ == "__main__":
-    ask(sys.argv[1])
+    ask(*sys.argv[1:])

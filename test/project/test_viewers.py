@@ -57,7 +57,7 @@ def test_paths_of_the_foxglove_layout_are_fields_of_the_messages(layout):
 def test_viewers_show_topics_of_the_detector(layout, start):
     pytest.importorskip("visualization_msgs", reason="visualization_msgs is not installed")
     start("detector", hands=False)
-    published = set(graph_of_node("detector").get("topics publish", ()))
+    published = set(graph_of_node("detector", "/emotions").get("topics publish", ()))
     shown = {text.partition(".")[0] for text in texts(layout) if text.startswith("/")}
     assert shown == {"/annotated/compressed", "/diagnostics", "/emotions", "/markers"}
     assert shown | {f"/{topic}" for topic in topics_of_rviz()} <= published
