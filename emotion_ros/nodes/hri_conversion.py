@@ -9,6 +9,7 @@ from typing import Any
 import cv2
 import numpy as np
 from hri_msgs.msg import (
+    EngagementLevel,
     Expression,
     FacialLandmarks,
     Gesture,
@@ -198,6 +199,11 @@ def to_location_confidence(_: Image, person: Emotion, header: Header) -> list[Fl
     return [Float32(data=1.0)]
 
 
+def to_engagement(_: Image, person: Emotion, header: Header) -> list[EngagementLevel]:
+    """Return the level of engagement; UNKNOWN without a head pose."""
+    return [EngagementLevel(header=header, level=getattr(EngagementLevel, person.engagement.upper() or "UNKNOWN"))]
+
+
 FACE_TOPICS = (
     PersonTopic(NormalizedRegionOfInterest2D, "faces/{id}/roi", to_roi),
     PersonTopic(ImageMessage, "faces/{id}/cropped", to_cropped),
@@ -214,5 +220,6 @@ PERSON_TOPICS = (
     PersonTopic(Bool, "persons/{person}/anonymous", to_anonymous, latched=True),
     PersonTopic(String, "persons/{person}/face_id", to_face_id, latched=True),
     PersonTopic(Float32, "persons/{person}/location_confidence", to_location_confidence),
+    PersonTopic(EngagementLevel, "persons/{person}/engagement_status", to_engagement),
 )
 """Topics of each anonymous person (REP-155)."""

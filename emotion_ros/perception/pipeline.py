@@ -138,7 +138,7 @@ class Pipeline:
         timings, model = timer.finish(), (emotion.classifier.name, emotion.labels)
         return [
             Perception(*_size(state.frame.image), *model, persons, free_hands, timings, events)
-            for state, (persons, free_hands, events) in zip(states, people, strict=True)
+            for state, (persons, events, free_hands) in zip(states, people, strict=True)
         ]
 
     def classify(self, crops: Sequence[Image]) -> NDArray[np.float32]:
@@ -217,9 +217,9 @@ class Pipeline:
 
     def _people(
         self, state: FrameState, camera: CameraState
-    ) -> tuple[tuple[Emotion, ...], tuple[Hand, ...], tuple[ExpressionEvent, ...]]:
-        """People, free hands and events of an image, with the camera's state updated by them."""
-        stamp, hands = state.frame.stamp, state.hands_by_id
+    ) -> tuple[tuple[Emotion, ...], tuple[ExpressionEvent, ...], tuple[Hand, ...]]:
+        """People, events and free hands of an image, with the camera's state updated by them."""
+        stamp, hands, config = state.frame.stamp, state.hands_by_id, self._config
         recognized = {
             id: camera.gestures.recognize(id, face.box, hands[id], stamp)
             for id, face in zip(state.ids, state.detected, strict=True)
@@ -232,14 +232,13 @@ class Pipeline:
         }
         for id, probabilities in state.probabilities.items():  # also of false faces: else they would stay new for ever
             fused = self._fuse(probabilities, recognized.get(id, ()))
-            filtering = self._config.smoothing, self._config.personal_baseline
-            camera.emotions.update(id, fused, qualities[id], stamp, *filtering)
+            camera.emotions.update(id, fused, qualities[id], stamp, config.smoothing, config.personal_baseline)
         people = [
             self._person(state, camera, state.ids[index], state.detected[index], recognized, qualities)
             for index in state.kept
         ]
-        attentive, events = camera.social.update(people, camera.tracker.ids, stamp, self._config)
-        return attentive, camera.gestures.recognize("", None, state.free_hands, stamp), events
+        free_hands = camera.gestures.recognize("", None, state.free_hands, stamp)
+        return *camera.social.update(people, camera.tracker.ids, stamp, config), free_hands
 
     def _quality(self, image: Image, face: Face, pose: HeadPose | None) -> float:
         return 1.0 if self._models.emotion.region == "frame" else quality(image, face, pose)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray
 from emotion_ros.msg import EmotionArray
-from hri_msgs.msg import Expression, FacialLandmarks, Gesture, IdsList, NormalizedRegionOfInterest2D
+from hri_msgs.msg import EngagementLevel, Expression, FacialLandmarks, Gesture, IdsList, NormalizedRegionOfInterest2D
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 from rclpy.qos import QoSProfile, ReliabilityPolicy
@@ -303,3 +303,30 @@ def test_aligned_face_has_its_eyes_level_and_in_place():
     for x, y in ALIGNED_EYES_PX.round().astype(int).tolist():
         assert picture[y, x].min() > 200
     assert picture[0, 0].max() == 0
+
+
+@pytest.mark.parametrize(
+    ("engagement", "level"),
+    [
+        ("", EngagementLevel.UNKNOWN),
+        ("disengaged", EngagementLevel.DISENGAGED),
+        ("engaging", EngagementLevel.ENGAGING),
+        ("engaged", EngagementLevel.ENGAGED),
+        ("disengaging", EngagementLevel.DISENGAGING),
+    ],
+)
+def test_engagement_status_is_the_level_of_the_person(listener, engagement, level):
+    face = Face(Box(10, 10, 20, 20), 0.9, np.zeros((0, 2), np.float32))
+    person = Emotion("aaaaa", "happy", 0.9, np.ones(1, np.float32), 0.8, 0.5, face, engagement=engagement)
+    humans = HriPublisher(listener.node)
+    heard = listener.hear(EngagementLevel, "/humans/persons/anonymous_aaaaa/engagement_status")
+    image, seen = np.zeros((48, 64, 3), np.uint8), Perception(64, 48, "model", ("happy",), (person,))
+
+    def is_heard():
+        humans.publish("camera", image, seen, Header(frame_id="camera"), 1.0)
+        return heard
+
+    assert listener.until(is_heard)
+    assert {message.level for message in heard} == {level}
+    assert heard[0].header.frame_id == "camera"
+    humans.close()
