@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from emotion_ros.errors import ModelError
 from emotion_ros.inference.timing import median_ms
+from emotion_ros.perception.attention import attention_of
 from emotion_ros.perception.detection import FaceDetector
 from emotion_ros.perception.detection.network_input import read_metadata_of_kind
 from emotion_ros.perception.emotion.preprocess import face_square
@@ -58,6 +59,9 @@ MIN_CONFIDENCE = 0.3
 PoseOf = Callable[[Image, Face], tuple[Rotation, NDArray[np.float32] | None]]
 """From an image and a face to the head's rotation and the landmarks, 70 × 2; None: it gives none."""
 
+Turn = tuple[float, float]
+"""Error of the change of an angle, degrees, and attention after it, 0…1. NaN: the face was not found."""
+
 
 @dataclass
 class PoseFigures:
@@ -66,13 +70,13 @@ class PoseFigures:
     Attributes:
         labels: by range of sizes: errors of yaw, pitch and roll in degrees, against the teacher.
         points: mean distance of the landmarks of each face from the teacher's, in distances of the pupils.
-        turns: by kind and angle in degrees: errors of the change of that angle, degrees.
+        turns: by kind and angle in degrees, of each turned face.
         face_ms: median time per face.
     """
 
     labels: dict[str, list[tuple[float, float, float]]] = field(default_factory=lambda: defaultdict(list))
     points: list[float] = field(default_factory=list)
-    turns: dict[str, dict[int, list[float]]] = field(default_factory=lambda: defaultdict(lambda: defaultdict(list)))
+    turns: dict[str, dict[int, list[Turn]]] = field(default_factory=lambda: defaultdict(lambda: defaultdict(list)))
     face_ms: float = float("nan")
 
     def summary(self) -> dict[str, Any]:
@@ -197,10 +201,12 @@ def _measure_turns(
         found = _nearest(detector.detect(view, MIN_CONFIDENCE, 1), middle, face.box.width)
         true = _difference(turn @ start, start)[ANGLES.index(kind)]
         for name, method in methods.items():
-            error = float("nan")
+            error = attention = float("nan")
             if found is not None:
-                error = _difference(method(view, found)[0], before[name])[ANGLES.index(kind)] - true
-            figures[name].turns[kind][angle].append(error)
+                rotation, _ = method(view, found)
+                error = _difference(rotation, before[name])[ANGLES.index(kind)] - true
+                attention = attention_of(to_pose(rotation))
+            figures[name].turns[kind][angle].append((error, attention))
 
 
 def _views(
@@ -241,13 +247,15 @@ def _angles(rows: Sequence[tuple[float, float, float]]) -> dict[str, list[float]
     return {name: values[:, column].tolist() for column, name in enumerate(ANGLES)}
 
 
-def _spread(errors: Sequence[float]) -> dict[str, float]:
-    """Return the share of found faces, bias, median and 90th percentile of the absolute errors."""
-    found = np.array(errors)[np.isfinite(errors)]
-    if not len(found):
+def _spread(turns: Sequence[Turn]) -> dict[str, float]:
+    """Return the share of found faces; of them bias, median and 90th percentile of the absolute errors, and the share
+    that looks at the camera by its attention."""
+    errors, attentions = np.array([turn for turn in turns if not math.isnan(turn[0])]).reshape(-1, 2).T
+    if not len(errors):
         return {"found": 0.0}
-    median, high = np.percentile(np.abs(found), [50, 90]).tolist()
-    return {"found": len(found) / len(errors), "bias": float(np.median(found)), "median": median, "p90": high}
+    median, high = np.percentile(np.abs(errors), [50, 90]).tolist()
+    figures = {"bias": float(np.median(errors)), "median": median, "p90": high}
+    return {"found": len(errors) / len(turns), **figures, "looking": float((attentions >= 0.5).mean())}
 
 
 def table(figures: Mapping[str, Mapping[str, Any]]) -> str:
@@ -257,11 +265,14 @@ def table(figures: Mapping[str, Mapping[str, Any]]) -> str:
         for size, errors in row["labels"].items():
             cells = [_pair(*errors[angle]) for angle in ANGLES if angle in errors]
             lines.append(f"| {name} | {size} | {errors['faces']} | {' | '.join(cells)} |")
-    lines += ["", "| method | turned by | found | bias | error |", "| --- | --- | --- | --- | --- |"]
+    lines += ["", "| method | turned by | found | bias | error | looking |", "| --- | --- | --- | --- | --- | --- |"]
     for name, row in figures.items():
         for kind, by_angle in row["turns"].items():
             for angle, error in by_angle.items():
-                cells = [f"{error['bias']:+.1f}", _pair(error["median"], error["p90"])] if error["found"] else ["", ""]
+                cells = ["", "", ""]
+                if error["found"]:
+                    errors = _pair(error["median"], error["p90"])
+                    cells = [f"{error['bias']:+.1f}", errors, f"{error['looking']:.2f}"]
                 lines.append(f"| {name} | {kind} {angle}° | {error['found']:.2f} | {' | '.join(cells)} |")
     for name, row in figures.items():
         if row["points"]:
