@@ -29,12 +29,14 @@ class Member:
         stamp: of that image, seconds.
         time: at which that image arrived, seconds of the monotonic clock.
         valences: stamp and valence in the last :data:`TREND_S`, oldest first.
+        labels: of the probabilities.
     """
 
     emotion: Emotion
     stamp: float
     time: float
-    valences: tuple[tuple[float, float], ...] = ()
+    valences: tuple[tuple[float, float], ...]
+    labels: tuple[str, ...]
 
 
 Members = Mapping[tuple[str, str], Member]
@@ -47,7 +49,7 @@ def update_members(
     """Return the members after an image.
 
     A person who is not visible for ``timeout`` is no longer a member, by the stamps of the same camera, and by the
-    monotonic clock for cameras that deliver no more images.
+    monotonic clock for cameras that deliver no more images. If the labels changed, all others are members no longer.
 
     Args:
         members: before the image.
@@ -60,12 +62,15 @@ def update_members(
     kept = {
         key: member
         for key, member in members.items()
-        if time - member.time <= timeout and (key[0] != camera or 0 <= stamp - member.stamp <= timeout)
+        if time - member.time <= timeout
+        and (key[0] != camera or 0 <= stamp - member.stamp <= timeout)
+        and member.labels == perception.labels
     }
-    seen = {
-        (camera, person.id): _seen(kept.get((camera, person.id)), person, stamp, time) for person in perception.people
+    seen = {(camera, person.id): person for person in perception.people}
+    return kept | {
+        key: Member(person, stamp, time, _valences(kept.get(key), person, stamp), perception.labels)
+        for key, person in seen.items()
     }
-    return {**kept, **seen}
 
 
 def group_mood(members: Sequence[Member], labels: Sequence[str], min_attention: float) -> GroupMood:
@@ -100,12 +105,11 @@ def trend(valences: Sequence[tuple[float, float]]) -> float:
     return float(centred @ values / (centred @ centred)) * TREND_S
 
 
-def _seen(member: Member | None, person: Emotion, stamp: float, time: float) -> Member:
+def _valences(member: Member | None, person: Emotion, stamp: float) -> tuple[tuple[float, float], ...]:
     valences = member.valences if member else ()
     if math.isnan(person.valence) or (valences and stamp - valences[-1][0] < VALENCE_INTERVAL_S):
-        return Member(person, stamp, time, valences)
-    recent = tuple(each for each in valences if stamp - each[0] <= TREND_S)
-    return Member(person, stamp, time, (*recent, (stamp, person.valence)))
+        return valences
+    return (*(each for each in valences if stamp - each[0] <= TREND_S), (stamp, person.valence))
 
 
 def _mean(values: Sequence[float], weights: Sequence[float]) -> float:

@@ -14,6 +14,9 @@ from emotion_ros.perception.expression_events import Episode, advance_episode, e
 from emotion_ros.perception.filtering import UNKNOWN
 from emotion_ros.types import Emotion, ExpressionEvent
 
+MAX_POSE_AGE_S = 1.0
+"""Seconds that attention outlasts the last head pose: not every image gives one."""
+
 
 @dataclass(frozen=True)
 class SocialState:
@@ -45,7 +48,7 @@ class SocialTracker:
         events = [end_episode(state.episode, id, stamp) for id, state in left if state.episode]
         for id, _ in left:
             del self._states[id]
-        seen = []
+        attentive: list[Emotion] = []
         for person in people:
             state, person = attend(self._states.get(person.id, SocialState()), person, stamp, config)
             label = "" if person.label == UNKNOWN else person.label
@@ -53,16 +56,21 @@ class SocialTracker:
             episode, event = advance_episode(state.episode, person.id, label, person.confidence, *times)
             self._states[person.id] = replace(state, episode=episode)
             events.append(event)
-            seen.append(person)
-        return tuple(seen), tuple(event for event in events if event is not None)
+            attentive.append(person)
+        return tuple(attentive), tuple(event for event in events if event is not None)
 
 
 def attend(state: SocialState, person: Emotion, stamp: float, config: PipelineConfig) -> tuple[SocialState, Emotion]:
-    """Return a person's state after an image, and the person with attention and engagement, if there is a head pose."""
-    if person.head_pose is None:
+    """Return a person's state after an image, and the person with attention and engagement.
+
+    Both are unknown without a head pose in the last :data:`MAX_POSE_AGE_S`.
+    """
+    attention, engagement = state.attention, state.engagement
+    if person.head_pose is not None:
+        attention = smooth_attention(attention, attention_of(person.head_pose), stamp, config.attention_smoothing)
+        distance = None if person.position is None else math.hypot(*person.position)
+        engagement = advance_engagement(engagement, attention.value, distance, stamp, config)
+    if attention is None or engagement is None or stamp - attention.stamp > MAX_POSE_AGE_S:
         return state, person
-    attention = smooth_attention(state.attention, attention_of(person.head_pose), stamp, config.attention_smoothing)
-    distance = None if person.position is None else math.hypot(*person.position)
-    engagement = advance_engagement(state.engagement, attention.value, distance, stamp, config)
     seen = replace(person, attention=attention.value, engagement=engagement.level)
     return replace(state, attention=attention, engagement=engagement), seen

@@ -98,6 +98,14 @@ def test_without_a_head_pose_attention_and_engagement_are_unknown():
     assert (camera.people[0].attention, camera.people[0].engagement) == (None, "")
 
 
+def test_image_without_a_head_pose_keeps_the_attention_for_a_second():
+    camera = Camera()
+    camera.show(1, person(pose=AHEAD))
+    assert all(people[0].attention == 1.0 for people in camera.show(0.9, person()))
+    camera.show(0.5, person())
+    assert (camera.people[0].attention, camera.people[0].engagement) == (None, "")
+
+
 def levels(shown):
     """Levels in their order, each once, with the seconds that they lasted."""
     changes = [people[0].engagement for people in shown]
@@ -253,6 +261,16 @@ def test_missed_detection_changes_no_group_and_people_of_a_dead_camera_leave():
     assert room.show(2, left=everybody[:1])[-1].people == 1
     room.show(1, right=[person(id="c")])
     assert room.show(1.5, right=[person(id="c")])[-1].people == 1
+
+
+def test_change_of_the_labels_begins_a_new_group():
+    room = Room()
+    room.show(1, left=[person(id="a")], right=[person(id="b")])
+    few = replace(person(id="a"), probabilities=np.array([0.5, 0.5], np.float32))
+    members = update_members(
+        room.members, "left", Perception(640, 480, "model", ("good", "bad"), (few,)), 1.1, 1.1, 1.0
+    )
+    assert group_mood([*members.values()], ("good", "bad"), 0.5).people == 1
 
 
 def test_empty_room_has_no_mood():
