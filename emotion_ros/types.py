@@ -88,8 +88,8 @@ class Face:
     Attributes:
         box: pixels, inside the image.
         confidence: of being a face, 0…1.
-        landmarks: right eye, left eye, nose tip, middle of the mouth, then further points of the detector; left and
-            right are the person's own. Empty if there are none.
+        landmarks: right eye, left eye, nose tip, middle of the mouth, then further points of the detector, or the
+            corners of the mouth; left and right are the person's own. Empty if there are none.
         points: the :data:`FACE_POINTS` landmarks of hri_msgs/FacialLandmarks in its order; empty if they were
             not estimated. Those of a turned away side are where they would be seen through the head.
     """

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emotion_ros.perception.emotion.preprocess import face_square, roll
-from emotion_ros.perception.rotated_crop import RotatedCrop
+from emotion_ros.perception.rotated_crop import IDENTITY, Matrix2, RotatedCrop
 from emotion_ros.types import Points
 
 CROP_SIZE_PX = 64
@@ -30,12 +30,12 @@ class FaceCrop(RotatedCrop):
     """
 
     size_px = CROP_SIZE_PX
-    sight: tuple[tuple[float, float], tuple[float, float]] = ((1.0, 0.0), (0.0, 1.0))
+    sight: Matrix2 = IDENTITY
 
     @property
-    def view(self) -> NDArray[np.float64]:
+    def view(self) -> Matrix2:
         """See :class:`RotatedCrop`."""
-        return np.array(self.sight)
+        return self.sight
 
 
 def crop_of_face(landmarks: Points, sight: NDArray[np.float64] | None = None) -> FaceCrop:

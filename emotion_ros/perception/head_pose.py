@@ -15,7 +15,7 @@ Rotation = NDArray[np.float64]
 
 def to_rotation(pose: HeadPose) -> Rotation:
     """Return the rotation of a pose, relative to the line of sight."""
-    return _about(1, -pose.yaw) @ _about(0, -pose.pitch) @ _about(2, pose.roll)  # type: ignore[no-any-return]
+    return about(1, -pose.yaw) @ about(0, -pose.pitch) @ about(2, pose.roll)  # type: ignore[no-any-return]
 
 
 def to_pose(rotation: Rotation) -> HeadPose:
@@ -49,8 +49,8 @@ def angle_between(first: Rotation, second: Rotation) -> float:
     return math.acos(min(max((float(np.trace(first.T @ second)) - 1) / 2, -1.0), 1.0))
 
 
-def _about(axis: int, angle: float) -> Rotation:
-    """Return the rotation about an axis; it turns the next axis towards the one after it."""
+def about(axis: int, angle: float) -> Rotation:
+    """Return the rotation about an axis (0: x, 1: y, 2: z) in radians; it turns the next axis to the one after it."""
     rotation = np.eye(3)
     first, second = (axis + 1) % 3, (axis + 2) % 3
     rotation[first, first] = rotation[second, second] = math.cos(angle)

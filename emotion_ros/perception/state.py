@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from emotion_ros.perception.association import associate_hands, filter_false_faces
 from emotion_ros.perception.baseline import neutral_index
 from emotion_ros.perception.emotion.emotion_model import EmotionModel
-from emotion_ros.perception.face_points import FacePose
+from emotion_ros.perception.face_points import FacePose, refined
 from emotion_ros.perception.filtering import EmotionFilter
 from emotion_ros.perception.geometry import CameraIntrinsics
 from emotion_ros.perception.gestures import GestureRecognizer
@@ -81,10 +81,7 @@ class FrameState:
 
 def with_poses(state: FrameState, found: Sequence[FacePose | None]) -> FrameState:
     """Add landmarks and head pose of each detected face; None: not estimated."""
-    faces = tuple(
-        face if result is None else replace(face, points=result.points)
-        for face, result in zip(state.detected, found, strict=True)
-    )
+    faces = tuple(refined(face, result) for face, result in zip(state.detected, found, strict=True))
     poses = {id: result.pose for id, result in zip(state.ids, found, strict=True) if result is not None}
     return replace(state, detected=faces, poses=poses)
 

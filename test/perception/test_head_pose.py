@@ -12,6 +12,7 @@ from emotion_ros.config import PipelineConfig
 from emotion_ros.errors import ModelError
 from emotion_ros.inference.catalog import default_face_landmark_model, default_face_model
 from emotion_ros.io.drawing import draw
+from emotion_ros.perception.emotion.preprocess import roll
 from emotion_ros.perception.face_crop import crop_of_face
 from emotion_ros.perception.face_points import FacePointsNetwork
 from emotion_ros.perception.geometry import CameraIntrinsics, face_position, line_of_sight
@@ -130,6 +131,16 @@ def test_roll_follows_a_rotated_photo(pipeline, portrait, angle):
     turned = cv2.warpAffine(portrait, warp, portrait.shape[1::-1])
     change = degrees(person_in(pipeline, turned).head_pose) - degrees(person_in(pipeline, portrait).head_pose)
     assert change[2] == pytest.approx(angle, abs=5)
+
+
+@pytest.mark.parametrize("angle", [-15, 15])
+def test_crop_for_the_classifier_follows_a_tilted_head(pipeline, portrait, angle):
+    upright = person_in(pipeline, portrait)
+    warp = cv2.getRotationMatrix2D(upright.face.box.centre, -angle, 1.0)
+    tilted = person_in(pipeline, cv2.warpAffine(portrait, warp, portrait.shape[1::-1]))
+    change = math.degrees(roll(tilted.face.landmarks) - roll(upright.face.landmarks))
+    assert change == pytest.approx(angle, abs=4)  # the detector's own landmarks follow by a fraction of a degree
+    assert tilted.label == upright.label == "happy"
 
 
 def test_head_pose_is_drawn_and_can_be_switched_off(pipeline, portrait):

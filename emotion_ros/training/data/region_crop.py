@@ -13,7 +13,8 @@ from emotion_ros.config import PipelineConfig
 from emotion_ros.perception.association import associate_hands, filter_false_faces
 from emotion_ros.perception.detection import FaceDetector, HandDetector
 from emotion_ros.perception.emotion.preprocess import region_crop
-from emotion_ros.perception.loaded_models import create_face_detector, create_hand_detector
+from emotion_ros.perception.face_points import FacePointsNetwork, refined
+from emotion_ros.perception.loaded_models import create_face_detector, create_face_points, create_hand_detector
 from emotion_ros.types import Face, Image
 
 MAX_CROPPED_SIDE_PX = 64
@@ -70,6 +71,10 @@ class RegionCrop:
     def _hands(self) -> HandDetector:
         return create_hand_detector(replace(self._config, max_hands=MAX_HANDS))
 
+    @cached_property
+    def _points(self) -> FacePointsNetwork:
+        return create_face_points(self._config)
+
     def __call__(self, image: Image) -> Image | None:
         """Return the region of a picture (both BGR, uint8, h × w × 3); None if no face is found."""
         view = self._view
@@ -87,7 +92,8 @@ class RegionCrop:
         faces = [faces[index] for index in filter_false_faces(faces, hands)]
         hands_of_faces, _ = associate_hands(faces, hands)
         largest = max(range(len(faces)), key=lambda index: faces[index].box.area)
-        return region_crop(image, view.region, faces[largest], hands_of_faces[largest], view.margin, view.shift)
+        face = refined(faces[largest], self._points(image, [faces[largest]])[0])
+        return region_crop(image, view.region, face, hands_of_faces[largest], view.margin, view.shift)
 
     def _detect(self, image: Image) -> Sequence[Face]:
         return self._faces.detect(image, self._config.min_face_confidence, self._config.min_face_size)

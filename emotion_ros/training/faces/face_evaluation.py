@@ -27,7 +27,7 @@ from emotion_ros.training.detector.photos import is_held_out
 from emotion_ros.training.faces.face_patches import MEAN_FACES, HeadModel
 from emotion_ros.training.faces.five_points import rotation_of_landmarks
 from emotion_ros.training.faces.mean_face import points_of, rotation_of, shape_to_face
-from emotion_ros.training.faces.mesh_labels import LABELS, FaceMeshes, Mesh, read_labels
+from emotion_ros.training.faces.mesh_labels import LABELS, FaceMeshes, Mesh, MeshTeacher, read_labels
 from emotion_ros.training.faces.turned_faces import skin_triangles, turned
 from emotion_ros.training.photo_archive import read_archive
 from emotion_ros.types import Face, HeadPose, Image
@@ -41,12 +41,12 @@ TURNS_DEG = (
 ROLLS_DEG = (-30, -15, 15, 30)
 """Angles by which photos are rotated."""
 
-FRONTAL_DEG, MIN_TURNED_SIDE_PX, TURNED_FACES = 12.0, 60.0, 150
+FRONTAL_DEG, MIN_TURNED_SIDE_PX, TURNED_FACES = 12.0, 60.0, 60
 """Largest yaw and pitch of the faces that are turned, the smallest side of their :func:`face_square`, and how many of
 them per folder."""
 
-SIZES_PX = ((0, 64), (64, 128), (128, 100_000))
-"""Ranges of the longer side of the face box."""
+SIZES_PX = {"under 64 px": (0, 64), "64 to 127 px": (64, 128), "128 px and more": (128, math.inf)}
+"""Ranges of the side of :func:`face_square`; a face box is 1.1 to 1.3 times as high."""
 
 ANGLES = ("yaw", "pitch", "roll")
 
@@ -55,6 +55,9 @@ FAR_PX = 1e6
 
 MIN_CONFIDENCE = 0.3
 """Of a face in a turned image."""
+
+UNKNOWN = np.full((3, 3), np.nan)
+"""Rotation that a method does not give."""
 
 PoseOf = Callable[[Image, Face], tuple[Rotation, NDArray[np.float32] | None]]
 """From an image and a face to the head's rotation and the landmarks, 70 × 2; None: it gives none."""
@@ -82,9 +85,9 @@ class PoseFigures:
     def summary(self) -> dict[str, Any]:
         """Return medians and 90th percentiles of the absolute errors, and the bias of each turn."""
         everything = [row for rows in self.labels.values() for row in rows]
-        sizes = {"all": everything, **self.labels}
+        sizes = {"all": everything, **{name: self.labels[name] for name in SIZES_PX if name in self.labels}}
         return {
-            "labels": {name: {"faces": len(rows), **_angles(rows)} for name, rows in sizes.items()},
+            "labels": {name: {"faces": len(rows), **_angles(rows)} for name, rows in sizes.items() if rows},
             "points": [float(value) for value in np.percentile(self.points, [50, 90])] if self.points else None,
             "turns": {
                 kind: {str(angle): _spread(errors) for angle, errors in sorted(by_angle.items())}
@@ -95,7 +98,7 @@ class PoseFigures:
 
 
 def measure_poses(network: Path, detector: FaceDetector, folders: Sequence[Path]) -> dict[str, PoseFigures]:
-    """Measure a network, and pose from the detector's landmarks alone, on the held-out photos of folders.
+    """Measure a network, pose from the detector's landmarks alone, and the teacher, on the held-out photos of folders.
 
     Args:
         network: its ONNX file, which has the mean face of its training in its metadata.
@@ -104,7 +107,7 @@ def measure_poses(network: Path, detector: FaceDetector, folders: Sequence[Path]
 
     Raises:
         DatasetError: a file is missing or cannot be read.
-        ModelError: the network cannot be used.
+        ModelError: the network cannot be used, or mediapipe, the teacher, is not installed.
     """
     shape = np.array(read_metadata_of_kind(network, NETWORK_KIND).get("shape", ()), float)
     if shape.shape != (70, 3):
@@ -114,7 +117,9 @@ def measure_poses(network: Path, detector: FaceDetector, folders: Sequence[Path]
         "network": lambda image, face: _by_network(loaded, image, face),
         "detector's landmarks": lambda _, face: (rotation_of_landmarks(face.landmarks, shape), None),
     }
-    figures = {name: PoseFigures() for name in methods}
+    teacher = MeshTeacher()
+    of_turns = {**methods, "teacher": lambda image, face: _by_teacher(teacher, image, face, shape)}
+    figures = {name: PoseFigures() for name in of_turns}
     for folder in folders:
         labels = read_labels(folder / LABELS)
         model = HeadModel(shape, _triangles(labels, shape))
@@ -125,7 +130,7 @@ def measure_poses(network: Path, detector: FaceDetector, folders: Sequence[Path]
                 _compare(figures[name], method(image, face), face, rotation, points_of(mesh))
             if remaining and _can_turn(face, rotation):
                 remaining -= 1
-                _measure_turns(figures, methods, detector, image, face, mesh, model)
+                _measure_turns(figures, of_turns, detector, image, face, mesh, model)
     _time(figures["network"], loaded)
     return figures
 
@@ -137,6 +142,13 @@ def _by_network(network: FacePointsNetwork, image: Image, face: Face) -> tuple[R
     (found,) = network(image, [face], far)
     assert found is not None  # all faces have landmarks
     return to_rotation(found.pose), found.points
+
+
+def _by_teacher(
+    teacher: MeshTeacher, image: Image, face: Face, shape: NDArray[np.float64]
+) -> tuple[Rotation, NDArray[np.float32] | None]:
+    mesh = teacher(image, face.landmarks)
+    return (UNKNOWN, None) if mesh is None else (rotation_of(points_of(mesh), shape), points_of(mesh)[:, :2])
 
 
 def _triangles(labels: FaceMeshes, shape: NDArray[np.float64]) -> NDArray[np.int32]:
@@ -165,7 +177,7 @@ def _compare(
 ) -> None:
     """Add the errors of one face against the teacher."""
     side = face.box.width
-    name = next(f"{low}–{high} px" for low, high in SIZES_PX if low <= side < high)
+    name = next(name for name, (low, high) in SIZES_PX.items() if low <= side < high)
     figures.labels[name].append(_difference(estimate[0], rotation))
     if estimate[1] is not None:
         distances = np.hypot(*(estimate[1] - points[:, :2]).T)
