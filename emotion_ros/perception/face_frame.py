@@ -7,6 +7,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from emotion_ros.perception.head_pose import rotation_in_camera
 from emotion_ros.types import HeadPose, Position
 
 Quaternion: TypeAlias = tuple[float, float, float, float]
@@ -23,11 +24,10 @@ def face_rotation(position: Position, pose: HeadPose) -> NDArray[np.float64]:
     x points out of the face, y to the person's left, z to the top of the head (REP-155).
 
     Args:
-        position: of the face, metres; not the origin.
+        position: of the face, metres, in front of the camera.
         pose: relative to the line from the camera to that position.
     """
-    turned = _about_y(-pose.yaw) @ _about_x(-pose.pitch) @ _about_z(pose.roll)
-    return np.asarray(_towards(position) @ turned @ FACING_THE_CAMERA)
+    return np.asarray(rotation_in_camera(pose, position) @ FACING_THE_CAMERA)
 
 
 def quaternion(rotation: NDArray[np.float64]) -> Quaternion:
@@ -46,25 +46,3 @@ def quaternion(rotation: NDArray[np.float64]) -> Quaternion:
     x, y, z, w = np.linalg.eigh(np.array(matrix))[1][:, -1].tolist()
     sign = -1.0 if w < 0 else 1.0
     return sign * x, sign * y, sign * z, sign * w
-
-
-def _towards(position: Position) -> NDArray[np.float64]:
-    """Return the smallest rotation that turns a camera to a point in front of it."""
-    x, y, z = (np.array(position) / np.linalg.norm(position)).tolist()
-    factor = 1 / (1 + z)
-    return np.array([[1 - x * x * factor, -x * y * factor, x], [-x * y * factor, 1 - y * y * factor, y], [-x, -y, z]])
-
-
-def _about_x(angle: float) -> NDArray[np.float64]:
-    cos, sin = np.cos(angle), np.sin(angle)
-    return np.array([(1.0, 0.0, 0.0), (0.0, cos, -sin), (0.0, sin, cos)])
-
-
-def _about_y(angle: float) -> NDArray[np.float64]:
-    cos, sin = np.cos(angle), np.sin(angle)
-    return np.array([(cos, 0.0, sin), (0.0, 1.0, 0.0), (-sin, 0.0, cos)])
-
-
-def _about_z(angle: float) -> NDArray[np.float64]:
-    cos, sin = np.cos(angle), np.sin(angle)
-    return np.array([(cos, -sin, 0.0), (sin, cos, 0.0), (0.0, 0.0, 1.0)])

@@ -167,6 +167,12 @@ def test_a_person_appears_with_face_and_person_and_vanishes(peer, listener, star
     assert peer.all("known", ids=[anonymous])
     assert peer.all("match", face=face, person=anonymous, confidence=1.0)
 
+    head, gaze = (peer.all("frame", child=f"{kind}_{face}")[-1] for kind in ("face", "gaze"))
+    assert (head["parent"], gaze["parent"], gaze["root"]) == ("image_raw_frame", f"face_{face}", "image_raw_frame")
+    towards_camera = -np.array(gaze["origin"]) / np.linalg.norm(gaze["origin"])
+    assert np.dot(gaze["axes"]["z"], towards_camera) > 0.7  # she looks into the camera, almost
+    assert head["axes"]["z"][1] < -0.8  # and stands upright
+
     assert show({"image_raw": portrait * 0}, lambda: not peer.present("faces") and not peer.present("persons"))
     assert listener.until(lambda: peer.all("match", face=face, person=anonymous, confidence=0.0))
 
@@ -176,7 +182,9 @@ def test_two_cameras_see_two_people_each_in_its_frame(peer, start, cameras, port
     show = cameras("left/image_raw", "right/image_raw")
     pictures = {"left/image_raw": portrait, "right/image_raw": portrait[:, ::-1].copy()}
     assert show(pictures, lambda: len(peer.present("faces")) == len(peer.present("persons")) == 2)
-    assert show(pictures, lambda: len({each["value"] for each in peer.all("face_id")}) == 2)
+    assert show(pictures, lambda: len({each["value"] for each in peer.all("face_id")}) >= 2)
+    frames = {"left/image_raw_frame", "right/image_raw_frame"}
+    assert show(pictures, lambda: {each["root"] for each in peer.all("frame")} == frames)
     pictures["left/image_raw"] = portrait * 0
     assert show(pictures, lambda: len(peer.present("faces")) == len(peer.present("persons")) == 1)
 
