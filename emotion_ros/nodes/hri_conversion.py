@@ -14,7 +14,6 @@ from hri_msgs.msg import (
     FacialLandmarks,
     Gesture,
     IdsMatch,
-    NormalizedPointOfInterest2D,
     NormalizedRegionOfInterest2D,
 )
 from sensor_msgs.msg import Image as ImageMessage
@@ -55,8 +54,8 @@ GESTURES = {
 }
 """Gesture to the constant of hri_msgs/Gesture. A constant that the installed hri_msgs lacks is published as OTHER."""
 
-LANDMARKS = {0: FacialLandmarks.RIGHT_PUPIL, 1: FacialLandmarks.LEFT_PUPIL, 2: FacialLandmarks.NOSE}
-"""Index in :attr:`Face.landmarks` to index in hri_msgs/FacialLandmarks, for a face without :attr:`Face.points`."""
+LANDMARKS = (FacialLandmarks.RIGHT_PUPIL, FacialLandmarks.LEFT_PUPIL, FacialLandmarks.NOSE)
+"""Indices in hri_msgs/FacialLandmarks of the first :attr:`Face.landmarks`, for a face without :attr:`Face.points`."""
 
 MIN_UPWARD_SHARE = 0.7
 """Minimum upward component of a pointing index finger, as a share of its length, for POINTING_UP: cos 45°."""
@@ -136,18 +135,20 @@ def to_landmarks(image: Image, person: Emotion, header: Header) -> list[FacialLa
     """Return the landmarks as shares of width and height (0…1). Unknown ones and those outside the image stay 0."""
     height, width = image.shape[:2]
     message = FacialLandmarks(header=header, width=width, height=height)
-    for index, point in _standard_landmarks(person.face).items():
-        x, y = (point / (width, height)).tolist()
+    indices, points = _standard_landmarks(person.face)
+    for index, (x, y) in zip(indices, (points.astype(float) / (width, height)).tolist(), strict=True):
         if 0 <= x <= 1 and 0 <= y <= 1:
-            message.landmarks[index] = NormalizedPointOfInterest2D(x=x, y=y, c=person.face.confidence)
+            landmark = message.landmarks[index]
+            landmark.x, landmark.y, landmark.c = x, y, person.face.confidence
     return [message]
 
 
-def _standard_landmarks(face: Face) -> dict[int, Points]:
-    """Return the known landmarks of a face by their index in hri_msgs/FacialLandmarks."""
+def _standard_landmarks(face: Face) -> tuple[Sequence[int], Points]:
+    """Return the indices in hri_msgs/FacialLandmarks of the landmarks that are known of a face, and the landmarks."""
     if len(face.points) == FACE_POINTS:
-        return dict(enumerate(face.points))
-    return {standard: face.landmarks[index] for index, standard in LANDMARKS.items() if index < len(face.landmarks)}
+        return range(FACE_POINTS), face.points
+    known = face.landmarks[: len(LANDMARKS)]
+    return LANDMARKS[: len(known)], known
 
 
 def to_expression(_: Image, person: Emotion, header: Header) -> list[Expression]:

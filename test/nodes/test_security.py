@@ -10,8 +10,7 @@ from graph_of_node import graph_of_node
 
 POLICY = Path(__file__).resolve().parents[2] / "config" / "security.policy.xml"
 OPTIONAL = {"/clock", "/parameter_events", "/image_raw/compressed", "/humans/bodies/*", "/markers"}
-"""Allowed, opened only with use_sim_time, image_transport: compressed, hands, visualization_msgs, or by other versions of
-rclpy."""
+"""Allowed; opened only with use_sim_time, compressed images, hands, visualization_msgs or other versions of rclpy."""
 
 
 def allowed(node):
