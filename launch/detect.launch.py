@@ -17,7 +17,7 @@ ARGUMENTS = {
     "annotated": ("annotated", "topic of the annotated images"),
     "web": ("false", "also serve the live page, http://127.0.0.1:8080 (see parameters of the node web)"),
     "capture": ("", "also start the capture node, which stores labelled pictures in this folder"),
-    "rviz": ("false", "also start rviz2 with a view of the annotated image"),
+    "rviz": ("false", "also start rviz2 with the annotated image, frames and markers of people"),
     "log_level": ("info", "debug, info, warn, error or fatal"),
 }
 """Name to default and description."""
