@@ -65,10 +65,10 @@ def degrees(yaw=0.0, pitch=0.0, roll=0.0):
         (degrees(), 1.0),
         (degrees(roll=40), 1.0),
         (degrees(yaw=10), 1.0),
-        (degrees(yaw=-20), 0.5),
-        (degrees(yaw=30), 0.0),
-        (degrees(pitch=-30), 0.0),
-        (degrees(yaw=14.2, pitch=14.2), 0.5),
+        (degrees(yaw=-25), 0.5),
+        (degrees(yaw=45), 0.0),
+        (degrees(pitch=-30), 0.25),
+        (degrees(yaw=17.8, pitch=17.8), 0.5),
         (degrees(yaw=180), 0.0),
     ],
 )
@@ -141,7 +141,7 @@ def test_person_who_looks_back_in_time_stays_engaged():
 def test_thresholds_of_engagement_are_parameters():
     config = replace(CONFIG, engagement_time=0.5, engagement_distance=6.0, engagement_attention=0.4)
     camera = Camera(config)
-    camera.show(0.9, person(pose=degrees(yaw=21), distance=5.0))
+    camera.show(0.9, person(pose=degrees(yaw=26), distance=5.0))
     assert camera.people[0].engagement == "engaged"
 
 
