@@ -1,7 +1,8 @@
 """Measures engagement on labelled recordings of people by another package: python scripts/measure_engagement.py FOLDER
 
 FOLDER is test/_obsolete_tests of https://github.com/ros4hri/hri_engagement (Apache-2.0): bags with the frames face_<id>
-and gaze_<id> of each person on /tf. A bag with "dis" in its name shows people who are not engaged, any other engaged ones.
+and gaze_<id> of each person on /tf. A bag with "dis" in its name shows people who are not engaged, the others engaged
+ones.
 
 Prints per person the median angle between gaze and camera, the distance, and the share of the time after the first 3 s
 in which the person is engaged; a person is right if that is more or less than half.
