@@ -32,6 +32,7 @@ EXAMPLE_PERSON = {
     "position": None,
     "head_pose": {"yaw": 0.03, "pitch": -0.05, "roll": 0.11},
     "attention": 1.0,
+    "engagement": "engaging",
     "hands": [],
 }
 
@@ -76,6 +77,7 @@ class Person(BaseModel):
     position: list[float] | None = None
     head_pose: HeadPose | None = None
     attention: Probability | None = Field(None, description="how surely the person looks at the camera")
+    engagement: str = Field("", description="engaging if the person looks at the camera from nearby, else disengaged")
     hands: list[Hand]
 
 
@@ -89,6 +91,7 @@ class ImageResult(BaseModel):
     height: int
     people: list[Person]
     hands: list[Hand] = Field(description="hands that are not associated with a face")
+    events: list[dict[str, Any]] = Field([], description="changes of expression; pictures have none")
 
 
 class DetectResponse(BaseModel):
@@ -106,6 +109,7 @@ class DetectResponse(BaseModel):
                     "height": 480,
                     "people": [EXAMPLE_PERSON],
                     "hands": [],
+                    "events": [],
                 }
             ],
         }
