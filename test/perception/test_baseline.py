@@ -58,12 +58,17 @@ def test_expressions_of_a_person_with_a_resting_frown_show_within_600_ms():
     assert person.show(3, angry=5).index("angry") / RATE_HZ <= 0.6  # more than usual
 
 
-def test_expression_that_is_held_is_not_learned_away():
-    person = Person()
-    person.show(70)
+def test_expression_that_is_held_for_20_s_is_not_learned_away_by_a_memory_of_24_s():
+    person = Person(memory=24)
+    person.show(30)
     assert set(person.show(20, happy=3)[6:]) == {"happy"}
-    person.show(5)
-    assert set(Person().show(20, happy=3)) == {"happy"}  # held from the first image on
+    assert set(Person(memory=24).show(20, happy=3)) == {"happy"}  # held from the first image on
+
+
+def test_expression_that_is_held_for_minutes_is_usual():
+    person = Person(memory=24)
+    person.show(30)
+    assert person.show(100, happy=3)[-1] == "neutral"
 
 
 def test_person_who_arrives_smiling_and_then_rests_has_an_ordinary_baseline():
