@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from emotion_ros.io.topic_names import output_prefixes
 from emotion_ros.types import Image, Perception
 
 try:
-    from rosbags.highlevel import AnyReader, AnyReaderError
+    from rosbags.highlevel import AnyReader
     from rosbags.interfaces import (
         Connection,
         Qos,
@@ -44,6 +44,8 @@ EMOTIONS_TYPE, EVENT_TYPE = "emotion_ros/msg/EmotionArray", "emotion_ros/msg/Exp
 PACKAGE_MESSAGES = ("Hand", "Emotion", "EmotionArray", "ExpressionEvent")
 """Messages of this package, each after those that it contains."""
 
+MAX_REASON_CHARACTERS = 200
+"""Length to which the errors of libraries are cut."""
 
 UNLIMITED = QosTime(9223372036, 854775807)
 """Duration that rosbag2 writes for an unlimited one."""
@@ -81,8 +83,7 @@ def bag_frames(path: Path, max_pixels: int = MAX_IMAGE_PIXELS) -> Iterator[Sourc
     with _open(path) as reader:
         counts: dict[str, int] = {}
         clocks: dict[str, FrameClock] = {}
-        for connection, recorded, data in reader.messages(_image_connections(reader, path)):
-            message: Any = reader.deserialize(data, connection.msgtype)
+        for connection, recorded, _, message in _messages(reader, path, _image_connections(reader, path)):
             topic = _raw_topic(connection.topic)
             number = counts.get(topic, 0)
             counts[topic] = number + 1
@@ -142,10 +143,9 @@ class BagWithEmotions:
             for topic, prefix in output_prefixes(sorted({_raw_topic(image.topic) for image in images})).items()
         }
         counts: Counter[str] = Counter()
-        for connection, time, data in reader.messages():
+        for connection, time, data, message in _messages(reader, self._bag, reader.connections, image_ids):
             writer.write(copies[connection.id], time, data)
-            if connection.id in image_ids:
-                message: Any = reader.deserialize(data, connection.msgtype)
+            if message is not None:
                 topic = _raw_topic(connection.topic)
                 perception = self._perceptions.get((topic, counts[topic]))
                 counts[topic] += 1
@@ -172,13 +172,15 @@ def perceptions(path: Path) -> Iterator[dict[str, Any]]:
         if all(each.msgtype != EMOTIONS_TYPE for each in connections):
             raise SourceError(f"{path}: holds no {EMOTIONS_TYPE}; add them with emotion-ros detect --out")
         events: list[dict[str, Any]] = []
-        for connection, _, data in reader.messages(connections):
-            message: Any = reader.deserialize(data, connection.msgtype)
-            if connection.msgtype == EVENT_TYPE:
-                events.append(event_record(to_event(message)))
-                continue
-            record = perception_record(to_perception(message))
-            yield {"time": seconds(message.header), "people": record["people"], "events": events}
+        for connection, _, _, message in _messages(reader, path, connections):
+            try:
+                if connection.msgtype == EVENT_TYPE:
+                    events.append(event_record(to_event(message)))
+                    continue
+                people = perception_record(to_perception(message))["people"]
+            except ValueError as error:
+                raise SourceError(f"{path}: holds emotions whose fields contradict each other: {error}") from error
+            yield {"time": seconds(message.header), "people": people, "events": events}
             events = []
 
 
@@ -196,15 +198,52 @@ def _open(path: Path) -> Iterator[AnyReader]:
     try:
         reader = AnyReader([path], default_typestore=typestore())
         reader.open()
-    except (AnyReaderError, OSError, ValueError, AssertionError) as error:
-        raise SourceError(
-            f"{path}: expected a ROS bag (mcap, sqlite3), cannot read it: {error}; if its recording was cut off, try "
-            "ros2 bag reindex"
-        ) from error
+    except Exception as error:  # see _unreadable
+        raise _unreadable(path, error) from error
     try:
         yield reader
     finally:
         reader.close()
+
+
+def _messages(
+    reader: AnyReader, path: Path, connections: Sequence[Connection], wanted: Collection[int] | None = None
+) -> Iterator[tuple[Connection, int, bytes, Any]]:
+    """Yield connection, time of recording in nanoseconds, serialized message, and message.
+
+    Args:
+        reader: of the bag.
+        path: the bag, for the error.
+        connections: whose messages are read.
+        wanted: ids of connections with messages of a known type; the message of any other is None. None: all.
+
+    Raises:
+        SourceError: the bag is broken.
+    """
+    messages = reader.messages(connections)
+    while True:
+        try:
+            connection, time, data = next(messages)
+            known = wanted is None or connection.id in wanted
+            message: Any = reader.deserialize(data, connection.msgtype) if known else None
+        except StopIteration:
+            return
+        except Exception as error:  # see _unreadable
+            raise _unreadable(path, error) from error
+        yield connection, time, data, message
+
+
+def _unreadable(path: Path, error: Exception) -> SourceError:
+    """Return the error for a bag that cannot be read.
+
+    rosbags, SQLite and the decompressors raise exceptions of many types for broken bags, also MemoryError for a length
+    that no file has.
+    """
+    reason = next(iter(str(error).splitlines()), "") or type(error).__name__
+    return SourceError(
+        f"{path}: expected a ROS bag (mcap, sqlite3), cannot read it: {reason[:MAX_REASON_CHARACTERS]}; if its recording "
+        "was cut off, try ros2 bag reindex"
+    )
 
 
 def _image_connections(reader: AnyReader, path: Path) -> list[Connection]:

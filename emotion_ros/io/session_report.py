@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -33,6 +34,16 @@ VALENCE_STEP_S = 1.0
 
 MAX_GAP_S = 1.0
 """Time without a person above which the person counts as absent."""
+
+
+MAX_SHOWN = 200
+"""People in the timeline; the table has all. The picture gets 54 pixels higher with each, and has 65,536 at most."""
+
+MAX_LABELS = 100
+"""Different labels in a session: each person has a share of each in the table. Data sets of emotions have 3 to 28."""
+
+MAX_REASON_CHARACTERS = 200
+"""Length to which the reason in an error is cut."""
 
 
 @dataclass
@@ -171,14 +182,37 @@ def _line(source: Path, number: int, text: str) -> dict[str, Any]:
     try:
         line = json.loads(text)
         return {
-            "time": float(line["time"]),
-            "people": [{**person, "id": str(person["id"])} for person in line["people"]],
+            "time": _finite(line["time"]),
+            "people": [_person(each) for each in line["people"]],
             "events": [_event(event) for event in line.get("events", [])],
         }
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
+        reason = f"{type(error).__name__}: {error}".splitlines()[0][:MAX_REASON_CHARACTERS]
         raise SourceError(
-            f"{source}, line {number}: expected time and people, as of the recorder or detect --json: {error!r}"
+            f"{source}, line {number}: expected time and people, as of the recorder or detect --json: {reason}"
         ) from error
+
+
+def _person(record: dict[str, Any]) -> dict[str, Any]:
+    """Return what the report needs of a person.
+
+    Raises:
+        AttributeError, KeyError, TypeError, ValueError, OverflowError: it is missing, or of another type.
+    """
+    numbers = {name: record.get(name) for name in ("valence", "attention")}
+    return {
+        "id": str(record["id"]),
+        "label": str(record["label"]),
+        "engagement": str(record.get("engagement", "")),
+        **{name: None if value is None else _finite(value) for name, value in numbers.items()},
+    }
+
+
+def _finite(value: Any) -> float:
+    number = float(value)
+    if not math.isfinite(number):
+        raise ValueError("expected a finite number")
+    return number
 
 
 def _people(lines: Iterable[dict[str, Any]]) -> list[PersonTimeline]:
@@ -190,19 +224,22 @@ def _people(lines: Iterable[dict[str, Any]]) -> list[PersonTimeline]:
             person = people.setdefault(record["id"], PersonTimeline(record["id"]))
             person.times.append(line["time"] - start)
             person.labels.append(record["label"])
-            if record.get("valence") is not None:
+            if record["valence"] is not None:
                 person.valences.append(record["valence"])
-            person.attentions.append(record.get("attention"))
-            person.engagements.append(record.get("engagement", ""))
+            person.attentions.append(record["attention"])
+            person.engagements.append(record["engagement"])
         for event in line["events"]:
             if event["id"] in people:
                 people[event["id"]].events.append({**event, "onset": round(event["onset"] - start, 4)})
+    labels = {label for person in people.values() for label in person.labels}
+    if len(labels) > MAX_LABELS:
+        raise SourceError(f"expected at most {MAX_LABELS} different labels in a session, got {len(labels)}")
     return list(people.values())
 
 
 def _event(record: dict[str, Any]) -> dict[str, Any]:
     texts = {name: str(record[name]) for name in ("id", "from", "to")}
-    return {**texts, **{name: float(record[name]) for name in EVENT_COLUMNS if name not in texts}}
+    return {**texts, **{name: _finite(record[name]) for name in EVENT_COLUMNS if name not in texts}}
 
 
 def _mean_attention(person: PersonTimeline) -> float | str:
@@ -223,7 +260,7 @@ def _draw_timeline(people: Sequence[PersonTimeline], path: Path) -> None:
         from matplotlib.patches import Patch
     except ImportError as error:
         raise OutputError("the timeline needs Matplotlib: pip install matplotlib") from error
-    shown = [person for person in people if sum(person.steps) >= MIN_SHOWN_S] or list(people)
+    shown = ([person for person in people if sum(person.steps) >= MIN_SHOWN_S] or list(people))[:MAX_SHOWN]
     figure = Figure(figsize=(10, 2.4 + 0.45 * len(shown)), layout="constrained")
     axes, group = figure.subplots(2, sharex=True, height_ratios=[0.6 + 0.45 * len(shown), 1.2])
     for row, person in enumerate(shown):

@@ -16,9 +16,9 @@ from emotion_ros.io.frames import PICTURES
 from emotion_ros.io.pictures import MAX_PICTURE_BYTES, decode_picture
 from emotion_ros.types import Image
 
-ARCHIVE_ERRORS = (OSError, zipfile.BadZipFile, zlib.error, RuntimeError)
-"""Raised by :mod:`zipfile` for files that are missing, damaged, encrypted or compressed in an unknown way (the last is
-NotImplementedError, a RuntimeError)."""
+ARCHIVE_ERRORS = (OSError, EOFError, zipfile.BadZipFile, zlib.error, RuntimeError)
+"""Raised by :mod:`zipfile` for files that are missing, cut off, damaged, encrypted or compressed in an unknown way (the
+last is NotImplementedError, a RuntimeError)."""
 
 
 def is_picture(name: str) -> bool:

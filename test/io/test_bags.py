@@ -238,6 +238,69 @@ def test_report_of_an_unusable_file_is_one_clear_line(tmp_path, name, content, m
         report(tmp_path / name, tmp_path / "out")
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"[" * 100_000,
+        b'{"time": 1e999, "people": []}',
+        b'{"time": 1, "people": [{"id": "a"}]}',
+        b'{"time": 1, "people": ["a"]}',
+        b'{"time": 1, "people": [{"id": "a", "label": "happy", "valence": "x"}]}',
+    ],
+)
+def test_report_of_a_line_that_no_recorder_writes_is_one_clear_line(tmp_path, line):
+    (tmp_path / "emotions.jsonl").write_bytes(line)
+    with pytest.raises(SourceError, match="line 1: expected time and people") as refused:
+        report(tmp_path / "emotions.jsonl", tmp_path / "out")
+    assert len(str(refused.value).splitlines()) == 1
+
+
+def crowd(path, people, labels):
+    lines = [{"time": 1, "people": [{"id": str(each), "label": str(each % labels)} for each in range(people)]}]
+    path.write_text("\n".join(map(json.dumps, lines)))
+    return path
+
+
+def test_report_of_thousands_of_people_has_a_picture_of_some(tmp_path):
+    rows = table(report(crowd(tmp_path / "emotions.jsonl", 3000, 3), tmp_path / "out"))
+    assert len(rows) == 3000
+    assert cv2.imread(str(tmp_path / "out" / "timeline.png")).shape[0] < 15_000
+
+
+def test_report_of_thousands_of_labels_is_refused(tmp_path):
+    with pytest.raises(SourceError, match="at most 100 different labels in a session, got 3000"):
+        report(crowd(tmp_path / "emotions.jsonl", 3000, 3000), tmp_path / "out")
+
+
+def mutated(content, random):
+    """The content with a few bytes changed, in its beginning or anywhere."""
+    data = bytearray(content)
+    for _ in range(random.integers(1, 4)):
+        place = int(random.integers(0, min(len(data), int(random.choice([300, len(data)])))))
+        data[place : place + 2] = random.choice([b"\xff\xff", b"\x00\x00", b"\x7f"])
+    return bytes(data)
+
+
+@pytest.mark.parametrize("storage", StoragePlugin)
+def test_bag_with_changed_bytes_is_read_or_refused(record, tmp_path, storage):
+    """Also its metadata.yaml, and without it, as after a crash of the recording."""
+    bag, random = record({"/image_raw": JPEG}, storage, frames=2), np.random.default_rng(0)
+    (bag / "metadata.yaml").write_text("[" * 3000)
+    with pytest.raises(SourceError, match="expected a ROS bag"):
+        list(bag_frames(bag))
+    (file,) = (each for each in bag.iterdir() if each.name != "metadata.yaml")
+    content, refused = file.read_bytes(), 0
+    changed = tmp_path / file.name
+    for _ in range(60):
+        changed.write_bytes(mutated(content, random))
+        try:
+            list(bag_frames(changed))
+        except SourceError as error:
+            assert len(str(error).splitlines()) == 1
+            refused += 1
+    assert refused > 5
+
+
 def test_bag_without_images_and_cut_off_bag_are_one_clear_line(record, command_line, tmp_path):
     silent = record({})
     result = command_line("detect", silent, "--no-hands")

@@ -134,6 +134,16 @@ def test_entry_that_zipfile_cannot_unpack_step_by_step_is_refused(tmp_path):
         list(pictures(path, "train"))
 
 
+def test_entry_that_is_longer_than_its_zip_is_refused(tmp_path):
+    path = picture_zip(tmp_path / "long.zip", bytes(1000), compression=zipfile.ZIP_STORED)
+    content = bytearray(path.read_bytes())
+    directory = content.index(b"PK\1\2")
+    content[directory + 20 : directory + 28] = struct.pack("<II", 100_000, 100_000)  # sizes, packed and unpacked
+    path.write_bytes(content)
+    with pytest.raises(DatasetError, match="cannot be read"):
+        list(pictures(path, "train"))
+
+
 def test_broken_zip_is_refused(tmp_path):
     (tmp_path / "train.zip").write_bytes(b"PK nothing")
     with pytest.raises(DatasetError, match="expected a zip file"):
