@@ -241,8 +241,8 @@ def _unreadable(path: Path, error: Exception) -> SourceError:
     """
     reason = next(iter(str(error).splitlines()), "") or type(error).__name__
     return SourceError(
-        f"{path}: expected a ROS bag (mcap, sqlite3), cannot read it: {reason[:MAX_REASON_CHARACTERS]}; if its recording "
-        "was cut off, try ros2 bag reindex"
+        f"{path}: expected a ROS bag (mcap, sqlite3), cannot read it: {reason[:MAX_REASON_CHARACTERS]}; if its "
+        "recording was cut off, try ros2 bag reindex"
     )
 
 

@@ -149,6 +149,19 @@ def test_limit_is_the_last_size_that_is_decoded():
         decode_picture(PICTURES["PNG"], 64 * 48 - 1)
 
 
+def test_largest_picture_takes_the_memory_that_the_documentation_states():
+    """A progressive JPEG of 50 million pixels; docs/reliability.md."""
+    buffer = io.BytesIO()
+    Pillow.new("RGB", (8000, 6250)).save(buffer, "JPEG", progressive=True)
+    receiver, sender = multiprocessing.Pipe(duplex=False)
+    child = multiprocessing.get_context("fork").Process(target=decode_and_measure, args=(buffer.getvalue(), sender))
+    child.start()
+    message, grown_kb = receiver.recv()
+    child.join()
+    assert message == "decoded"
+    assert 150 < grown_kb / 1000 < 450
+
+
 @pytest.mark.parametrize("suffix", [".tiff", ".jp2", ".ppm", ".pfm", ".hdr", ".ras", ".gif", ""])
 def test_format_whose_size_is_not_read_is_refused_with_the_list_of_those_that_are(suffix):
     pictures = {".gif": by_pillow("GIF"), "": b"hello", ".hdr": None, ".pfm": None}
