@@ -6,6 +6,7 @@ from launch_ros.actions import Node
 
 from emotion_ros.nodes.graph import environment, share
 from emotion_ros.nodes.launch_description import describe
+from emotion_ros.nodes.starts import starts_variable
 
 ARGUMENTS = {
     "image": ("image_raw", "topic of the images"),
@@ -51,7 +52,7 @@ def _nodes(value):
         remappings=topics,
         respawn=True,
         respawn_delay=RESPAWN_DELAY_S,
-        **common,
+        **{**common, "additional_env": {**common["additional_env"], **starts_variable()}},
     )
     if value["source"]:
         repeated = {"loop": True} if value["source"] == "sample" else {}  # it lasts six seconds

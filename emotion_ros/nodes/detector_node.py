@@ -25,6 +25,7 @@ from emotion_ros.nodes.parameter_services import PreparedParameterService, in_th
 from emotion_ros.nodes.parameters import changed, declare
 from emotion_ros.nodes.processing_worker import ProcessingWorker
 from emotion_ros.nodes.spin import spin_node, until_shutdown
+from emotion_ros.nodes.starts import count_start
 from emotion_ros.perception.loaded_models import RELOADABLE, LoadedModels, load_models
 from emotion_ros.perception.model_trial import try_models
 from emotion_ros.perception.pipeline import Pipeline
@@ -37,6 +38,11 @@ IDLE = "no face is visible: images are processed at idle_rate"
 SHARED_LIST = (
     "another node publishes {} too, so that people come and go in it; give one detector all cameras (image_topics), or "
     "each detector a humans_prefix of its own; beside a manager of persons set persons: false"
+)
+
+SHARED_NAME = (
+    "another node is named {}: requests reach one of both, and both publish; end one, or rename it with --ros-args -r "
+    "__node:=NAME"
 )
 
 FIXED = {option.name for config in (DetectorConfig, PipelineConfig) for option in options(config) if not option.live}
@@ -54,14 +60,14 @@ class Detector(LifecycleNode):
         self._models: LoadedModels | None = None
         self._worker: ProcessingWorker | None = None
         self._collector = DiagnosticsCollector()
+        self._restarts = count_start()
         self._state, self._failure = "unconfigured", ""
         self._reported_engines: dict[str, str] = {}
         self._reported_losses: Set[str] = frozenset()
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
-        self.create_timer(1.0, self._publish_diagnostics)
-        self.create_timer(
-            SUBSCRIPTION_INTERVAL_S, self._update_subscriptions, clock=Clock(clock_type=ClockType.STEADY_TIME)
-        )
+        steady = Clock(clock_type=ClockType.STEADY_TIME)  # timers of the system's clock stop while it is set back
+        self.create_timer(1.0, self._publish_diagnostics, clock=steady)
+        self.create_timer(SUBSCRIPTION_INTERVAL_S, self._update_subscriptions, clock=steady)
         self.create_service(SetBool, "~/enable", self._on_enable)
         self.add_on_set_parameters_callback(self._on_parameters)
         self._trying = False
@@ -228,6 +234,7 @@ class Detector(LifecycleNode):
         values = {
             "Module name": self.get_name(),
             "Current lifecycle state": self._state,
+            **({} if self._restarts is None else {"restarts": str(self._restarts)}),
             "model": classifier.name if classifier else "",
             "provider": classifier.provider if classifier else "",
             **{f"engine of {network}": text for network, text in engines.items()},
@@ -259,6 +266,8 @@ class Detector(LifecycleNode):
         throttled = (IDLE if worker.is_idle else "") if subscribed else NO_SUBSCRIBERS
         level, text = self._collector.level(0.0 if throttled else self._config.min_rate, subscribed)
         missing = self._missing_images(worker)
+        if self._has_namesake() and level != DiagnosticStatus.ERROR:
+            return DiagnosticStatus.WARN, SHARED_NAME.format(self.get_fully_qualified_name())
         if missing and level != DiagnosticStatus.ERROR:
             return DiagnosticStatus.WARN, "; ".join(missing.values())
         if worker.shared_list and level == DiagnosticStatus.OK:
@@ -266,6 +275,10 @@ class Detector(LifecycleNode):
         if engines and level == DiagnosticStatus.OK:
             return DiagnosticStatus.WARN, "; ".join(f"{network}: {status}" for network, status in engines.items())
         return level, throttled if throttled and level == DiagnosticStatus.OK else text
+
+    def _has_namesake(self) -> bool:
+        names = self.get_node_names_and_namespaces()
+        return names.count((self.get_name(), self.get_namespace())) > 1
 
     def _missing_images(self, worker: ProcessingWorker) -> Mapping[str, str]:
         """Cameras whose images do not arrive, and why. Losses are logged once until the images arrive again."""

@@ -7,6 +7,7 @@ from collections import deque
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from sensor_msgs.msg import CompressedImage
 
@@ -62,7 +63,8 @@ class LivePage(Node):
         self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [self._listening]}, name="http")
         self._detector_subscriptions: list[Any] = []
         self._events: deque[dict[str, Any]] = deque(maxlen=SHOWN_EVENTS)
-        self.create_timer(VIEWER_CHECK_INTERVAL_S, self._update_subscriptions)
+        steady = Clock(clock_type=ClockType.STEADY_TIME)  # timers of the system's clock stop while it is set back
+        self.create_timer(VIEWER_CHECK_INTERVAL_S, self._update_subscriptions, clock=steady)
 
     def start(self) -> None:
         """Start the web server."""

@@ -9,6 +9,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import rclpy
@@ -31,6 +32,9 @@ An executor that checks in between would otherwise wait for the next event."""
 
 LOG_INTERVAL_S = 5.0
 """Seconds between two log lines about callbacks that fail."""
+
+WITHOUT_LOG_FILES = ("--ros-args", "--disable-external-lib-logs")
+"""Arguments with which ROS logs to the terminal and to /rosout only."""
 
 FAILURE_PAUSE_S = 0.01
 """Pause after a callback that failed: one that fails each time must not take a whole core."""
@@ -66,7 +70,7 @@ def spin_node(create: Callable[[], Any]) -> int:
     keep_freed_memory()
     limit_arenas()
     os.environ.update(profile_variables(CAMERA_PROFILE))  # before Fast DDS is loaded; other nodes do not get it
-    rclpy.init()
+    rclpy.init(args=[*sys.argv, *([] if _can_write_logs() else WITHOUT_LOG_FILES)])
     try:
         _spin(create)
     except EmotionRosError as error:
@@ -75,6 +79,17 @@ def spin_node(create: Callable[[], Any]) -> int:
     finally:
         rclpy.try_shutdown()
     return 0
+
+
+def _can_write_logs() -> bool:
+    """Return whether ROS can create its log files. It does not start otherwise, for example with a read-only home."""
+    try:
+        root = Path(os.environ.get("ROS_HOME") or "~/.ros").expanduser()
+        folder = Path(os.environ.get("ROS_LOG_DIR") or root / "log")
+        folder.mkdir(parents=True, exist_ok=True)
+        return os.access(folder, os.W_OK | os.X_OK)
+    except (OSError, RuntimeError):  # RuntimeError: the user has no home
+        return False
 
 
 def _spin(create: Callable[[], Any]) -> None:

@@ -226,11 +226,11 @@ def test_launch_file_gives_its_environment_to_its_own_nodes_only(monkeypatch):
     for name in OWN_VARIABLES:
         monkeypatch.delenv(name, raising=False)
     before = dict(os.environ)
-    assert variable_counts(rviz="true") == [0, 0]
-    assert variable_counts(source="sample", rviz="true") == [1, 1, 0]
+    assert variable_counts(rviz="true") == [1, 0]
+    assert variable_counts(source="sample", rviz="true") == [2, 1, 0]
     monkeypatch.setenv("FASTDDS_BUILTIN_TRANSPORTS", "LARGE_DATA")
     before = dict(os.environ)
-    assert variable_counts(source="sample", rviz="true") == [0, 0, 0]
+    assert variable_counts(source="sample", rviz="true") == [1, 0, 0]
 
 
 def test_graph_ends_when_the_reader_of_its_output_ends(tmp_path):
