@@ -19,7 +19,7 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 
 from emotion_ros.config import LoopConfig
-from emotion_ros.errors import ConfigError, OutputError
+from emotion_ros.errors import ConfigError, DatasetError, OutputError
 from emotion_ros.io.atomic_file import replacing
 from emotion_ros.io.heap import keep_all_freed_memory
 from emotion_ros.training.plots import History, Progress
@@ -92,6 +92,23 @@ class _AtomicFiles(TorchCheckpointIO):
             raise OSError(str(error).splitlines()[0]) from error
 
 
+class _SameSteps(Callback):
+    """Refuses to resume a run with another number of steps: the schedule of its learning rate would not fit."""
+
+    def on_load_checkpoint(self, trainer: L.Trainer, _: L.LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Compare the steps of a checkpoint with those of this run.
+
+        Raises:
+            DatasetError: they differ.
+        """
+        before, now = checkpoint["lr_schedulers"][0]["total_steps"], trainer.estimated_stepping_batches
+        if before != now:
+            raise DatasetError(
+                f"--resume: expected the data, and the number of processes, of the run that began, which has {before} "
+                f"steps; with these it has {now}; start a new run, with --pretrained best.ckpt if you like"
+            )
+
+
 def make_trainer(
     model_dir: Path, config: LoopConfig, monitored: str = "accuracy", others: Sequence[str] = ("loss",)
 ) -> L.Trainer:
@@ -109,7 +126,8 @@ def make_trainer(
     options: dict[str, Any] = {"save_on_train_epoch_end": True, "enable_version_counter": False}
     best = ModelCheckpoint(model_dir, filename="best", monitor=f"val_{monitored}", mode="max", **options)
     last = ModelCheckpoint(model_dir, filename="last", **options)
-    callbacks: list[Callback] = [best, last, _averaging(config), Progress(), History(model_dir, (monitored, *others))]
+    history = History(model_dir, (monitored, *others))
+    callbacks: list[Callback] = [_SameSteps(), best, last, _averaging(config), Progress(), history]
     if config.patience:
         callbacks.append(EarlyStopping(f"val_{monitored}", mode="max", patience=config.patience))
     world, local = int(os.environ.get("WORLD_SIZE", 1)), int(os.environ.get("LOCAL_WORLD_SIZE", 1))
@@ -174,6 +192,7 @@ def fit(
         last: checkpoint to resume; None: start.
 
     Raises:
+        DatasetError: the run that is resumed has another number of steps.
         OutputError: ``model_dir`` cannot be written.
     """
     keep_all_freed_memory()

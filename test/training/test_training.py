@@ -311,8 +311,24 @@ def test_resume_with_other_data(trained, tmp_path, data, small):
         for old, new in (("bright", "day"), ("dark", "night")):
             (tmp_path / split).mkdir(exist_ok=True)
             (tmp_path / split / new).symlink_to(data / split / old)
-    with pytest.raises(DatasetError, match="was trained on bright, dark"):
+    with pytest.raises(DatasetError, match="was trained on bright, dark in 1 data sets, the data hold day, night"):
         train([tmp_path], trained, small, resume=True)
+
+
+def test_resume_with_more_pictures_is_refused(trained, tmp_path, data, small):
+    """The schedule of the learning rate has as many steps as the run that began; a step more ended in a traceback."""
+    shutil.copytree(data, tmp_path / "data")
+    for label in ("bright", "dark"):
+        for number in range(24):
+            picture = np.full((48, 48, 3), number + (160 if label == "bright" else 0), np.uint8)
+            cv2.imwrite(str(tmp_path / "data" / "train" / label / f"more_{number}.png"), picture)
+    with pytest.raises(DatasetError, match=r"which has 24 steps; with these it has 48"):
+        train([tmp_path / "data"], trained, small, resume=True)
+
+
+def test_resume_with_another_number_of_data_sets_is_refused(trained, data, small):
+    with pytest.raises(DatasetError, match="in 1 data sets, the data hold bright, dark in 2 data sets"):
+        train([data, data], trained, small, resume=True)
 
 
 def test_resume_without_a_checkpoint(data, tmp_path, small):

@@ -232,10 +232,10 @@ def _model(samples: Samples, frequencies: NDArray[np.float32], config: TrainConf
     """Return a model with its initial weights; those of a resumed run are loaded later, by Lightning."""
     if last is not None:
         model: Classifier = load(last)
-        if model.labels != samples.labels:
-            raise DatasetError(
-                f"{last}: was trained on {', '.join(model.labels)}, the data hold {', '.join(samples.labels)}"
-            )
+        before, now = (model.labels, len(model.adjustment)), (samples.labels, len(frequencies))
+        if before != now:
+            was, hold = (f"{', '.join(labels)} in {sets} data sets" for labels, sets in (before, now))
+            raise DatasetError(f"{last}: was trained on {was}, the data hold {hold}")
         return model.to(memory_format=torch.channels_last)  # type: ignore[no-any-return]
     mean, std = _statistics(samples)
     model = Classifier(dataclasses.asdict(config), samples.labels, mean, std, len(frequencies))
