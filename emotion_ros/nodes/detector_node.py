@@ -278,7 +278,7 @@ class Detector(LifecycleNode):
 
     def _has_namesake(self) -> bool:
         names = self.get_node_names_and_namespaces()
-        return names.count((self.get_name(), self.get_namespace())) > 1
+        return bool(names.count((self.get_name(), self.get_namespace())) > 1)
 
     def _missing_images(self, worker: ProcessingWorker) -> Mapping[str, str]:
         """Cameras whose images do not arrive, and why. Losses are logged once until the images arrive again."""

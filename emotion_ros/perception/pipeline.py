@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from emotion_ros.config import PipelineConfig
 from emotion_ros.errors import ImageError
 from emotion_ros.perception.emotion.affect import valence_arousal
+from emotion_ros.perception.emotion.preprocess import whole_image_face
 from emotion_ros.perception.face_points import FacePointsNetwork
 from emotion_ros.perception.filtering import NO_LABEL, UNKNOWN
 from emotion_ros.perception.geometry import face_position
@@ -29,7 +30,7 @@ from emotion_ros.perception.schedule import (
 from emotion_ros.perception.stage_timer import StageTimer
 from emotion_ros.perception.state import CameraState, Frame, FrameState, associate, history_after, with_poses
 from emotion_ros.perception.tracking import IdGenerator
-from emotion_ros.types import Box, Emotion, ExpressionEvent, Face, Hand, HeadPose, Image, Perception
+from emotion_ros.types import Emotion, ExpressionEvent, Face, Hand, HeadPose, Image, Perception
 
 D = TypeVar("D", Face, Hand)
 
@@ -181,7 +182,7 @@ class Pipeline:
     def _faces_of(self, state: FrameState) -> Sequence[Face]:
         image = state.frame.image
         if self._models.emotion.region == "frame":
-            return [_whole_image(image)]
+            return [whole_image_face(image)]
         limits = self._config.min_face_confidence, self._config.min_face_size
         return self._models.faces.detect(image, *limits, state.plan.regions)
 
@@ -289,11 +290,6 @@ def _frozen(detections: Sequence[D]) -> Sequence[D]:
 def _size(image: Image) -> tuple[int, int]:
     """Width and height."""
     return image.shape[1], image.shape[0]
-
-
-def _whole_image(image: Image) -> Face:
-    width, height = _size(image)
-    return Face(Box(0.0, 0.0, width, height), 1.0, np.zeros((0, 2), np.float32))
 
 
 def _check(image: Image) -> None:

@@ -102,6 +102,11 @@ def region_crop(image: Image, region: str, face: Face, hands: Sequence[Hand], ma
     return crop_square(image, box, margin, shift, roll(face.landmarks))
 
 
+def whole_image_face(image: Image) -> Face:
+    """Return the face that stands for a whole image, for the region ``frame``: it has no landmarks."""
+    return Face(Box(0.0, 0.0, image.shape[1], image.shape[0]), 1.0, np.zeros((0, 2), np.float32))
+
+
 def _union(first: Box, second: Box) -> Box:
     """Return the smallest box that contains both."""
     left, top = min(first.x, second.x), min(first.y, second.y)
