@@ -22,7 +22,7 @@ FACE_PX = 150
 PLACES = ((170, 240), (470, 240))
 """Middle of the photo of each person."""
 
-MIN_RECOGNIZED = 0.6
+MIN_RECOGNIZED = 0.7
 """Confidence of the right label from which a photo counts as recognized."""
 
 MAX_DELAY_S = 1.0

@@ -230,7 +230,7 @@ def _people(lines: Iterable[dict[str, Any]]) -> list[PersonTimeline]:
             person.engagements.append(record["engagement"])
         for event in line["events"]:
             if event["id"] in people:
-                people[event["id"]].events.append({**event, "onset": round(event["onset"] - start, 4)})
+                people[event["id"]].events.append({**event, "onset": round(event["onset"] - start, 4) + 0.0})  # not −0
     labels = {label for person in people.values() for label in person.labels}
     if len(labels) > MAX_LABELS:
         raise SourceError(f"expected at most {MAX_LABELS} different labels in a session, got {len(labels)}")
@@ -274,8 +274,9 @@ def _draw_timeline(people: Sequence[PersonTimeline], path: Path) -> None:
     group.set(xlabel="seconds", ylabel="valence, all", ylim=(-1, 1))
     axes.invert_yaxis()
     labels = sorted({label for person in shown for label in person.labels})
-    patches = [Patch(color=_color(label), label=label) for label in labels]
-    figure.legend(handles=patches, loc="outside upper center", ncols=len(labels), frameon=False)
+    colors = [(label, _color(label)) for label in labels] + [("engaged", "black")]
+    patches = [Patch(color=color, label=label) for label, color in colors]
+    figure.legend(handles=patches, loc="outside upper center", ncols=len(patches), frameon=False)
     figure.savefig(path, dpi=120)
 
 
