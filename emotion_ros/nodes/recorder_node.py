@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections import Counter
+from collections import Counter, deque
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -49,7 +49,7 @@ class Recorder(Node):
         self._write_failed = False
         self._image_count = 0
         self._label_counts: Counter[str] = Counter()
-        self._events: list[dict[str, Any]] = []  # until the line of the next image
+        self._events: deque[dict[str, Any]] = deque(maxlen=EMOTIONS_DEPTH)  # until the line of the next image
         self.create_subscription(ExpressionEvent, "events", self._on_event, EMOTIONS_DEPTH)
         self.create_subscription(EmotionArray, "emotions", self._on_emotions, EMOTIONS_DEPTH)
         self.create_subscription(ImageMessage, "annotated", self._on_annotated, PUBLISH)
@@ -77,8 +77,8 @@ class Recorder(Node):
 
     def _on_emotions(self, message: EmotionArray) -> None:
         self._image_count += 1
-        record = {**perception_record(to_perception(message)), "events": self._events}
-        self._events = []
+        record = {**perception_record(to_perception(message)), "events": [*self._events]}
+        self._events.clear()
         self._write(json.dumps({"time": round(seconds(message.header), 6), **record}) + "\n")
         for person in record["people"]:
             self._label_counts[person["label"]] += 1

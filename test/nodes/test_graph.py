@@ -39,6 +39,10 @@ def test_sample_goes_through_the_whole_graph(tmp_path, command_line):
     assert len(lines) > 60
     assert labels.count("happy") > 0.9 * len(labels) > 0
     assert len({person["id"] for person in people}) == 1
+    (came,) = [event for line in lines for event in line["events"]]
+    assert (came["id"], came["from"], came["to"]) == (people[0]["id"], "", "happy")
+    assert people[-1]["attention"] > 0.9
+    assert people[-1]["engagement"] == "engaged"
     count, rate = frames_of(tmp_path / "out" / "annotated.mp4")
     assert count > 60
     assert rate == pytest.approx(15, abs=2)
