@@ -58,7 +58,10 @@ class Option:
             ConfigError: the value has another type, is out of range or none of the choices.
         """
         if self.type is float and isinstance(value, int) and not isinstance(value, bool):
-            value = float(value)
+            try:
+                value = float(value)
+            except OverflowError as error:
+                raise ConfigError(f"{self.name}: expected {self.minimum} to {self.maximum}, got more") from error
         if self.type is tuple and isinstance(value, list | tuple) and all(isinstance(each, str) for each in value):
             value = tuple(value)
         if type(value) is not self.type:

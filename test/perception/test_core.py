@@ -84,7 +84,15 @@ def test_hand_that_was_taken_for_a_face_is_none_but_a_face_behind_a_hand_is():
 
 
 @pytest.mark.parametrize(
-    "values", [{"min_face_confidence": 1.5}, {"max_hands": 2.5}, {"provider": "tpu"}, {"hands": 1}, {"model": 3}]
+    "values",
+    [
+        {"min_face_confidence": 1.5},
+        {"min_face_confidence": 10**400},
+        {"max_hands": 2.5},
+        {"provider": "tpu"},
+        {"hands": 1},
+        {"model": 3},
+    ],
 )
 def test_option_out_of_range_or_of_another_type_is_refused(values):
     with pytest.raises(ConfigError, match=next(iter(values))):
