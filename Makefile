@@ -4,6 +4,7 @@ PYTHON ?= $(shell for v in 3.12 3.11 3.10; do python$$v -c '' 2>/dev/null && ech
 SOURCE ?= sample
 OUT ?= out
 MINUTES ?= 30
+INPUTS ?= 100000
 PEERS ?= .peers
 NUMPY2 := .venv-numpy2
 VENV := .venv
@@ -18,6 +19,10 @@ UNIT_TESTS := test/perception test/inference test/io test/training/test_data.py 
 # Packages whose code a robot runs. Training pins NumPy 1 by its own libraries.
 NUMPY2_TESTS := $(filter-out test/training/%,$(UNIT_TESTS))
 
+# Attacks that need a course of events: requests, connections and bodies that come slowly, or in great number.
+HOSTILE_TESTS := test/serving/test_hostile_clients.py test/serving/test_uploads.py test/serving/test_web_hostile.py \
+  test/nodes/test_hostile_parameters.py
+
 LINT := $(BIN)/ruff check emotion_ros test launch examples scripts setup.py && \
   $(BIN)/ruff format --check emotion_ros test launch examples scripts setup.py && \
   scripts/in-workspace python -m mypy && scripts/in-workspace lint-imports
@@ -29,7 +34,7 @@ LOCKED := $(ROS_FREE) scripts/install-locked
 PEER_PIP := $(ROS_FREE) $(PEERS)/bin/python -m pip --quiet --disable-pip-version-check install
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run check test test-numpy2 lint bench bench-serve compare docs soak lock clean prerequisites
+.PHONY: help setup run check test test-numpy2 lint bench bench-serve compare docs soak attack lock clean prerequisites
 
 help: ## show this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /  make \1	/p' $(MAKEFILE_LIST)
@@ -106,6 +111,10 @@ docs: install/built $(VENV)/test.done ## build the documentation into out/site
 
 soak: install/built ## test the detector for leaks [MINUTES=30]
 	@scripts/in-workspace python scripts/soak.py $(MINUTES)
+
+attack: install/built $(VENV)/test.done ## attack decoders, readers, a detector and the HTTP service [INPUTS=100000]
+	@OMP_NUM_THREADS=1 scripts/in-workspace python -m pytest $(HOSTILE_TESTS)
+	@scripts/in-workspace python scripts/attack --inputs $(INPUTS) --out $(OUT)/attack.md
 
 # NumPy 2 cannot be installed beside mediapipe, so it has an environment of its own.
 $(NUMPY2)/done: $(VENV)/run.done requirements/numpy2.txt
