@@ -16,7 +16,7 @@ from emotion_ros.errors import ConfigError, DatasetError, OutputError
 from emotion_ros.io import pictures as pictures_io
 from emotion_ros.perception.emotion.metadata import ModelMetadata
 from emotion_ros.perception.emotion.preprocess import region_crop, to_input
-from emotion_ros.perception.loaded_models import create_face_detector
+from emotion_ros.perception.pipeline import Pipeline
 from emotion_ros.training.classifier.classifier_training import train
 from emotion_ros.training.data.datasets import read_split
 from emotion_ros.training.data.readers import pictures
@@ -173,8 +173,10 @@ def test_regions_are_cropped_as_at_run_time(tmp_path, portrait):
         ("happy", "sad"), size=64, color="rgb", mean=(0, 0, 0), std=(1, 1, 1), margin=0.1, shift=-0.05
     )
     samples = read_split(tmp_path, "test", View(64, "rgb", "face", 0.1, -0.05))
-    face = create_face_detector(PipelineConfig()).detect(portrait, 0.5, 24)[0]
-    crop = region_crop(portrait, "face", face, (), metadata.margin, metadata.shift)
+    pipeline = Pipeline(PipelineConfig(hands=False))
+    (person,) = pipeline.perceive(portrait, 0.0).people
+    pipeline.close()
+    crop = region_crop(portrait, "face", person.face, (), metadata.margin, metadata.shift)
     expected = to_input([crop], 64, "rgb", metadata.mean, metadata.std)[0] * 255
     assert np.abs(samples.pixels[0] - expected).max() < 0.01
     whole = read_split(tmp_path, "test", View(64, "rgb", "frame")).pixels[0]

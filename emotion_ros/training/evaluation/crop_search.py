@@ -20,7 +20,8 @@ from emotion_ros.config.options import build
 from emotion_ros.errors import DatasetError
 from emotion_ros.perception.emotion.classifier import EmotionClassifier
 from emotion_ros.perception.emotion.preprocess import crop_square, face_square, roll
-from emotion_ros.perception.loaded_models import create_face_detector
+from emotion_ros.perception.face_points import refined
+from emotion_ros.perception.loaded_models import create_face_detector, create_face_points
 from emotion_ros.training.data.datasets import check_classes, read_split
 from emotion_ros.training.data.region_crop import View
 from emotion_ros.types import Box, Image, Points
@@ -168,12 +169,20 @@ def _single_faces(name: str, images: Sequence[Image]) -> dict[int, Box]:
 
 
 def _single_landmarks(name: str, canvases: Sequence[Image]) -> dict[int, Points]:
-    """Return index and landmarks (pixels of the canvas) of each canvas with exactly one detected face."""
+    """Return index and landmarks (pixels of the canvas) of each canvas with exactly one detected face.
+
+    The landmarks are those of the face landmark network, as at run time.
+    """
     backend, _, file = name.partition("=")
-    detector = create_face_detector(build(PipelineConfig, {"face_detector": backend, "face_model": file}))
-    faces = [detector.detect(canvas, MIN_CONFIDENCE, MIN_FACE_SIZE_PX) for canvas in canvases]
+    config = build(PipelineConfig, {"face_detector": backend, "face_model": file})
+    detector, network = create_face_detector(config), create_face_points(config)
+    landmarks = {}
+    for index, canvas in enumerate(canvases):
+        found = detector.detect(canvas, MIN_CONFIDENCE, MIN_FACE_SIZE_PX)
+        if len(found) == 1:
+            landmarks[index] = refined(found[0], network(canvas, found)[0]).landmarks
     detector.close()
-    return {index: found[0].landmarks for index, found in enumerate(faces) if len(found) == 1}
+    return landmarks
 
 
 def _accuracies(
