@@ -78,13 +78,24 @@ def peer(listen):
 
 
 @pytest.fixture
-def humans(listener, peer):
-    publisher = HriPublisher(listener.node)
-    lists = [f"/humans/{kind}" for kind in ("faces/tracked", "persons/tracked", "persons/known", "candidate_matches")]
-    assert listener.until(lambda: all(map(listener.node.count_subscribers, [*lists, "/tf"])))
-    listener.settle()
-    yield publisher
-    publisher.close()
+def publish(listener, peer):
+    """Function that makes a publisher of people, which the listener already knows."""
+    made = []
+
+    def make(**options):
+        made.append(HriPublisher(listener.node, **options))
+        assert listener.until(lambda: peer.all("publishers", kind="faces", alive=1))
+        listener.settle()  # its other topics
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.close()
+
+
+@pytest.fixture
+def humans(publish):
+    return publish()
 
 
 def person(id, position=(0.0, 0.0, 1.0), pose=HeadPose(0.0, 0.0, 0.0), hands=()):  # noqa: B008
@@ -242,24 +253,19 @@ def test_only_people_with_position_and_pose_have_frames_and_only_once_per_stamp(
     ]
 
 
-def test_frames_and_persons_can_be_switched_off(peer, listener):
-    humans = HriPublisher(listener.node, persons=False, transforms=False)
-    listener.settle()
+def test_frames_and_persons_can_be_switched_off(publish, peer, listener):
+    humans = publish(persons=False, transforms=False)
     humans.publish("image_raw", IMAGE, perception(person("aaaaa")), header(10), 1.0)
     assert listener.until(lambda: peer.present("faces") == ["aaaaa"])
     names = [name for name, _ in listener.node.get_publisher_names_and_types_by_node("listener", "/")]
     assert not [name for name in names if name == "/tf" or "persons" in name or "matches" in name]
-    humans.close()
 
 
-def test_without_persons_frames_of_faces_stay(peer, listener):
-    humans = HriPublisher(listener.node, persons=False)
-    assert listener.until(lambda: listener.node.count_subscribers("/tf"))
-    listener.settle()
+def test_without_persons_frames_of_faces_stay(publish, peer, listener):
+    humans = publish(persons=False)
     humans.publish("image_raw", IMAGE, perception(person("aaaaa")), header(10), 1.0)
     assert listener.until(lambda: peer.all("frame", child="gaze_aaaaa"))
     assert not peer.all("frame", child="person_anonymous_aaaaa")
-    humans.close()
 
 
 def test_a_gesture_is_published_for_whoever_has_a_hand_and_no_body_is_claimed(humans, peer, listener):
