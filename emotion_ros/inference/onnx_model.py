@@ -11,7 +11,7 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from emotion_ros.errors import ModelError
-from emotion_ros.inference.ort_session import open_session
+from emotion_ros.inference.ort_session import first_line, open_session
 from emotion_ros.inference.providers import ShapeProfile
 
 MAX_BATCH = 16
@@ -39,6 +39,7 @@ class OnnxModel:
             _, *shape = _input_shape(path, session.get_inputs())
             return (1, *shape), (2, *shape), (MAX_BATCH, *shape)
 
+        self._path = path
         self._session = open_session(path, content, provider, threads, cache, profile_of)
         self._input = self._session.inputs[0].name
         self.max_batch, self.channels, self.size, _ = _input_shape(path, self._session.inputs)
@@ -63,9 +64,15 @@ class OnnxModel:
 
         Args:
             pixels: n × channels × size × size; n at most ``max_batch``.
+
+        Raises:
+            ModelError: the model cannot be run with this input.
         """
         name = self._session.outputs[0].name
-        return np.asarray(self._session.run([name], {self._input: pixels})[0], np.float32)
+        try:
+            return np.asarray(self._session.run([name], {self._input: pixels})[0], np.float32)
+        except Exception as error:  # ONNX Runtime's exceptions have no common type but this
+            raise ModelError(f"{self._path}: expected a model that runs, got: {first_line(error)}") from error
 
 
 def _input_shape(path: Path, inputs: Sequence[Any]) -> tuple[int, int, int, int]:

@@ -108,7 +108,7 @@ class Session:
             for shape in profile:
                 built.run([output.name for output in self.outputs], {self.inputs[0].name: np.zeros(shape, np.float32)})
         except Exception as error:  # a failed engine build, in any library, must not stop inference
-            self._failure = f"TensorRT engine could not be built, running on {self.provider}: {_first_line(error)}"
+            self._failure = f"TensorRT engine could not be built, running on {self.provider}: {first_line(error)}"
         else:
             self._active = built
 
@@ -179,7 +179,7 @@ def open_session(
     try:
         cpu_session = create([(PROVIDERS["cpu"], {})])
     except Exception as error:  # ONNX Runtime's exceptions have no other common base
-        raise ModelError(f"{path}: expected an ONNX model that ONNX Runtime can load: {_first_line(error)}") from error
+        raise ModelError(f"{path}: expected an ONNX model that ONNX Runtime can load: {first_line(error)}") from error
     profile = profile_of(cpu_session)
     model_hash = hashlib.sha256(content).hexdigest()[:16]
     device = f"{platform.node()}-{ort.__version__}"
@@ -199,7 +199,8 @@ def _session_settings(threads: int) -> ort.SessionOptions:
     return settings
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """Return the first line of an error, cut to :data:`MAX_REASON_CHARACTERS`."""
     lines = str(error).strip().splitlines() or [repr(error)]
     return lines[0][:MAX_REASON_CHARACTERS]
 
