@@ -13,6 +13,7 @@ from pictures import hostile_messages
 from processes import peak_mebibytes, reset_peak, running
 from rcl_interfaces.srv import SetParameters
 from rclpy.parameter import Parameter
+from rclpy.serialization import serialize_message
 from results import Result
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
@@ -184,7 +185,7 @@ def _live():
 def _is_parameter(name, value):
     """Return whether ROS has a type for a value."""
     try:
-        Parameter(name, value=value).to_parameter_msg()
+        serialize_message(Parameter(name, value=value).to_parameter_msg())
     except Exception:  # of rclpy and of the message, of several types
         return False
     return value is not None
