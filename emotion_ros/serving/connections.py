@@ -105,6 +105,9 @@ class LimitedProtocol(H11Protocol):
         with suppress(h11.LocalProtocolError):  # after the response: it is the rest of the body that is not HTTP
             super().send_400_response(msg)
         self.transport.close()
+        if self.cycle is not None:  # uvicorn notes this too late for a request that is about to be answered
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
 
     def _make_room(self) -> None:
         others = [each for each in self.connections if each is not self and not each.transport.is_closing()]

@@ -49,6 +49,9 @@ MAX_MEBIBYTES = 870
 
 START_S = 300.0
 
+MAX_SHOWN = 2_000
+"""Characters of a log in a failure."""
+
 
 def requests(seed):
     """Yield bytes that are sent on a connection."""
@@ -87,8 +90,9 @@ def attack(seed, count):
             _try(address, next(generator), result, lambda: peak_mebibytes(process) - before)
         if process.poll() is not None or send(address, b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n") != 200:
             result.failures.append(f"the service does not answer any more (exit code {process.poll()})")
-        if "Traceback" in output():
-            result.failures.append("a traceback in the log of the service")
+        _, found, traceback = output().partition("Traceback")
+        if found:
+            result.failures.append(f"a traceback in the log of the service: {traceback[-MAX_SHOWN:]}")
     return result
 
 

@@ -235,6 +235,10 @@ def test_clients_that_leave_or_send_nonsense_write_nothing_to_the_log(server, cl
             assert status(refused) == 403
             refused.sendall(b"no chunk\r\n")
             until_closed(refused)
+        with posted(
+            server.url, b"Transfer-Encoding: chunked\r\nOrigin: http://evil.example\r\n", b"no chunk\r\n"
+        ) as both:
+            assert status(both) == 400
         with connected(server.url) as other:
             other.sendall(b"\x16\x03\x01 no HTTP\r\n\r\n")
             assert status(other) == 400
