@@ -180,6 +180,9 @@ def perceptions(path: Path) -> Iterator[dict[str, Any]]:
                 people = perception_record(to_perception(message))["people"]
             except ValueError as error:
                 raise SourceError(f"{path}: holds emotions whose fields contradict each other: {error}") from error
+            except AttributeError as error:
+                other = "holds messages of another version of emotion_ros; make them again with emotion-ros detect"
+                raise SourceError(f"{path}: {other}") from error
             yield {"time": seconds(message.header), "people": people, "events": events}
             events = []
 

@@ -287,9 +287,15 @@ def _group_valence(people: Sequence[PersonTimeline]) -> tuple[list[float], list[
         if len(person.valences) == len(person.times):
             for time, valence in zip(person.times, person.valences, strict=True):
                 values.setdefault(int(time / VALENCE_STEP_S), []).append(valence)
-    steps = range(max(values, default=-1) + 1)
-    means = [float(np.mean(values[step])) if step in values else float("nan") for step in steps]
-    return [(step + 0.5) * VALENCE_STEP_S for step in steps], means
+    times: list[float] = []
+    means: list[float] = []
+    for step in sorted(values):
+        if means and step - 1 not in values:
+            times.append(step * VALENCE_STEP_S)
+            means.append(float("nan"))
+        times.append((step + 0.5) * VALENCE_STEP_S)
+        means.append(float(np.mean(values[step])))
+    return times, means
 
 
 def _color(label: str) -> tuple[float, float, float]:

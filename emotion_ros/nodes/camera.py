@@ -162,9 +162,10 @@ class Camera:
     def intrinsics(self) -> CameraIntrinsics | None:
         """Intrinsics of the last camera_info; None before the first one and if the camera is not calibrated."""
         info = self._info
-        if info is None or info.k[0] <= 0 or info.k[4] <= 0:
+        if info is None:
             return None
-        return CameraIntrinsics(info.k[0], info.k[4], info.k[2], info.k[5], info.width, info.height)
+        intrinsics = CameraIntrinsics(info.k[0], info.k[4], info.k[2], info.k[5], info.width, info.height)
+        return intrinsics if intrinsics.is_usable else None
 
     def describe_source(self) -> str:
         """Return the resolved image topic and its number of publishers, for diagnostics."""

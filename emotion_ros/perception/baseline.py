@@ -73,8 +73,8 @@ def learn(
 ) -> Baseline | None:
     """Add a classification to a person's baseline.
 
-    A class that exceeds its median by :data:`EXPRESSION_LOG_ODDS` is an expression; while it is held, at most for
-    :data:`MAX_HELD_S`, nothing is learned. A return to neutral is always learned.
+    A class that exceeds its median, at least :data:`USUAL_LOG_ODDS`, by :data:`EXPRESSION_LOG_ODDS` is an expression;
+    while it is held, at most for :data:`MAX_HELD_S`, nothing is learned. A return to neutral is always learned.
 
     Args:
         baseline: of the person; None: the person is new.
@@ -89,7 +89,8 @@ def learn(
     sample = _log_odds(probabilities, neutral)
     if baseline is None or stamp < baseline.sampled:
         return Baseline(sample[None], sample, stamp)
-    is_expression = bool((sample - baseline.median).max() > EXPRESSION_LOG_ODDS)
+    usual = np.maximum(baseline.median, USUAL_LOG_ODDS)
+    is_expression = bool((sample - usual).max() > EXPRESSION_LOG_ODDS)
     held_since = (stamp if baseline.held_since is None else baseline.held_since) if is_expression else None
     if held_since is not None and stamp - held_since < MAX_HELD_S:
         return replace(baseline, sampled=stamp, held_since=held_since)

@@ -54,9 +54,10 @@ def advance_episode(
     if episode is None or stamp < episode.seen:
         episode = Episode("", stamp, stamp)
     episode = replace(episode, seen=stamp)
-    if label in ("", episode.label):
-        peak = max(episode.peak, confidence) if label else episode.peak
-        return replace(episode, peak=peak, next_label=""), None
+    if not label:
+        return episode, None
+    if label == episode.label:
+        return replace(episode, peak=max(episode.peak, confidence), next_label=""), None
     if label != episode.next_label:
         episode = replace(episode, next_label=label, next_onset=stamp, next_peak=0.0)
     episode = replace(episode, next_peak=max(episode.next_peak, confidence))

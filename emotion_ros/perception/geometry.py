@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from emotion_ros.perception.head_pose import to_rotation, view_rotation
+from emotion_ros.perception.head_pose import rotation_in_camera, view_rotation
 from emotion_ros.types import Face, HeadPose, Position
 
 PUPIL_DISTANCE_M = 0.063
@@ -27,6 +27,22 @@ class CameraIntrinsics:
     width: int
     height: int
 
+    @property
+    def is_usable(self) -> bool:
+        """Whether a camera can have these values: drivers without a calibration publish zeros, NaN or an identity."""
+        values = (self.fx, self.fy, self.cx, self.cy, float(self.width), float(self.height))
+        if not all(map(math.isfinite, values)) or min(self.fx, self.fy, self.width, self.height) <= 0:
+            return False
+        focal_lengths = self.fx / self.width, self.fy / self.width
+        is_lens = all(MIN_FOCAL_WIDTHS <= each <= MAX_FOCAL_WIDTHS for each in focal_lengths)
+        return is_lens and 1 / MAX_PIXEL_ASPECT <= self.fx / self.fy <= MAX_PIXEL_ASPECT
+
+
+MIN_FOCAL_WIDTHS, MAX_FOCAL_WIDTHS = 0.1, 100.0
+"""Focal lengths that are believed, in image widths: a horizontal field of view of 157°, and one of 0.6°."""
+
+MAX_PIXEL_ASPECT = 2.0
+"""Ratio of the focal lengths that is believed: pixels are square, but images may be scaled in one direction."""
 
 MIN_FORESHORTENING = 0.5
 """Smallest share of the pupils' distance that is taken to be seen, that of a yaw of 60°: beyond, an eye is hidden."""
@@ -46,8 +62,8 @@ def line_of_sight(
 
     Args:
         point: x, y in pixels.
-        intrinsics: the camera's; their image size may differ from the image's. None, or not positive: square pixels and
-            a horizontal field of view of :data:`ASSUMED_FIELD_OF_VIEW_RAD` are assumed.
+        intrinsics: the camera's; their image size may differ from the image's. None, or not usable: square pixels and a
+            horizontal field of view of :data:`ASSUMED_FIELD_OF_VIEW_RAD` are assumed.
         width: of the image in pixels.
         height: of the image in pixels.
 
@@ -55,7 +71,7 @@ def line_of_sight(
         2 × 2, from offsets in pixels of the image to offsets in pixels of the other camera, of equal scale in the
         image's middle.
     """
-    if intrinsics is None or min(intrinsics.fx, intrinsics.fy, intrinsics.width, intrinsics.height) <= 0:
+    if intrinsics is None or not intrinsics.is_usable:
         focal = width / 2 / math.tan(ASSUMED_FIELD_OF_VIEW_RAD / 2)
         intrinsics = CameraIntrinsics(focal, focal, width / 2, height / 2, width, height)
     scale = np.array((intrinsics.width / width, intrinsics.height / height)) / (intrinsics.fx, intrinsics.fy)
@@ -82,11 +98,9 @@ def face_position(
             head turned by 30° gives a distance 15 % too large.
 
     Returns:
-        None if the intrinsics are None or not positive, or if the face has no two different eyes.
+        None if the intrinsics are None or not usable, or if the face has no two different eyes.
     """
-    if intrinsics is None or len(face.landmarks) < 2:
-        return None
-    if min(intrinsics.fx, intrinsics.fy, intrinsics.width, intrinsics.height) <= 0:
+    if intrinsics is None or not intrinsics.is_usable or len(face.landmarks) < 2:
         return None
     scale = intrinsics.width / width, intrinsics.height / height
     eyes = face.landmarks[:2].astype(float) * scale
@@ -94,8 +108,10 @@ def face_position(
     pupil_distance = float(np.linalg.norm((eyes[1] - eyes[0]) / focal))  # at a depth of 1 m
     if pupil_distance <= 0:
         return None
-    if pose is not None:
-        pupil_distance /= max(float(np.linalg.norm(to_rotation(pose)[:2, 0])), MIN_FORESHORTENING)
     x, y = ((eyes.mean(0) - centre) / focal).tolist()
+    if pose is not None:
+        across = rotation_in_camera(pose, (x, y, 1.0))[:, 0]  # from pupil to pupil, and then as it is projected
+        seen = float(np.hypot(across[0] - x * across[2], across[1] - y * across[2]))
+        pupil_distance /= max(seen, MIN_FORESHORTENING)
     z = PUPIL_DISTANCE_M / pupil_distance
     return x * z, y * z, z

@@ -267,6 +267,13 @@ def test_report_of_thousands_of_people_has_a_picture_of_some(tmp_path):
     assert cv2.imread(str(tmp_path / "out" / "timeline.png")).shape[0] < 15_000
 
 
+def test_report_of_stamps_that_jump_by_decades_has_a_gap(tmp_path):
+    person = {"id": "a", "label": "happy", "valence": 0.5}
+    lines = [json.dumps({"time": time, "people": [person]}) for time in (0.0, 0.5, 1.7e9)]
+    (tmp_path / "emotions.jsonl").write_text("\n".join(lines))
+    assert len(table(report(tmp_path / "emotions.jsonl", tmp_path / "out"))) == 1
+
+
 def test_report_of_thousands_of_labels_is_refused(tmp_path):
     with pytest.raises(SourceError, match="at most 100 different labels in a session, got 3000"):
         report(crowd(tmp_path / "emotions.jsonl", 3000, 3000), tmp_path / "out")

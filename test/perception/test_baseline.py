@@ -78,6 +78,13 @@ def test_person_who_arrives_smiling_and_then_rests_has_an_ordinary_baseline():
     assert set(person.show(20, happy=3)[6:]) == {"happy"}
 
 
+def test_rest_after_a_smile_is_learned_though_other_classes_return_with_it():
+    smiling = learn(None, face(happy=5.0, sad=-5.0), NEUTRAL, 1.0, 0.0, MEMORY_S)
+    resting = learn(smiling, face(sad=-2.7), NEUTRAL, 1.0, MEMORY_S, MEMORY_S)
+    assert resting.held_since is None
+    assert len(resting.samples) == 2
+
+
 def test_baseline_ends_with_the_id():
     person = Person()
     person.show(70, angry=1.5)

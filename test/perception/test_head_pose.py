@@ -15,10 +15,11 @@ from emotion_ros.io.drawing import draw
 from emotion_ros.perception.emotion.preprocess import roll
 from emotion_ros.perception.face_crop import crop_of_face
 from emotion_ros.perception.face_points import FacePointsNetwork
-from emotion_ros.perception.geometry import CameraIntrinsics, face_position, line_of_sight
+from emotion_ros.perception.geometry import PUPIL_DISTANCE_M, CameraIntrinsics, face_position, line_of_sight
 from emotion_ros.perception.head_pose import rotation_in_camera, to_pose, to_rotation, view_rotation
 from emotion_ros.perception.pipeline import Pipeline
 from emotion_ros.perception.quality import quality
+from emotion_ros.perception.state import Frame
 from emotion_ros.types import FACE_POINTS, Box, Face, HeadPose
 
 angles = st.floats(-1.4, 1.4)
@@ -82,6 +83,33 @@ def test_position_of_a_turned_head_is_not_farther_away():
     face = Face(Box(300, 200, 60, 60), 0.9, eyes)
     assert face_position(face, lens, 640, 480) == pytest.approx((0.0, 0.0, 2.0))
     assert face_position(face, lens, 640, 480, pose) == pytest.approx((0.0, 0.0, 1.0))
+
+
+@pytest.mark.parametrize("beside", [0, 20, 40])
+@pytest.mark.parametrize("yaw", [0, -30, 40])
+def test_position_beside_the_middle_is_that_of_the_projected_eyes(beside, yaw):
+    position = np.array([2 * math.tan(math.radians(beside)), 0.3, 2.0])
+    pose = HeadPose(math.radians(yaw), 0.0, 0.0)
+    across = rotation_in_camera(pose, tuple(position))[:, 0] * PUPIL_DISTANCE_M / 2
+    eyes = [position - across, position + across]
+    pixels = np.array([(600 * x / z + 640, 600 * y / z + 360) for x, y, z in eyes], np.float32)
+    face, lens = Face(Box(0, 0, 9, 9), 0.9, pixels), CameraIntrinsics(600.0, 600.0, 640.0, 360.0, 1280, 720)
+    assert face_position(face, lens, 1280, 720, pose) == pytest.approx(tuple(position), rel=0.02, abs=0.02)
+
+
+NO_LENS = [(1.0, 1.0, 0.0, 0.0), (math.nan,) * 4, (0.0,) * 4, (500.0, 500.0, math.inf, 240.0), (500.0, 2.0, 32.0, 24.0)]
+
+
+@pytest.mark.parametrize("values", NO_LENS, ids=["identity", "nan", "zeros", "infinite", "no aspect"])
+def test_intrinsics_that_no_camera_has_count_as_unknown(pipeline, portrait, values):
+    lens = CameraIntrinsics(*values, 640, 480)
+    pipeline.reset()
+    known, unknown = (
+        pipeline.perceive_all([Frame(portrait, 0.0, name, each)])[0] for name, each in (("a", lens), ("b", None))
+    )
+    assert known.people[0].position is None
+    assert known.people[0].head_pose == unknown.people[0].head_pose
+    assert known.people[0].label == unknown.people[0].label == "happy"
 
 
 def test_other_model_is_refused():

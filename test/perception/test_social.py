@@ -180,6 +180,16 @@ def test_flicker_and_unknown_labels_are_no_events():
     assert camera.changes == [("", "neutral")]
 
 
+def test_unknown_labels_do_not_end_an_expression_that_begins():
+    camera = Camera()
+    camera.show(2, person("neutral"))
+    for _ in range(3):
+        camera.show(0.2, person("happy"))
+        camera.show(0.4, person("unknown"))
+    assert camera.changes == [("", "neutral"), ("neutral", "happy")]
+    assert camera.events[1].onset == pytest.approx(2.1)
+
+
 def test_events_of_a_person_keep_their_interval_and_a_later_change_is_not_lost():
     camera = Camera(replace(CONFIG, event_interval=3.0))
     for label in ("neutral", "happy", "sad", "angry", "fear", "disgust"):
