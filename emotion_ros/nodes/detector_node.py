@@ -265,15 +265,15 @@ class Detector(LifecycleNode):
         subscribed = worker.subscribed
         throttled = (IDLE if worker.is_idle else "") if subscribed else NO_SUBSCRIBERS
         level, text = self._collector.level(0.0 if throttled else self._config.min_rate, subscribed)
-        missing = self._missing_images(worker)
-        if self._has_namesake() and level != DiagnosticStatus.ERROR:
-            return DiagnosticStatus.WARN, SHARED_NAME.format(self.get_fully_qualified_name())
-        if missing and level != DiagnosticStatus.ERROR:
-            return DiagnosticStatus.WARN, "; ".join(missing.values())
-        if worker.shared_list and level == DiagnosticStatus.OK:
-            return DiagnosticStatus.WARN, SHARED_LIST.format(worker.shared_list)
-        if engines and level == DiagnosticStatus.OK:
-            return DiagnosticStatus.WARN, "; ".join(f"{network}: {status}" for network, status in engines.items())
+        problems = list(self._missing_images(worker).values())
+        if self._has_namesake():
+            problems.append(SHARED_NAME.format(self.get_fully_qualified_name()))
+        if worker.shared_list:
+            problems.append(SHARED_LIST.format(worker.shared_list))
+        if level == DiagnosticStatus.OK:
+            problems += [f"{network}: {status}" for network, status in engines.items()]
+        if problems and level != DiagnosticStatus.ERROR:
+            return DiagnosticStatus.WARN, "; ".join(problems)
         return level, throttled if throttled and level == DiagnosticStatus.OK else text
 
     def _has_namesake(self) -> bool:

@@ -23,6 +23,8 @@ MINIMAL = {
     "train-hands": ["data", "--model-dir", "run"],
     "label-faces": ["data"],
     "label-hands": ["data"],
+    "label-meshes": ["data"],
+    "train-face-landmarks": ["data", "--model-dir", "run"],
 }
 """Commands of training, and arguments that the parser accepts."""
 
@@ -54,7 +56,7 @@ def test_command_of_training_without_its_libraries_names_them(command, tmp_path)
     (tmp_path / "pictures").mkdir()
     extra = {"imagehash", "lightning", "matplotlib", "onnx", "tensorboard", "torch", "transformers"}
     result = run_without(extra, command, *MINIMAL[command])
-    if command in ("draw", "label-faces", "label-hands", "measure-crop"):  # need none: the data are missing next
+    if command in ("draw", "label-faces", "label-hands", "label-meshes", "measure-crop"):  # need none: the data are missing next
         assert "Traceback" not in result.stderr
         return
     assert result.returncode == 2, result.stderr

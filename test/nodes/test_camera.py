@@ -21,7 +21,8 @@ from emotion_ros.nodes.camera import Camera, check_topics
 from emotion_ros.nodes.graph import Process, stop
 from emotion_ros.nodes.image_conversion import to_message
 
-OUTPUTS = {"emotions", "events", "detections", "label_info", "vision_info", "annotated", "annotated/compressed"}
+PICTURES = {"annotated", "annotated/compressed"}
+OUTPUTS = {"emotions", "events", "detections", "markers", "label_info", "vision_info"} | PICTURES
 
 
 @pytest.fixture

@@ -110,8 +110,8 @@ def test_diagnostics_count_how_often_the_launch_file_started_the_detector_again(
 
 
 @pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler")
-@pytest.mark.parametrize("hours", [-1, 1])
-def test_clock_of_the_system_is_set(listener, spawn, start, heard, monkeypatch, tmp_path, hours):
+def test_clock_of_the_system_is_set_back(listener, spawn, start, heard, monkeypatch, tmp_path):
+    """By an hour. Forward cannot be shown like this: deadlines that the kernel waits for would be an hour away."""
     offset, library = tmp_path / "offset", tmp_path / "set_clock.so"
     offset.write_bytes(struct.pack("q", 0))
     compiler = ["cc", "-shared", "-fPIC", "-o", str(library), "-x", "c", "-"]
@@ -122,9 +122,9 @@ def test_clock_of_the_system_is_set(listener, spawn, start, heard, monkeypatch, 
     assert listener.until(lambda: is_happy(heard[0]) and heard[1], 60)
     before = heard[1][-1].header.stamp.sec
     with offset.open("r+b") as file:
-        file.write(struct.pack("q", hours * 3600))
+        file.write(struct.pack("q", -3600))
     for messages in heard:
         messages.clear()
     assert listener.until(lambda: len(heard[0]) > 5 and len(heard[1]) > 2 and is_happy(heard[0]), 40)
-    assert heard[1][-1].header.stamp.sec - before == pytest.approx(hours * 3600, abs=120)
+    assert heard[1][-1].header.stamp.sec - before == pytest.approx(-3600, abs=120)
     assert detector.poll() is None

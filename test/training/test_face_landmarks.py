@@ -153,7 +153,7 @@ def test_table_shows_errors_of_labels_and_of_turns():
 
     figures = PoseFigures()
     figures.labels["under 64 px"] = [(1.0, -2.0, 3.0), (3.0, 2.0, -1.0)]
-    figures.turns["yaw"][30] = [-2.0, float("nan")]
+    figures.turns["yaw"][30] = [(-2.0, 0.4), (float("nan"), float("nan"))]
     text = table({"network": figures.summary()})
     assert "| network | under 64 px | 2 | 2.0 / 2.8 | 2.0 / 2.0 | 2.0 / 2.8 |" in text
-    assert "| network | yaw 30° | 0.50 | -2.0 | 2.0 / 2.0 |" in text
+    assert "| network | yaw 30° | 0.50 | -2.0 | 2.0 / 2.0 | 0.00 |" in text
