@@ -79,7 +79,7 @@ def _input_shape(path: Path, inputs: Sequence[Any]) -> tuple[int, int, int, int]
     """Return maximum batch, channels, height and width of the square input."""
     shape = inputs[0].shape
     square = len(shape) == 4 and shape[1] in (1, 3) and isinstance(shape[2], int) and shape[2] == shape[3]
-    if len(inputs) != 1 or not square:
+    if len(inputs) != 1 or not square or any(isinstance(each, int) and each <= 0 for each in shape):
         raise ModelError(
             f"{path}: expected one input of batch × 1 or 3 × side × side, the model takes "
             f"{' and '.join(str(model_input.shape) for model_input in inputs)}"

@@ -178,6 +178,7 @@ def open_session(
 
     try:
         cpu_session = create([(PROVIDERS["cpu"], {})])
+        _read_texts(cpu_session)
     except Exception as error:  # ONNX Runtime's exceptions have no other common base
         raise ModelError(f"{path}: expected an ONNX model that ONNX Runtime can load: {first_line(error)}") from error
     profile = profile_of(cpu_session)
@@ -188,6 +189,12 @@ def open_session(
     return Session(
         cpu_session, create, select_providers(provider, available, cache, model_hash, device, name, profile), profile
     )
+
+
+def _read_texts(session: ort.InferenceSession) -> None:
+    """Read all texts of a model once. Raises UnicodeDecodeError for one that is not UTF-8, which ONNX Runtime loads."""
+    _ = session.get_modelmeta().custom_metadata_map
+    _ = [(tensor.name, tensor.shape) for tensor in (*session.get_inputs(), *session.get_outputs())]
 
 
 def _session_settings(threads: int) -> ort.SessionOptions:

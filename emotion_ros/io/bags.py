@@ -181,8 +181,7 @@ def perceptions(path: Path) -> Iterator[dict[str, Any]]:
             except ValueError as error:
                 raise SourceError(f"{path}: holds emotions whose fields contradict each other: {error}") from error
             except AttributeError as error:
-                other = "holds messages of another version of emotion_ros; make them again with emotion-ros detect"
-                raise SourceError(f"{path}: {other}") from error
+                raise SourceError(f"{path}: holds messages of another version of emotion_ros") from error
             yield {"time": seconds(message.header), "people": people, "events": events}
             events = []
 
@@ -201,6 +200,8 @@ def _open(path: Path) -> Iterator[AnyReader]:
     try:
         reader = AnyReader([path], default_typestore=typestore())
         reader.open()
+        if not all(isinstance(text, str) for each in reader.connections for text in (each.topic, each.msgtype)):
+            raise ValueError("a topic has no name")
     except Exception as error:  # see _unreadable
         raise _unreadable(path, error) from error
     try:
@@ -265,8 +266,7 @@ def _raw_topic(topic: str) -> str:
 
 
 def _storage(path: Path) -> StoragePlugin:
-    mcap = path.suffix == ".mcap" or any(path.glob("*.mcap"))
-    return StoragePlugin.MCAP if mcap else StoragePlugin.SQLITE3
+    return StoragePlugin.MCAP if path.suffix == ".mcap" or any(path.glob("*.mcap")) else StoragePlugin.SQLITE3
 
 
 def _add_copy(writer: Writer, connection: Connection, store: Typestore) -> Connection:

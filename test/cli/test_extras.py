@@ -56,7 +56,13 @@ def test_command_of_training_without_its_libraries_names_them(command, tmp_path)
     (tmp_path / "pictures").mkdir()
     extra = {"imagehash", "lightning", "matplotlib", "onnx", "tensorboard", "torch", "transformers"}
     result = run_without(extra, command, *MINIMAL[command])
-    if command in ("draw", "label-faces", "label-hands", "label-meshes", "measure-crop"):  # need none: the data are missing next
+    if command in (
+        "draw",
+        "label-faces",
+        "label-hands",
+        "label-meshes",
+        "measure-crop",
+    ):  # need none: the data are missing next
         assert "Traceback" not in result.stderr
         return
     assert result.returncode == 2, result.stderr

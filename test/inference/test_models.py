@@ -82,6 +82,18 @@ def test_file_that_is_not_onnx(tmp_path):
         EmotionClassifier(path)
 
 
+def test_model_with_texts_that_are_no_utf_8_is_refused(tmp_path):
+    path = write(tmp_path / "m.onnx", TINY)
+    path.write_bytes(path.read_bytes().replace(b'"labels"', b'"label\xff"'))
+    with pytest.raises(ModelError, match=r"can load.*utf-8"):
+        EmotionClassifier(path)
+
+
+def test_model_for_no_pictures_is_refused(tmp_path):
+    with pytest.raises(ModelError, match="expected one input of batch"):
+        EmotionClassifier(write(tmp_path / "m.onnx", TINY, shape=(0, 1, 8, 8)))
+
+
 def test_wrong_input_rank(tmp_path):
     with pytest.raises(ModelError, match="expected one input of batch"):
         EmotionClassifier(write(tmp_path / "m.onnx", TINY, shape=("batch", 8)))
