@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from torch.utils.data import Sampler
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from emotion_ros.config import FaceTrainConfig, HandTrainConfig
 
 
 class NumberedBatches(Sampler[Any]):
@@ -42,3 +44,31 @@ class NumberedBatches(Sampler[Any]):
     def set_epoch(self, epoch: int) -> None:
         """Set the epoch. Called by Lightning before each epoch."""
         self._epoch = epoch
+
+
+def crop_loaders(
+    training: Dataset[Any],
+    held_out: Sequence[Any],
+    collate: Callable[[Sequence[Any]], Any],
+    held_out_batch: int,
+    config: FaceTrainConfig | HandTrainConfig,
+) -> tuple[DataLoader[Any], DataLoader[Any]]:
+    """Return the loaders of a training on crops that are made when they are asked for, and of its held-out crops.
+
+    Args:
+        training: crops by number.
+        held_out: crops.
+        collate: makes a batch of crops.
+        held_out_batch: held-out crops per batch.
+        config: crops per epoch and per batch, and the number of processes that make them.
+    """
+    return (
+        DataLoader(
+            training,
+            batch_sampler=NumberedBatches(config.crops, config.batch_size),
+            collate_fn=collate,
+            num_workers=config.workers,
+            persistent_workers=config.workers > 0,
+        ),
+        DataLoader(held_out, held_out_batch, collate_fn=collate),  # type: ignore[arg-type]
+    )

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from emotion_ros.config import FaceTrainConfig
 from emotion_ros.perception.face_crop import CROP_SIZE_PX
@@ -23,7 +23,7 @@ from emotion_ros.training.checkpoints import load_checkpoint, start_from_file
 from emotion_ros.training.faces.face_crops import ROTATION, plain_crop, training_crop
 from emotion_ros.training.faces.face_network import FaceNetwork
 from emotion_ros.training.faces.face_patches import FacePatch, head_model, read_all_labels, read_patches
-from emotion_ros.training.numbered_batches import NumberedBatches
+from emotion_ros.training.numbered_batches import crop_loaders
 from emotion_ros.training.plots import save_batch
 from emotion_ros.training.training_loop import Result, checkpoint_to_resume, fit, make_trainer, one_cycle, writable
 from emotion_ros.types import FACE_POINTS, Image
@@ -172,22 +172,7 @@ def train_face_landmarks(
             start_from_file(
                 model, Path(config.pretrained), NETWORK_KIND, "face landmarks", "train-face-landmarks", shown
             )
-    return fit(trainer, model, _loaders(training, held_out, config), model_dir, last)
-
-
-def _loaders(
-    training: _TrainingCrops, held_out: list[Crop], config: FaceTrainConfig
-) -> tuple[DataLoader[Any], DataLoader[Any]]:
-    return (
-        DataLoader(
-            training,
-            batch_sampler=NumberedBatches(config.crops, config.batch_size),
-            collate_fn=_collate,
-            num_workers=config.workers,
-            persistent_workers=config.workers > 0,
-        ),
-        DataLoader(held_out, VAL_BATCH_SIZE, collate_fn=_collate),  # type: ignore[arg-type]
-    )
+    return fit(trainer, model, crop_loaders(training, held_out, _collate, VAL_BATCH_SIZE, config), model_dir, last)
 
 
 def load_face_landmarks(checkpoint: Path) -> FaceLandmarks:

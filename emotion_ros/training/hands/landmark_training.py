@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from emotion_ros.config import HandTrainConfig
 from emotion_ros.errors import DatasetError
@@ -25,7 +25,7 @@ from emotion_ros.training.checkpoints import load_checkpoint, start_from_file
 from emotion_ros.training.hands.hand_crops import PRESENCE, RIGHT, plain_crop, training_crop
 from emotion_ros.training.hands.hand_photos import HandPatch, read_empty, read_patches
 from emotion_ros.training.hands.landmark_network import HEATMAP_STRIDE, LANDMARKS, LandmarkNetwork
-from emotion_ros.training.numbered_batches import NumberedBatches
+from emotion_ros.training.numbered_batches import crop_loaders
 from emotion_ros.training.plots import save_batch
 from emotion_ros.training.training_loop import Result, checkpoint_to_resume, fit, make_trainer, one_cycle, writable
 from emotion_ros.types import Image
@@ -194,7 +194,8 @@ def train_hands(data: Sequence[Path], model_dir: Path, config: HandTrainConfig, 
     writable(model_dir)
     shown = torch.from_numpy(np.stack([training[number][0] for number in range(SHOWN_CROPS)]).transpose(0, 3, 1, 2))
     save_batch(shown.flip(1), model_dir / "batch.png")
-    loaders = _loaders(training, _held_out_crops(patches.part(held_out=True)), config)
+    held_out = _held_out_crops(patches.part(held_out=True))
+    loaders = crop_loaders(training, held_out, _collate, VAL_BATCH_SIZE, config)
     trainer = make_trainer(model_dir, config, "landmarks", ("loss", "points", "heatmaps", "presence", "side"))
     if model is None:
         model = HandLandmarks(dataclasses.asdict(config))
@@ -219,21 +220,6 @@ def read_hand_data(data: Sequence[Path], config: HandTrainConfig) -> HandData:
         folders = ", ".join(map(str, data))
         raise DatasetError(f"{folders}: expected some hundred labelled hands, got {len(result.hands)}")
     return result
-
-
-def _loaders(
-    training: _TrainingCrops, held_out: list[Crop], config: HandTrainConfig
-) -> tuple[DataLoader[Any], DataLoader[Any]]:
-    return (
-        DataLoader(
-            training,
-            batch_sampler=NumberedBatches(config.crops, config.batch_size),
-            collate_fn=_collate,
-            num_workers=config.workers,
-            persistent_workers=config.workers > 0,
-        ),
-        DataLoader(held_out, VAL_BATCH_SIZE, collate_fn=_collate),  # type: ignore[arg-type]
-    )
 
 
 def load_landmarks(checkpoint: Path) -> HandLandmarks:
