@@ -92,6 +92,8 @@ class _Filler:
         weight, bias = next(self._layers, (torch.zeros(0), None))
         if isinstance(module, nn.Conv2d) and weight.ndim == 4 and weight.shape[1] == 1 < module.weight.shape[1]:
             weight = weight.repeat(1, module.weight.shape[1], 1, 1) / module.weight.shape[1]  # grey file, colour input
+        if isinstance(module, nn.Conv2d) and weight.ndim == 4:
+            weight = _stretched(weight, module.weight.shape[2:])
         differs = weight.shape != module.weight.shape
         if self.kept or (differs and not isinstance(module, nn.Linear)):
             raise ModelError(
@@ -110,6 +112,16 @@ class _Filler:
         module.running_mean, module.running_var = mean.clone(), variance.clone()
         module.weight.copy_((variance + module.eps).sqrt())
         module.bias.copy_(mean + self._folded_bias)
+
+
+def _stretched(kernel: Tensor, size: torch.Size) -> Tensor:
+    """Return a kernel for twice the resolution if the size asks for it.
+
+    With twice its stride, it computes on a picture of twice the size what it computed on the mean of each 2 × 2 pixels.
+    """
+    if tuple(size) != tuple(2 * side for side in kernel.shape[2:]):
+        return kernel
+    return kernel.repeat_interleave(2, 2).repeat_interleave(2, 3) / 4
 
 
 def _layers(path: Path, graph: Any, values: dict[str, Tensor]) -> Iterator[tuple[Tensor, Tensor | None]]:

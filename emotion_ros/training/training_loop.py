@@ -160,9 +160,23 @@ def _averaging(config: LoopConfig) -> WeightAveraging:
 def _precision(option: str) -> str:
     if option != "auto":
         return option
-    # On a Xeon with AVX-512 bf16 but no AMX, bf16 took 1.5 times as long as float32.
-    fast_bf16 = torch.cuda.is_bf16_supported() if torch.cuda.is_available() else torch.cpu._is_amx_tile_supported()
+    fast_bf16 = torch.cuda.is_bf16_supported() if torch.cuda.is_available() else _has_fast_bf16()
     return "bf16-mixed" if fast_bf16 else "32-true"
+
+
+def _has_fast_bf16() -> bool:
+    """Return whether this processor is faster in bf16: with AMX, or AMD's with AVX-512 bf16.
+
+    A ResNet-18 is trained on an EPYC with AVX-512 bf16 in 0.54 of the time of float32; on a Xeon with AVX-512 bf16 but
+    without AMX it took 1.5 times as long.
+    """
+    if torch.cpu._is_amx_tile_supported():
+        return True
+    try:
+        is_amd = "AuthenticAMD" in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return False
+    return is_amd and torch.cpu._is_avx512_bf16_supported()
 
 
 def _loggers(model_dir: Path, config: LoopConfig) -> list[Logger]:

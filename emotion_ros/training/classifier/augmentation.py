@@ -19,6 +19,13 @@ MAX_LIGHT_CHANGE = 0.25
 """Largest change of brightness and contrast, as a share. These four hold at strength 1 of
 :attr:`emotion_ros.config.TrainConfig.augment`; the runs of the shipped model used 1 to 1.7 times as much."""
 
+GREY_SHARE, MAX_COLOUR_CHANGE = 0.15, 0.15
+"""Share of the colour pictures that become grey, as from a camera without colour, and largest change of each colour's
+brightness, as a share."""
+
+LUMINANCE = (0.299, 0.587, 0.114)
+"""Weights of red, green and blue in a grey picture (ITU-R BT.601, as in OpenCV)."""
+
 ERASED_AREA, ERASED_ASPECT_RATIO = (0.02, 0.2), (0.4, 2.5)
 """Area (as a share of the picture) and height over width of an erased rectangle."""
 
@@ -33,7 +40,10 @@ def augment(pixels: Tensor, config: TrainConfig) -> Tensor:
     Returns:
         Pixels of the same shape and range.
     """
-    changed = _change_light(_transform(pixels, config.augment), MAX_LIGHT_CHANGE * config.augment)
+    changed = _transform(pixels, config.augment)
+    if changed.shape[1] == len(LUMINANCE):
+        changed = _change_colour(changed)
+    changed = _change_light(changed, MAX_LIGHT_CHANGE * config.augment)
     return _degrade(_erase(changed, config.erase), config.degrade)
 
 
@@ -63,6 +73,15 @@ def _change_light(pixels: Tensor, limit: float) -> Tensor:
     brightness = 128 * _uniform(count, limit, pixels).view(-1, 1, 1, 1)
     mean = pixels.mean((1, 2, 3), keepdim=True)
     return ((pixels - mean) * contrast + mean + brightness).clamp(0, 255)
+
+
+def _change_colour(pixels: Tensor) -> Tensor:
+    """Change the brightness of each colour, and make some pictures grey."""
+    count = len(pixels)
+    cast = 1 + _uniform(count * len(LUMINANCE), MAX_COLOUR_CHANGE, pixels).view(count, -1, 1, 1)
+    grey = (pixels * torch.tensor(LUMINANCE, device=pixels.device).view(1, -1, 1, 1)).sum(1, keepdim=True)
+    is_grey = torch.rand(count, 1, 1, 1, device=pixels.device) < GREY_SHARE
+    return torch.where(is_grey, grey, pixels * cast)
 
 
 def _degrade(pixels: Tensor, probability: float) -> Tensor:

@@ -70,7 +70,7 @@ class LandmarkNetwork(nn.Module):
         for level in range(len(self.merges) - 1, -1, -1):
             above = F.interpolate(merged, scale_factor=2.0)
             merged = self.merges[level](above + self.laterals[level](features[level + 1]))
-        maps = self.heatmaps(merged)
+        maps = self.heatmaps(merged).float()  # in bf16 a landmark would be off by up to half a pixel
         heat = maps.flatten(2).softmax(-1).reshape(maps.shape)
         points = torch.stack([(heat.sum(2) * self.positions).sum(-1), (heat.sum(3) * self.positions).sum(-1)], -1)
         deep = self.wide(features[-1]).mean((2, 3))

@@ -11,6 +11,10 @@ from transformers.models.resnet.modeling_resnet import ResNetConvLayer
 MIN_POOLED_SIZE_PX = 112
 """Input size from which on the first max-pooling is kept."""
 
+STEM_SIZE_PX, STEM_KERNEL, STEM_STRIDE = 48, 7, 2
+"""Input size for which the first convolution of a network without pooling has this kernel and stride. Twice the size has
+twice of both, so that the maps behind it, and nearly all of the cost, stay the same."""
+
 
 class _MatrixConv(nn.Conv2d):
     """A 3 × 3 convolution that is computed as one matrix product in training on a CPU.
@@ -47,7 +51,7 @@ class ResNet18(nn.Module):
     """Normalised pixels, n × channels × size × size, to logits, n × labels.
 
     Below :data:`MIN_POOLED_SIZE_PX` there is no max-pooling after the first convolution: at 48 pixels it would reduce
-    the map of the first stage to 12 × 12.
+    the map of the first stage to 12 × 12. From 96 pixels on, that convolution has a kernel of 14 × 14 and a stride of 4.
     """
 
     def __init__(self, labels: int, channels: int, size: int) -> None:
@@ -63,6 +67,10 @@ class ResNet18(nn.Module):
             )
         )
         if size < MIN_POOLED_SIZE_PX:
+            scale = max(size // STEM_SIZE_PX, 1)
+            kernel, stride = STEM_KERNEL * scale, STEM_STRIDE * scale
+            stem = nn.Conv2d(channels, 64, kernel, stride, (kernel - 1) // 2, bias=False)
+            self.network.resnet.embedder.embedder.convolution = stem
             self.network.resnet.embedder.pooler = nn.Identity()
         for layer in self.network.resnet.encoder.stages[-1].modules():
             if isinstance(layer, ResNetConvLayer) and layer.convolution.kernel_size == (3, 3):
