@@ -38,7 +38,7 @@ class LoopConfig:
     seed: int = option(1, "seed of the random number generators", minimum=0, maximum=2**31 - 1, group=RUN)
     precision: str = option(
         "auto",
-        "arithmetic; auto: bf16 on a GPU with bf16 or a CPU with AMX, else float32",
+        "arithmetic; auto: bf16 on a GPU or CPU that is faster in it, else float32",
         choices=("auto", "32-true", "bf16-mixed"),
         group=RUN,
     )

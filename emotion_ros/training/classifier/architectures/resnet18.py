@@ -12,8 +12,8 @@ MIN_POOLED_SIZE_PX = 112
 """Input size from which on the first max-pooling is kept."""
 
 STEM_SIZE_PX, STEM_KERNEL, STEM_STRIDE = 48, 7, 2
-"""Input size for which the first convolution of a network without pooling has this kernel and stride. Twice the size has
-twice of both, so that the maps behind it, and nearly all of the cost, stay the same."""
+"""Input size for which the first convolution of a network without pooling has this kernel and stride. Twice the size
+has twice of both, so that the maps behind it, and nearly all of the cost, stay the same."""
 
 
 class _MatrixConv(nn.Conv2d):
@@ -51,7 +51,8 @@ class ResNet18(nn.Module):
     """Normalised pixels, n × channels × size × size, to logits, n × labels.
 
     Below :data:`MIN_POOLED_SIZE_PX` there is no max-pooling after the first convolution: at 48 pixels it would reduce
-    the map of the first stage to 12 × 12. From 96 pixels on, that convolution has a kernel of 14 × 14 and a stride of 4.
+    the map of the first stage to 12 × 12. From 96 pixels on, that convolution has a kernel of 14 × 14 and a stride
+    of 4.
     """
 
     def __init__(self, labels: int, channels: int, size: int) -> None:
