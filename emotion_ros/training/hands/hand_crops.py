@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -11,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emotion_ros.perception.detection.hand_crop import CROP_SIZE_PX, HandCrop, crop_of_landmarks
-from emotion_ros.perception.gestures import palm_length
+from emotion_ros.perception.gesture_rules import FINGERS
+from emotion_ros.perception.gestures import extension, palm_length
 from emotion_ros.training.degradation import degraded
 from emotion_ros.training.hands.hand_photos import HandPatch
 from emotion_ros.types import Image, Points
@@ -34,18 +36,38 @@ PASTE_SHARE, COVER_SHARE = 0.2, 0.2
 MASK_PALMS = 0.42
 """Thickness of a finger in the mask of a pasted hand, in palm lengths."""
 
+STRAIGHT = 0.5
+"""Extension of a finger from which on it counts as straight, in the gap between straight and curled fingers, see
+:data:`emotion_ros.perception.gestures.EXTENSION_RANGES`."""
+
 BONES = tuple((first, first + 1) for finger in range(5) for first in range(4 * finger + 1, 4 * finger + 4))
 PALM = (0, 1, 2, 5, 9, 13, 17)
 """Landmarks of the palm's outline."""
 
 
+def pose_shares(patches: Sequence[HandPatch]) -> NDArray[np.float64]:
+    """Return the probability with which each hand is drawn, so that rare poses are drawn more often than they occur.
+
+    Hands whose fingers are straight and bent alike have the same pose. A pose is drawn in proportion to the square
+    root of its number of hands, between one share for each hand and one for each pose.
+    """
+    poses = [tuple(extension(patch.points, finger) > STRAIGHT for finger in FINGERS) for patch in patches]
+    counts = Counter(poses)
+    weights = np.array([counts[pose] ** -0.5 for pose in poses])
+    return weights / weights.sum()  # type: ignore[no-any-return]
+
+
 def training_crop(
-    patches: Sequence[HandPatch], empty: Sequence[HandPatch], rng: np.random.Generator
+    patches: Sequence[HandPatch],
+    shares: NDArray[np.float64],
+    empty: Sequence[HandPatch],
+    rng: np.random.Generator,
 ) -> tuple[Image, NDArray[np.float32]]:
     """Return a random crop and its target.
 
     Args:
         patches: with hands.
+        shares: probability with which each of them is drawn, see :func:`pose_shares`.
         empty: without hands.
         rng: random numbers.
 
@@ -55,7 +77,7 @@ def training_crop(
     kind = rng.random()
     if kind < EMPTY_SHARE and empty:
         return degraded(_turned(empty[rng.integers(len(empty))], rng), rng), np.zeros(RIGHT + 1, np.float32)
-    patch = patches[rng.integers(len(patches))]
+    patch = patches[rng.choice(len(patches), p=shares)]
     if kind < EMPTY_SHARE + MISPLACED_SHARE:
         crop = _misplaced(crop_of_landmarks(patch.points), rng)
         return degraded(_mirrored(crop.pixels(patch.image), rng), rng), np.zeros(RIGHT + 1, np.float32)

@@ -22,7 +22,7 @@ from emotion_ros.errors import DatasetError
 from emotion_ros.perception.detection.hand_crop import CROP_SIZE_PX
 from emotion_ros.perception.detection.hand_networks import LANDMARK_KIND
 from emotion_ros.training.checkpoints import load_checkpoint, start_from_file
-from emotion_ros.training.hands.hand_crops import PRESENCE, RIGHT, plain_crop, training_crop
+from emotion_ros.training.hands.hand_crops import PRESENCE, RIGHT, plain_crop, pose_shares, training_crop
 from emotion_ros.training.hands.hand_photos import HandPatch, read_empty, read_patches
 from emotion_ros.training.hands.landmark_network import HEATMAP_STRIDE, LANDMARKS, LandmarkNetwork
 from emotion_ros.training.numbered_batches import crop_loaders
@@ -156,9 +156,11 @@ class _TrainingCrops(Dataset[Crop]):
 
     def __init__(self, data: HandData, seed: int) -> None:
         self._data, self._seed = data, seed
+        self._shares = pose_shares(data.hands)
 
     def __getitem__(self, number: int) -> Crop:
-        return training_crop(self._data.hands, self._data.empty, np.random.default_rng((self._seed, number)))
+        rng = np.random.default_rng((self._seed, number))
+        return training_crop(self._data.hands, self._shares, self._data.empty, rng)
 
 
 def _held_out_crops(data: HandData) -> list[Crop]:
