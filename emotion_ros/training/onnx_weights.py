@@ -90,10 +90,8 @@ class _Filler:
 
     def _fill(self, module: nn.Conv2d | nn.Linear, _: Any) -> None:
         weight, bias = next(self._layers, (torch.zeros(0), None))
-        if isinstance(module, nn.Conv2d) and weight.ndim == 4 and weight.shape[1] == 1 < module.weight.shape[1]:
-            weight = weight.repeat(1, module.weight.shape[1], 1, 1) / module.weight.shape[1]  # grey file, colour input
         if isinstance(module, nn.Conv2d) and weight.ndim == 4:
-            weight = _stretched(weight, module.weight.shape[2:])
+            weight = _for_pixels(weight, module.weight.shape)
         differs = weight.shape != module.weight.shape
         if self.kept or (differs and not isinstance(module, nn.Linear)):
             raise ModelError(
@@ -114,14 +112,21 @@ class _Filler:
         module.bias.copy_(mean + self._folded_bias)
 
 
-def _stretched(kernel: Tensor, size: torch.Size) -> Tensor:
-    """Return a kernel for twice the resolution if the size asks for it.
+def _for_pixels(kernel: Tensor, wanted: torch.Size) -> Tensor:
+    """Return a kernel of the file for the colours and the resolution of the network, if these are all that differs.
 
-    With twice its stride, it computes on a picture of twice the size what it computed on the mean of each 2 × 2 pixels.
+    It computes the same: on grey pictures in three colours what it computed on grey ones; with twice the stride on
+    pictures of twice the size what it computed on the mean of each 2 × 2 pixels. And the other way round.
     """
-    if tuple(size) != tuple(2 * side for side in kernel.shape[2:]):
-        return kernel
-    return kernel.repeat_interleave(2, 2).repeat_interleave(2, 3) / 4
+    if (kernel.shape[1], wanted[1]) == (1, 3):
+        kernel = kernel.repeat(1, 3, 1, 1) / 3
+    elif (kernel.shape[1], wanted[1]) == (3, 1):
+        kernel = kernel.sum(1, keepdim=True)
+    if wanted[2] == 2 * kernel.shape[2]:
+        kernel = kernel.repeat_interleave(2, 2).repeat_interleave(2, 3) / 4
+    elif kernel.shape[2] == 2 * wanted[2]:
+        kernel = 4 * nn.functional.avg_pool2d(kernel, 2)
+    return kernel
 
 
 def _layers(path: Path, graph: Any, values: dict[str, Tensor]) -> Iterator[tuple[Tensor, Tensor | None]]:

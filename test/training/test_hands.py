@@ -3,6 +3,7 @@
 import csv
 import json
 import zipfile
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -114,7 +115,7 @@ def test_labels_have_the_columns_of_both_trainings(data):
 
 
 def test_crops_follow_the_hand_and_mirrored_ones_change_their_side(data):
-    from emotion_ros.training.hands.hand_crops import PRESENCE, RIGHT, plain_crop, training_crop
+    from emotion_ros.training.hands.hand_crops import PRESENCE, RIGHT, plain_crop, pose_shares, training_crop
     from emotion_ros.training.hands.hand_photos import read_patches
 
     patches, random = read_patches(data), np.random.default_rng(0)
@@ -124,13 +125,27 @@ def test_crops_follow_the_hand_and_mirrored_ones_change_their_side(data):
     image, target = plain_crop(hands[0], random)
     x, y = target[:2]
     assert np.abs(image[int(y), int(x)].astype(int) - COLOURS[0]).max() < 60
-    targets = np.array([training_crop(hands, empty, random)[1] for _ in range(300)])
+    shares = pose_shares(hands)
+    targets = np.array([training_crop(hands, shares, empty, random)[1] for _ in range(300)])
     present = targets[targets[:, PRESENCE] == 1]
     assert 0.6 < len(present) / 300 < 0.9
     assert 0.35 < present[:, RIGHT].mean() < 0.65
     across = present[:, 2 * 17] - present[:, 2 * 5]
     upright = present[:, 2 * 9 + 1] < present[:, 1] - 10  # the knuckle is above the wrist
     assert ((across > 0) == (present[:, RIGHT] == 1))[upright].mean() > 0.95
+
+
+def test_hands_of_rare_poses_are_drawn_more_often_than_they_occur(data):
+    from emotion_ros.training.hands.hand_crops import pose_shares
+    from emotion_ros.training.hands.hand_photos import read_patches
+
+    hands = [patch for patch in read_patches(data) if len(patch.points)][:1]
+    points = hands[0].points.copy()
+    points[8] = points[5]  # the tip of the index finger at its knuckle
+    rare = replace(hands[0], points=points)
+    shares = pose_shares([*hands * 9, rare])
+    assert shares.sum() == pytest.approx(1)
+    assert shares[-1] == pytest.approx(3 * shares[0]) == pytest.approx(0.25)
 
 
 def test_training_resumes_and_writes_curves(data, checkpoint):

@@ -344,6 +344,33 @@ def test_augmented_pictures_keep_shape_and_range():
     assert 0 <= changed.min() < changed.max() <= 255
 
 
+def test_some_colour_pictures_become_grey_and_grey_ones_stay_one_channel():
+    torch.manual_seed(0)
+    pixels = torch.rand(400, 3, 1, 1).expand(-1, -1, 16, 16) * 200 + 20
+    changed = augment(pixels, TrainConfig(erase=0.0))
+    grey = (changed.amax(1) - changed.amin(1)).amax((1, 2)) < 1
+    assert 0.08 < grey.float().mean() < 0.25
+
+
+def test_file_for_other_colours_and_another_size_starts_as_the_same_function(tmp_path):
+    torch.manual_seed(0)
+    grey, colour = torch.randn(8, 1, 48, 48), torch.randn(8, 3, 96, 96)
+    enlarged = torch.nn.functional.interpolate(grey, scale_factor=2).repeat(1, 3, 1, 1)
+    networks = {}
+    for name, pixels in {"small": grey, "large": colour}.items():
+        networks[name] = ARCHITECTURES["resnet18"](7, pixels.shape[1], pixels.shape[-1]).eval()
+        for module in networks[name].modules():
+            if isinstance(module, torch.nn.BatchNorm2d):
+                torch.nn.init.normal_(module.bias, std=0.1)  # tensors that are equal are exported once
+        torch.onnx.export(networks[name], (pixels,), str(tmp_path / f"{name}.onnx"), dynamo=False)
+    large, small = (ARCHITECTURES["resnet18"](7, *shape).eval() for shape in ((3, 96), (1, 48)))
+    from_onnx(large, tmp_path / "small.onnx", "resnet18", enlarged)
+    from_onnx(small, tmp_path / "large.onnx", "resnet18", grey)
+    with torch.no_grad():
+        assert torch.allclose(large(enlarged), networks["small"](grey), atol=1e-4)
+        assert torch.allclose(small(grey), networks["large"](enlarged), atol=1e-4)
+
+
 def test_strength_of_augmentation_scales_the_change_and_zero_only_mirrors():
     torch.manual_seed(0)
     faces = torch.nn.functional.interpolate(torch.rand(64, 1, 6, 6), (48, 48), mode="bicubic").clamp(0, 1) * 255

@@ -103,7 +103,9 @@ class Classifier(L.LightningModule):
         learning via logit adjustment", 2021): the network itself learns none of them.
         """
         pixels, targets, classes, sources = batch
-        logits = self(augment(pixels.float(), self.config)).float()
+        with torch.autocast(pixels.device.type, enabled=False):  # pictures keep 8 bits of each value
+            augmented = augment(pixels.float(), self.config)
+        logits = self(augmented).float()
         adjusted = logits + self.adjustment[sources]  # type: ignore[index]
         loss: Tensor = F.cross_entropy(adjusted, targets, label_smoothing=self.config.smoothing)
         labelled = classes != NO_CLASS
