@@ -33,7 +33,7 @@ from emotion_ros.nodes.qos import EVENTS, LATCHED, PUBLISH, image_subscription
 from emotion_ros.nodes.reception import Reception
 from emotion_ros.perception.geometry import CameraIntrinsics
 from emotion_ros.perception.state import Frame
-from emotion_ros.types import Image, Perception
+from emotion_ros.types import GroupMood, Image, Perception
 
 if TYPE_CHECKING:
     from emotion_ros.nodes.markers import MarkerPublisher
@@ -155,8 +155,12 @@ class Camera:
     def has_subscribers(self) -> bool:
         """Whether any topic that is published per image has a subscriber."""
         publishers = (self._emotions, self._events, self._annotated, self._jpeg, self._detections)
-        has_markers = self._markers is not None and self._markers.has_subscribers
-        return has_markers or any(publisher.get_subscription_count() for publisher in publishers)
+        return self.shows_markers or any(publisher.get_subscription_count() for publisher in publishers)
+
+    @property
+    def shows_markers(self) -> bool:
+        """Whether the markers have a subscriber."""
+        return self._markers is not None and self._markers.has_subscribers
 
     @property
     def intrinsics(self) -> CameraIntrinsics | None:
@@ -210,13 +214,14 @@ class Camera:
         image = convert(message, max_pixels)
         return Frame(image, time, self.topic, self.intrinsics)
 
-    def publish(self, image: Image, perception: Perception, header: Header) -> None:
+    def publish(self, image: Image, perception: Perception, header: Header, group: GroupMood | None) -> None:
         """Publish the result of an image: emotions and events always, the other topics while they are subscribed to.
 
         Args:
             image: BGR, uint8, h × w × 3.
             perception: its result.
             header: the image's.
+            group: for the markers; None: they are not shown.
         """
         for event in perception.events:  # before the people, so that a recording has both in one line
             self._events.publish(to_expression_event(event, header))
@@ -224,7 +229,7 @@ class Camera:
         if self._detections.get_subscription_count():
             self._detections.publish(to_detections(perception, header))
         if self._markers is not None:
-            self._markers.publish(perception, header)
+            self._markers.publish(perception, header, group)
         raw, jpeg = self._annotated.get_subscription_count(), self._jpeg.get_subscription_count()
         if raw or jpeg:
             picture = draw(image, perception)

@@ -32,6 +32,9 @@ MESSAGE_TYPES = MessageTypes(
 )
 """Message types of rclpy."""
 
+ATTENTION = "attention"
+"""Class of the detection whose score is a person's attention."""
+
 
 def to_emotion_array(perception: Perception, header: Header) -> EmotionArray:
     """Return the message that holds the whole perception, with the image's header."""
@@ -44,7 +47,11 @@ def to_expression_event(event: ExpressionEvent, header: Header) -> ExpressionEve
 
 
 def to_detections(perception: Perception, header: Header) -> Detection2DArray:
-    """Return faces with one hypothesis per label, the most probable first, and hands with one of class ``hand``."""
+    """Return faces with one hypothesis per label, the most probable first, hands of class ``hand``, and attention.
+
+    Attention is a detection of its own, of class ``attention``, with id and box of the face: the scores of a face are
+    probabilities of its expressions, of which many programs take the highest.
+    """
     message = Detection2DArray(header=header)
     hands = [*perception.hands]
     for person in perception.people:
@@ -54,6 +61,11 @@ def to_detections(perception: Perception, header: Header) -> Detection2DArray:
         hands.extend(person.hands)
     for hand in hands:
         message.detections.append(_detection(hand.box, [("hand", hand.confidence)], "", header))
+    message.detections.extend(
+        _detection(person.face.box, [(ATTENTION, person.attention)], person.id, header)
+        for person in perception.people
+        if person.attention is not None
+    )
     return message
 
 

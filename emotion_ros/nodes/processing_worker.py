@@ -233,8 +233,9 @@ class ProcessingWorker:
         with self._publishing:
             if not self._started or arrival.activation != self._activation:
                 return
-            self.cameras[frame.camera].publish(frame.image, perception, header)
-            self._group.publish(frame.camera, perception, frame.stamp, header, settings.pipeline)
+            is_shown = any(camera.shows_markers for camera in self.cameras.values())
+            group = self._group.publish(frame.camera, perception, frame.stamp, header, settings.pipeline, is_shown)
+            self.cameras[frame.camera].publish(frame.image, perception, header, group)
             if self._hri is not None:
                 self._hri.publish(frame.camera, frame.image, perception, header, settings.pipeline.track_timeout)
         now = self._node.get_clock().now().nanoseconds * 1e-9

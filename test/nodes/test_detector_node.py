@@ -124,10 +124,13 @@ def test_detections_and_annotated_images_are_made_while_somebody_subscribes(list
     annotated, jpegs = listener.hear(Image, "annotated"), listener.hear(CompressedImage, "annotated/compressed")
     camera(to_message(portrait, header()))
     assert listener.until(lambda: emotions and detections and annotated and jpegs)
-    (person,), (face,) = emotions[0].emotions, detections[0].detections
-    assert face.id == person.id
+    (person,), (face, attention) = emotions[0].emotions, detections[0].detections
+    assert face.id == attention.id == person.id
     assert face.results[0].hypothesis.class_id == person.label == "happy"
     assert sum(each.hypothesis.score for each in face.results) == pytest.approx(1, abs=1e-4)
+    assert attention.results[0].hypothesis.class_id == "attention"
+    assert attention.results[0].hypothesis.score == pytest.approx(person.attention)
+    assert attention.bbox == face.bbox
     assert face.bbox.center.position.x == pytest.approx(person.face.x_offset + person.face.width / 2, abs=1)
     assert bytes(annotated[0].data) != portrait.tobytes()
     assert annotated[0].header == jpegs[0].header == detections[0].header == header()

@@ -3,6 +3,7 @@
 import math
 import os
 import subprocess
+from dataclasses import replace
 
 import numpy as np
 from sensor_msgs.msg import CameraInfo, Image
@@ -12,7 +13,7 @@ from visualization_msgs.msg import Marker, MarkerArray
 from emotion_ros.nodes.graph import Process
 from emotion_ros.nodes.image_conversion import to_message
 from emotion_ros.nodes.markers import to_markers
-from emotion_ros.types import Box, Emotion, Face, Hand, Perception
+from emotion_ros.types import Box, Emotion, ExpressionEvent, Face, GroupMood, Hand, Perception
 
 
 def person(id, position, label="happy", gesture=None):
@@ -21,8 +22,17 @@ def person(id, position, label="happy", gesture=None):
     return Emotion(id, label, 0.934, np.ones(1, np.float32), 0.8, 0.5, face, hands, position=position)
 
 
-def markers(*people):
-    return to_markers(Perception(64, 48, "model", ("happy",), people), Header(frame_id="eye")).markers
+def markers(*people, events=(), group=None):
+    seen = Perception(64, 48, "model", ("happy",), people)
+    return to_markers(seen, Header(frame_id="eye"), events, group).markers
+
+
+def change(id, before, after):
+    return ExpressionEvent(id, 10.0, before, after, 9.7, 0.9, 0.8, 3.0)
+
+
+def mood(valence=0.42, trend=math.nan):
+    return GroupMood(3, 2, ("happy",), np.ones(1, np.float32), valence, trend)
 
 
 class Viewer:
@@ -48,6 +58,30 @@ def test_text_says_who_looks_how_and_shows_what():
     assert (happy.type, happy.header.frame_id) == (Marker.TEXT_VIEW_FACING, "eye")
     assert (happy.color.r, happy.color.g, happy.color.b) != (waving.color.r, waving.color.g, waving.color.b)
     assert happy.color.a == 1
+
+
+def test_text_says_attention_and_engagement_and_nothing_of_them_without_a_head_pose():
+    attending = replace(person("aaaaa", (0, 0, 1)), attention=0.874, engagement="engaged")
+    assert markers(attending)[1].text == "aaaaa\nhappy 0.93\nattention 0.87, engaged"
+    assert "attention" not in markers(person("aaaaa", (0, 0, 1)))[1].text
+
+
+def test_text_says_what_an_expression_was_before_and_who_is_new():
+    people = [person(id, (0, 0, 1)) for id in ("aaaaa", "bbbbb", "ccccc")]
+    events = [change("aaaaa", "", "happy"), change("bbbbb", "sad", "happy"), change("ddddd", "sad", "")]
+    texts = [marker.text.splitlines()[1] for marker in markers(*people, events=events)[1:]]
+    assert texts == ["happy 0.93, new", "happy 0.93, was sad", "happy 0.93"]
+
+
+def test_group_is_above_all_people_of_the_image():
+    people = person("aaaaa", (-1, 0.2, 1)), person("bbbbb", (1, -0.1, 3))
+    *texts, group = markers(*people, group=mood())
+    assert group.text == "3 in view, 2 attending\nvalence +0.42"
+    assert (group.pose.position.x, group.pose.position.z) == (0, 2)
+    assert all(group.pose.position.y < each.pose.position.y for each in texts)
+    assert markers(*people, group=mood(trend=-0.2))[-1].text.endswith("valence +0.42, -0.20 in 10 s")
+    assert markers(*people, group=mood(math.nan))[-1].text == "3 in view, 2 attending"
+    assert len(markers(person("ccccc", None), group=mood())) == 1  # where to is not known
 
 
 def test_text_is_above_the_head_and_goes_by_itself_if_nothing_more_comes():
@@ -88,8 +122,11 @@ def test_the_detector_marks_people_of_a_calibrated_camera_and_deletes_them(liste
         return False
 
     assert show(portrait, lambda: viewer.shown, 10)
-    (text,) = viewer.shown.values()
+    text, group = viewer.shown.values()
     assert "happy" in text.text
+    assert "attention" in text.text
+    assert "engag" in text.text
+    assert group.text.startswith("1 in view")
     assert 0.2 < text.pose.position.z < 2
     assert show(portrait * 0, lambda: not viewer.shown, 40)
 
