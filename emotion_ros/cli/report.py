@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         default=Path("report"),
         metavar="FOLDER",
-        help="folder for timeline.png, people.csv and events.csv (default: report)",
+        help="folder for timeline.png, people.csv, events.csv and group.csv (default: report)",
     )
     parser.add_argument("--json", action="store_true", help="print the table as JSON instead of Markdown")
 
@@ -35,5 +35,6 @@ def run(parsed: argparse.Namespace) -> int:
         print(json.dumps(rows, indent=2))
         return 0
     print(markdown_table([*rows[0]], [[*row.values()] for row in rows]))
-    print("written: " + ", ".join(str(parsed.out / name) for name in ("timeline.png", "people.csv", "events.csv")))
+    names = "timeline.png", "people.csv", "events.csv", "group.csv"
+    print("written: " + ", ".join(str(parsed.out / name) for name in names))
     return 0

@@ -5,39 +5,22 @@ from __future__ import annotations
 import csv
 import json
 import math
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from emotion_ros.errors import OutputError, SourceError
-from emotion_ros.io.drawing import COLORS, OTHER
 from emotion_ros.io.frames import is_bag
-
-UNKNOWN_COLOR = (140, 140, 140)
-"""BGR of the label unknown."""
+from emotion_ros.io.person_timeline import PersonTimeline, group_seconds
+from emotion_ros.io.timeline_picture import draw_timeline
 
 RECORDING = "emotions.jsonl"
 """File name of the recorder's results."""
 
-MIN_SHOWN_S = 1.0
-"""Visible time below which a person is in the table only, not in the timeline."""
-
 EVENT_COLUMNS = ("id", "from", "to", "onset", "confidence", "peak", "duration")
 """Columns of ``events.csv``."""
-
-VALENCE_STEP_S = 1.0
-"""Seconds whose valences the timeline averages."""
-
-MAX_GAP_S = 1.0
-"""Time without a person above which the person counts as absent."""
-
-
-MAX_SHOWN = 200
-"""People in the timeline; the table has all. The picture gets 54 pixels higher with each, and has 65,536 at most."""
 
 MAX_LABELS = 100
 """Different labels in a session: each person has a share of each in the table. Data sets of emotions have 3 to 28."""
@@ -46,56 +29,9 @@ MAX_REASON_CHARACTERS = 200
 """Length to which the reason in an error is cut."""
 
 
-@dataclass
-class PersonTimeline:
-    """The images in which a person is visible.
-
-    Attributes:
-        id: of the person.
-        times: seconds since the start of the session, ascending.
-        labels: emotion in each image.
-        valences: in −1…1; shorter than ``times`` if some are unknown.
-        attentions: 0…1 in each image; None: unknown.
-        engagements: level in each image; empty: unknown.
-        events: changes of expression, see :func:`emotion_ros.io.records.event_record`; the onset in seconds since the
-            start of the session.
-    """
-
-    id: str
-    times: list[float] = field(default_factory=list)
-    labels: list[str] = field(default_factory=list)
-    valences: list[float] = field(default_factory=list)
-    attentions: list[float | None] = field(default_factory=list)
-    engagements: list[str] = field(default_factory=list)
-    events: list[dict[str, Any]] = field(default_factory=list)
-
-    @property
-    def steps(self) -> list[float]:
-        """Seconds that each image stands for: until the next one; the median before an absence and at the end."""
-        gaps = np.diff(self.times)
-        present = gaps[gaps <= MAX_GAP_S]
-        median = float(np.median(present)) if len(present) else 0.0
-        return [gap if gap <= MAX_GAP_S else median for gap in gaps.tolist()] + [median]
-
-    @property
-    def engaged_steps(self) -> list[float]:
-        """Seconds of each image in which the person is engaged, 0 for the others."""
-        levels = self.engagements or [""] * len(self.times)
-        return [step * (level == "engaged") for step, level in zip(self.steps, levels, strict=True)]
-
-    def seconds(self) -> Counter[str]:
-        """Return the seconds per label."""
-        totals: Counter[str] = Counter()
-        for label, step in zip(self.labels, self.steps, strict=True):
-            totals[label] += step  # type: ignore[assignment]
-        return totals
-
-
 def report(source: Path, out: Path) -> list[PersonTimeline]:
-    """Write ``people.csv`` (a row per person), ``events.csv`` (a row per change of expression) and ``timeline.png``.
-
-    The timeline has a bar per person, coloured by emotion, with a line below it while the person is engaged and a mark
-    at each event, and the mean valence of all people.
+    """Write ``people.csv`` (a row per person), ``events.csv`` (a row per change of expression), ``group.csv`` (a row
+    per second) and ``timeline.png``, see :func:`draw_timeline`.
 
     Args:
         source: ``emotions.jsonl``, lines of ``emotion-ros detect --json``, a bag with EmotionArray messages, or the
@@ -114,7 +50,8 @@ def report(source: Path, out: Path) -> list[PersonTimeline]:
         out.mkdir(parents=True, exist_ok=True)
         _write_table(table(people), out / "people.csv")
         _write_table(event_table(people), out / "events.csv")
-        _draw_timeline(people, out / "timeline.png")
+        _write_table(group_table(people), out / "group.csv")
+        draw_timeline(people, out / "timeline.png")
     except OSError as error:
         raise OutputError(f"{out}: cannot be written: {error}") from error
     return people
@@ -148,6 +85,19 @@ def event_table(people: Sequence[PersonTimeline]) -> list[dict[str, object]]:
     """Return a row per change of expression in the order of their onsets, in seconds since the start of the session."""
     events = sorted((event for person in people for event in person.events), key=lambda event: event["onset"])
     return [{name: event[name] for name in EVENT_COLUMNS} for event in events]
+
+
+def group_table(people: Sequence[PersonTimeline]) -> list[dict[str, object]]:
+    """Return a row per second in which anybody is visible: people, how many attend, and their mean valence."""
+    return [
+        {
+            "second": second,
+            "people": group.people,
+            "attending": group.attending,
+            "valence": "" if math.isnan(group.valence) else round(group.valence, 3),
+        }
+        for second, group in group_seconds(people).items()
+    ]
 
 
 def _recording(source: Path) -> Path:
@@ -252,52 +202,3 @@ def _write_table(rows: Sequence[dict[str, object]], path: Path) -> None:
         writer = csv.DictWriter(file, rows[0].keys() if rows else EVENT_COLUMNS)
         writer.writeheader()
         writer.writerows(rows)
-
-
-def _draw_timeline(people: Sequence[PersonTimeline], path: Path) -> None:
-    try:
-        from matplotlib.figure import Figure
-        from matplotlib.patches import Patch
-    except ImportError as error:
-        raise OutputError("the timeline needs Matplotlib: pip install matplotlib") from error
-    shown = ([person for person in people if sum(person.steps) >= MIN_SHOWN_S] or list(people))[:MAX_SHOWN]
-    figure = Figure(figsize=(10, 2.4 + 0.45 * len(shown)), layout="constrained")
-    axes, group = figure.subplots(2, sharex=True, height_ratios=[0.6 + 0.45 * len(shown), 1.2])
-    for row, person in enumerate(shown):
-        bars = list(zip(person.times, person.steps, strict=True))
-        axes.broken_barh(bars, (row - 0.4, 0.8), facecolors=[_color(label) for label in person.labels])
-        engaged = list(zip(person.times, person.engaged_steps, strict=True))
-        axes.broken_barh(engaged, (row + 0.34, 0.06), facecolors="black")
-        axes.vlines([event["onset"] for event in person.events], row - 0.4, row - 0.2, colors="black")
-    axes.set(yticks=range(len(shown)), yticklabels=[person.id for person in shown], ylabel="person")
-    group.plot(*_group_valence(people))
-    group.set(xlabel="seconds", ylabel="valence, all", ylim=(-1, 1))
-    axes.invert_yaxis()
-    labels = sorted({label for person in shown for label in person.labels})
-    colors = [(label, _color(label)) for label in labels] + [("engaged", "black")]
-    patches = [Patch(color=color, label=label) for label, color in colors]
-    figure.legend(handles=patches, loc="outside upper center", ncols=len(patches), frameon=False)
-    figure.savefig(path, dpi=120)
-
-
-def _group_valence(people: Sequence[PersonTimeline]) -> tuple[list[float], list[float]]:
-    """Return times and the mean valence of all people; NaN while nobody is visible, so that the line has a gap."""
-    values: dict[int, list[float]] = {}
-    for person in people:
-        if len(person.valences) == len(person.times):
-            for time, valence in zip(person.times, person.valences, strict=True):
-                values.setdefault(int(time / VALENCE_STEP_S), []).append(valence)
-    times: list[float] = []
-    means: list[float] = []
-    for step in sorted(values):
-        if means and step - 1 not in values:
-            times.append(step * VALENCE_STEP_S)
-            means.append(float("nan"))
-        times.append((step + 0.5) * VALENCE_STEP_S)
-        means.append(float(np.mean(values[step])))
-    return times, means
-
-
-def _color(label: str) -> tuple[float, float, float]:
-    blue, green, red = UNKNOWN_COLOR if label == "unknown" else COLORS.get(label, OTHER)
-    return red / 255, green / 255, blue / 255

@@ -13,7 +13,8 @@ from rosbags.typesys import Stores, get_typestore
 
 from emotion_ros.errors import SourceError
 from emotion_ros.io.bags import bag_frames, perceptions, typestore
-from emotion_ros.io.session_report import PersonTimeline, event_table, report, table
+from emotion_ros.io.person_timeline import PersonTimeline
+from emotion_ros.io.session_report import event_table, group_table, report, table
 from emotion_ros.nodes.qos import PUBLISH
 
 FRAMES = 12
@@ -199,6 +200,22 @@ def test_report_tells_engagement_and_changes_of_expression(tmp_path):
     path.write_text('{"time": 1, "people": [], "events": [{"id": "a"}]}\n')
     with pytest.raises(SourceError, match="line 1"):
         report(path, tmp_path / "out")
+
+
+def test_report_tells_how_many_people_are_in_view_and_attend(tmp_path):
+    def seen(id, attention):
+        return {"id": id, "label": "happy", "valence": 0.8 if id == "a" else -0.2, "attention": attention}
+
+    path = tmp_path / "emotions.jsonl"
+    seconds = [[seen("a", 0.9)], [seen("a", 0.9), seen("b", 0.1)], [], [seen("b", None)]]
+    lines = [{"time": 50 + step / 10, "people": seconds[step // 10]} for step in range(40)]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    rows = [tuple(row.values()) for row in group_table(report(path, tmp_path / "out"))]
+    assert rows == [(0, 1, 1, 0.8), (1, 2, 1, 0.3), (3, 1, 0, -0.2)]
+    assert (tmp_path / "out" / "group.csv").read_text().splitlines()[:2] == [
+        "second,people,attending,valence",
+        "0,1,1,0.8",
+    ]
 
 
 def test_report_takes_the_folder_around_a_recording(record, command_line, tmp_path):
