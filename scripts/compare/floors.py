@@ -21,10 +21,14 @@ from emotion_ros.io.drawing import draw
 from emotion_ros.io.heap import keep_freed_memory
 from emotion_ros.nodes.image_conversion import to_bgr, to_jpeg, to_message
 from emotion_ros.nodes.message_conversion import to_emotion_array
+from emotion_ros.perception.baseline import SAMPLES, learn, neutral_index, take_off
 from emotion_ros.perception.detection import HAND_DETECTORS, HandSettings
 from emotion_ros.perception.emotion.preprocess import region_crop, to_input
+from emotion_ros.perception.face_crop import CROP_SIZE_PX
+from emotion_ros.perception.group import TREND_S, group_mood, update_members
 from emotion_ros.perception.pipeline import Pipeline
 from emotion_ros.perception.quality import quality
+from emotion_ros.perception.social import SocialTracker
 from emotion_ros.perception.tracking import Tracker
 
 MATRIX_SIZE = 1024
@@ -39,6 +43,12 @@ FACE_NETWORK_OPERATIONS = 2 * 188.5e6
 FACE_NETWORK_WEIGHT_BYTES = 0.67e6
 """Size of its float32 weights, by scripts/count_operations.py. Intermediate results are assumed to stay in the
 caches."""
+
+POSE_NETWORK_OPERATIONS, POSE_NETWORK_WEIGHT_BYTES = 2 * 11.6e6, 0.96e6
+"""Operations of the face landmark network for a face and size of its weights, by scripts/count_operations.py."""
+
+RATE_HZ = 30.0
+"""Images per second of which the stages over time get the stamps."""
 
 MIN_RATIO_FLOOR_MS = 0.005
 """Floor below which the ratio of measured time to floor is not printed."""
@@ -119,9 +129,11 @@ def measure():
     to_crop = partial(region_crop, image, "face", face, (), metadata.margin, metadata.shift)
     stages = [
         *face_stages(pipeline.models.faces, image, face, peaks),
+        *pose_stages(pipeline.models.face_points, image, face, peaks),
         *classifier_stages(metadata, to_crop, peaks),
         Stage("hands (MediaPipe), none in view", lambda: hands.detect(image)),
         *other_stages(image, face, to_crop().nbytes, perception),
+        *social_stages(perception, pipeline.config),
     ]
     figures = {stage.name: stage_figures(stage, peaks) for stage in stages}
     pipeline.close()
@@ -154,6 +166,17 @@ def face_stages(detector, image, face, peaks):
     ]
 
 
+def pose_stages(face_points, image, face, peaks):
+    """Return the stages from a face to its landmarks and the pose of its head."""
+    network = single_thread_session(str(find_model("emotion_face_landmarks")))
+    pixels = np.zeros((1, 1, CROP_SIZE_PX, CROP_SIZE_PX), np.float32)
+    cost = POSE_NETWORK_OPERATIONS, pixels.nbytes + POSE_NETWORK_WEIGHT_BYTES, peaks.float32
+    return [
+        Stage("head pose: the network", partial(network.run, ["faces"], {"pixels": pixels}), *cost),
+        Stage("head pose: including crop and angles", lambda: face_points(image, [face]), *cost),
+    ]
+
+
 def classifier_stages(metadata, to_crop, peaks):
     """Return the stages from a face to logits, with the classifier in float32 and int8."""
     crop = to_crop()
@@ -179,6 +202,33 @@ def other_stages(image, face, crop_bytes, perception):
         Stage("EmotionArray", lambda: to_emotion_array(perception, Header())),
         Stage("drawing, only with subscribers", lambda: draw(image, perception), 0, 2 * image.nbytes),
         Stage("JPEG, only with subscribers", lambda: to_jpeg(image, Header())),
+    ]
+
+
+def social_stages(perception, config):
+    """Return what is computed over time of one person, after as many images as it remembers."""
+    people, labels = perception.people, perception.labels
+    ids, probabilities, neutral = {people[0].id}, people[0].probabilities, neutral_index(labels)
+    tracker, memory = SocialTracker(), {"baseline": None, "members": {}}
+    images, learned, grouped = (iter(range(10**9)) for _ in range(3))
+
+    def take_off_baseline():
+        stamp = float(next(learned))  # a second between two images: each is learned
+        memory["baseline"] = learn(memory["baseline"], probabilities, neutral, 1.0, stamp, SAMPLES / 2)
+        return take_off(memory["baseline"], probabilities, neutral)
+
+    def group():
+        now = next(grouped) / RATE_HZ
+        memory["members"] = update_members(memory["members"], "", perception, now, now, config.track_timeout)
+        return group_mood([*memory["members"].values()], labels, config.engagement_attention)
+
+    for call, count in ((take_off_baseline, SAMPLES), (group, round(TREND_S * RATE_HZ))):
+        for _ in range(count):
+            call()
+    return [
+        Stage("attention, engagement, events", lambda: tracker.update(people, ids, next(images) / RATE_HZ, config)),
+        Stage("personal baseline, if on, twice per second", take_off_baseline),
+        Stage("group, only with subscribers", group),
     ]
 
 

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from emotion_ros.perception.face_crop import CROP_SCALE, CROP_SIZE_PX
 from emotion_ros.perception.face_points import NETWORK_KIND
 from emotion_ros.training.checkpoints import has_setting
-from emotion_ros.training.export import onnx_file
+from emotion_ros.training.export.crop_network import write_crop_network
 from emotion_ros.training.faces.face_training import load_face_landmarks
 
 
@@ -35,18 +32,8 @@ def export_face_landmarks(checkpoint: Path, output: Path, metadata: Mapping[str,
         OutputError: the file cannot be written.
     """
     model = load_face_landmarks(checkpoint)
-    full_metadata = {
-        "kind": NETWORK_KIND,
-        "color": "grey",
-        "size": CROP_SIZE_PX,
-        "crop_scale": CROP_SCALE,
-        "shape": model.shape,
-        **metadata,
-    }
-    example = torch.rand(2, 1, CROP_SIZE_PX, CROP_SIZE_PX, generator=torch.Generator().manual_seed(0)) * 255
-    axes = {"pixels": {0: "batch"}, "faces": {0: "batch"}}
-    onnx_file.write(model.network.eval(), example, "pixels", "faces", axes, json.dumps(full_metadata), output)
-    return full_metadata
+    crop = {"kind": NETWORK_KIND, "color": "grey", "size": CROP_SIZE_PX, "crop_scale": CROP_SCALE, "shape": model.shape}
+    return write_crop_network(model.network, "faces", crop, metadata, output)
 
 
 def is_face_landmarks(checkpoint: Path) -> bool:

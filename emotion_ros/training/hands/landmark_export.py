@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from emotion_ros.perception.detection.hand_crop import CROP_SCALE, CROP_SIZE_PX
 from emotion_ros.perception.detection.hand_networks import LANDMARK_KIND
 from emotion_ros.training.checkpoints import has_setting
-from emotion_ros.training.export import onnx_file
+from emotion_ros.training.export.crop_network import write_crop_network
 from emotion_ros.training.hands.landmark_training import load_landmarks
 
 
@@ -34,18 +31,9 @@ def export_landmarks(checkpoint: Path, output: Path, metadata: Mapping[str, Any]
         ModelError: the checkpoint cannot be read, or the file's outputs differ from the network's.
         OutputError: the file cannot be written.
     """
-    network = load_landmarks(checkpoint).network.eval()
-    full_metadata = {
-        "kind": LANDMARK_KIND,
-        "color": "bgr",
-        "size": CROP_SIZE_PX,
-        "crop_scale": CROP_SCALE,
-        **metadata,
-    }
-    example = torch.rand(2, 3, CROP_SIZE_PX, CROP_SIZE_PX, generator=torch.Generator().manual_seed(0)) * 255
-    axes = {"pixels": {0: "batch"}, "hands": {0: "batch"}}
-    onnx_file.write(network, example, "pixels", "hands", axes, json.dumps(full_metadata), output)
-    return full_metadata
+    network = load_landmarks(checkpoint).network
+    crop = {"kind": LANDMARK_KIND, "color": "bgr", "size": CROP_SIZE_PX, "crop_scale": CROP_SCALE}
+    return write_crop_network(network, "hands", crop, metadata, output)
 
 
 def is_landmarks(checkpoint: Path) -> bool:
