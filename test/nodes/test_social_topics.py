@@ -8,6 +8,7 @@ from emotion_ros.msg import EmotionArray, ExpressionEvent, GroupMood
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
+from emotion_ros.nodes.graph import Process
 from emotion_ros.nodes.image_conversion import to_message
 
 
@@ -73,3 +74,19 @@ def test_group_topic_counts_the_people_of_all_cameras(listener, detector, portra
     assert sum(group.distribution) == pytest.approx(1, abs=1e-4)
     assert group.valence > 0.5
     assert math.isnan(group.valence_trend)
+
+
+def test_each_of_two_detectors_has_a_group_of_its_own_people(listener, spawn, portrait):
+    command = Process("detector", {"hands": False, "idle_rate": 0.0}).command()
+    pictures = {"left": portrait, "right": np.full_like(portrait, 110)}
+    groups = {side: listener.hear(GroupMood, f"{side}/group") for side in pictures}
+    cameras = {side: listener.node.create_publisher(Image, f"{side}/image_raw", 5) for side in pictures}
+    for side in pictures:
+        spawn(*command, "-r", f"__ns:=/{side}")
+    assert listener.until(lambda: all(each.get_subscription_count() for each in cameras.values()), 60)
+    listener.settle()
+    for number in range(3):
+        for side, picture in pictures.items():
+            cameras[side].publish(to_message(picture, header(100 + number / 5)))
+        assert listener.until(lambda count=number + 1: all(len(each) >= count for each in groups.values()), 20)
+    assert (groups["left"][-1].people, groups["right"][-1].people) == (1, 0)
