@@ -20,7 +20,7 @@ from emotion_ros.perception.emotion.classifier import EmotionClassifier
 FACE_COUNTS = (1, 2, 4, 8, 16)
 """Numbers of faces that are classified in one call."""
 
-CROP_SIZE_PX = 48
+CROP_SIZE_PX = 96
 
 
 @dataclass(frozen=True)

@@ -63,8 +63,8 @@ class TrainConfig(LoopConfig):
         group=MODEL,
         common=True,
     )
-    size: int = option(48, "side of the square input in pixels", minimum=32, maximum=512, group=MODEL)
-    color: str = option("grey", "colour of the input", choices=("grey", "rgb"), group=MODEL)
+    size: int = option(96, "side of the square input in pixels", minimum=32, maximum=512, group=MODEL)
+    color: str = option("rgb", "colour of the input", choices=("grey", "rgb"), group=MODEL)
     region: str = option(
         "face", "image region that the model gets", choices=("face", "face_hands", "frame"), group=MODEL, common=True
     )

@@ -82,7 +82,7 @@ def crowd_figures(pipeline, session, count):
         Detected ``faces``; median milliseconds of classification with crops and preprocessing (``pipeline ms``) and of
         the bare call (``onnxruntime ms``), their ``ratio``; mean milliseconds with default intervals (``defaults ms``).
     """
-    image, pixels = crowd_image(count), np.zeros((count, 1, 48, 48), np.float32)
+    image, pixels = crowd_image(count), np.zeros((count, *session.get_inputs()[0].shape[1:]), np.float32)
     pipeline_ms, bare_ms, defaults_ms = [], [], []
     for number in range(CLASSIFICATION_FRAMES):
         perception = pipeline.perceive(image, number / 30)

@@ -38,22 +38,26 @@ def kernel_times(model, shape):
 
 
 def profile(model, shape):
-    """Return the profiler's events of :data:`PROFILED_RUNS` runs on random pixels of 0…255."""
+    """Return the profiler's events of :data:`PROFILED_RUNS` runs on random pixels of 0…255.
+
+    ``shape``: of the input; None: one picture of the model's own shape.
+    """
     with tempfile.TemporaryDirectory() as folder:
         settings = ort.SessionOptions()
         settings.intra_op_num_threads = 1
         settings.enable_profiling = True
         settings.profile_file_prefix = f"{folder}/profile"
         session = ort.InferenceSession(str(model), settings, providers=["CPUExecutionProvider"])
-        inputs = {session.get_inputs()[0].name: np.random.default_rng(0).random(shape, np.float32) * 255}
+        model_input = session.get_inputs()[0]
+        pixels = np.random.default_rng(0).random(shape or (1, *model_input.shape[1:]), np.float32) * 255
         for _ in range(PROFILED_RUNS):
-            session.run(None, inputs)
+            session.run(None, {model_input.name: pixels})
         return json.loads(Path(session.end_profiling()).read_text())
 
 
 def measure():
     """Return the kernel times of the face network and both classifiers."""
-    classifiers = {name: (find_model(name), (1, 1, 48, 48)) for name in ("emotion_resnet18", "emotion_resnet18_int8")}
+    classifiers = {name: (find_model(name), None) for name in ("emotion_resnet18", "emotion_resnet18_int8")}
     models = {"emotion_faces, 640×480": (default_face_model(), (1, 3, 480, 640)), **classifiers}
     return {name: kernel_times(model, shape) for name, (model, shape) in models.items()}
 

@@ -126,6 +126,7 @@ def test_output_does_not_learn_how_frequent_the_classes_are(tmp_path, balance, l
         "lr": 0.03,
         "ema": 0.5,
         "size": 32,
+        "color": "grey",
         "pretrained": "none",
     }
     config = TrainConfig(**settings, balance=balance)
