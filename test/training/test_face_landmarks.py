@@ -1,5 +1,6 @@
 """The network of face landmarks and head pose: labels, turned faces, crops, training, export, evaluation."""
 
+import dataclasses
 import json
 import math
 
@@ -65,6 +66,15 @@ def test_other_files_are_no_labels(tmp_path):
         read_labels(tmp_path / LABELS)
 
 
+@pytest.mark.parametrize("array", ["landmarks", "meshes"])
+def test_labels_with_values_that_are_not_finite_are_refused(labels, array, tmp_path):
+    arrays = {field.name: getattr(labels, field.name).copy() for field in dataclasses.fields(labels)}
+    arrays[array][0] = math.nan
+    np.savez(tmp_path / LABELS, **arrays)
+    with pytest.raises(DatasetError, match="not finite"):
+        read_labels(tmp_path / LABELS)
+
+
 def test_mean_face_is_symmetric_and_looks_at_the_viewer(labels, head):
     assert head.points[list(MIRRORED_POINTS)] * (-1, 1, 1) == pytest.approx(head.points)
     poses = [to_pose(rotation_of(points, head.points)) for points in points_of(labels.meshes)]
@@ -114,6 +124,25 @@ def test_only_faces_of_training_photos_are_turned(patches):
     assert max(abs(to_pose(patch.rotation).yaw) for patch in patches) > 0.8
 
 
+def test_face_beyond_the_left_border_is_turned_too(data, labels, head):
+    from emotion_ros.training.faces.face_patches import read_patches
+
+    left = labels.landmarks[..., 0].max() + 20
+    beyond = dataclasses.replace(
+        labels, landmarks=labels.landmarks - np.float32((left, 0)), meshes=labels.meshes - np.float32((left, 0, 0))
+    )
+    patches = [patch for patch in read_patches(data, beyond, head, 1) if not patch.held_out]
+    assert len(patches) == 2 * len({patch.name for patch in patches}) > 0
+
+
+def test_labels_of_photos_that_are_missing_are_refused(data, labels, head):
+    from emotion_ros.training.faces.face_patches import read_patches
+
+    other = dataclasses.replace(labels, names=np.array([f"other-{name}" for name in labels.names]))
+    with pytest.raises(DatasetError, match=r"photos that face_meshes.npz names, \d+ are missing"):
+        list(read_patches(data, other, head, 0))
+
+
 def test_training_writes_its_files_and_resumes(run_folder, data):
     from emotion_ros.training.faces.face_training import train_face_landmarks
 
@@ -134,6 +163,15 @@ def test_losses_vanish_only_at_the_target(patches):
     assert [float(loss) for loss in landmark_losses(target, target).values()] == pytest.approx([0, 0], abs=1e-6)
     assert all(float(loss) > 0.01 for loss in landmark_losses(wrong, target).values())
     assert math.degrees(float(pose_errors(wrong, target))) > 60
+
+
+def test_losses_are_computed_on_any_device():
+    import torch
+
+    from emotion_ros.training.faces.face_training import landmark_losses
+
+    values = torch.zeros(2, 146, device="meta")  # as any GPU, it refuses tensors of the CPU
+    assert {loss.device.type for loss in landmark_losses(values, values).values()} == {"meta"}
 
 
 def test_exported_file_is_recognized_and_evaluated(run_folder, data, command_line, tmp_path):

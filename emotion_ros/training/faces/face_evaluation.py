@@ -27,9 +27,8 @@ from emotion_ros.training.detector.photos import is_held_out
 from emotion_ros.training.faces.face_patches import MEAN_FACES, HeadModel
 from emotion_ros.training.faces.five_points import rotation_of_landmarks
 from emotion_ros.training.faces.mean_face import points_of, rotation_of, shape_to_face
-from emotion_ros.training.faces.mesh_labels import LABELS, FaceMeshes, Mesh, MeshTeacher, read_labels
+from emotion_ros.training.faces.mesh_labels import LABELS, FaceMeshes, Mesh, MeshTeacher, labelled_photos, read_labels
 from emotion_ros.training.faces.turned_faces import skin_triangles, turned
-from emotion_ros.training.photo_archive import read_archive
 from emotion_ros.types import Face, HeadPose, Image
 
 TURNS_DEG = (
@@ -158,12 +157,8 @@ def _triangles(labels: FaceMeshes, shape: NDArray[np.float64]) -> NDArray[np.int
 
 def _held_out(folder: Path, labels: FaceMeshes) -> Iterator[tuple[Image, Face, Mesh]]:
     """Yield the faces of held-out photos as the detector saw them, with the teacher's mesh."""
-    numbers: dict[str, list[int]] = defaultdict(list)
-    for number, name in enumerate(labels.names.tolist()):
-        if is_held_out(name):
-            numbers[name].append(number)
-    for name, image in read_archive(folder / "photos.zip"):
-        for number in numbers.get(name, ()):
+    for name, image, numbers in labelled_photos(folder, labels):
+        for number in numbers if is_held_out(name) else ():
             landmarks = labels.landmarks[number]
             yield image, Face(face_square(landmarks), 1.0, landmarks), labels.meshes[number]
 

@@ -17,9 +17,8 @@ from emotion_ros.perception.face_crop import FaceCrop, crop_of_face
 from emotion_ros.perception.head_pose import Rotation, to_pose, to_rotation
 from emotion_ros.training.detector.photos import is_held_out
 from emotion_ros.training.faces.mean_face import mean_face, points_of, rotation_of, shape_to_face
-from emotion_ros.training.faces.mesh_labels import LABELS, FaceMeshes, Mesh, read_labels
+from emotion_ros.training.faces.mesh_labels import LABELS, FaceMeshes, Mesh, labelled_photos, read_labels
 from emotion_ros.training.faces.turned_faces import skin_triangles, turned
-from emotion_ros.training.photo_archive import read_archive
 from emotion_ros.types import HeadPose, Image, Points
 
 PATCH_SCALE, PATCH_SIZE_PX = 1.5, 112
@@ -96,13 +95,10 @@ def read_patches(folder: Path, labels: FaceMeshes, model: HeadModel, turned_per_
     """Yield the labelled faces of a folder, each followed by turned copies; of held-out photos only as they are.
 
     Raises:
-        DatasetError: the photos cannot be read.
+        DatasetError: the photos cannot be read, or some that the labels name are missing.
     """
-    faces: dict[str, list[int]] = {}
-    for number, name in enumerate(labels.names.tolist()):
-        faces.setdefault(name, []).append(number)
-    for name, image in read_archive(folder / "photos.zip"):
-        for number in faces.get(name, ()):
+    for name, image, numbers in labelled_photos(folder, labels):
+        for number in numbers:
             yield from _patches(name, image, labels.landmarks[number], labels.meshes[number], model, turned_per_face)
 
 
@@ -121,7 +117,7 @@ def _patches(
     yield FacePatch(name, patch, points[:, :2], rotation, detected)  # type: ignore[arg-type]
     if is_held_out(name):
         return
-    rng = np.random.default_rng((crc32(name.encode()), int(crop.x)))
+    rng = np.random.default_rng((crc32(name.encode()), int(crop.x) % 2**32))  # x < 0 for a face at the left border
     for _ in range(turned_per_face):
         other = to_rotation(_further(to_pose(rotation), rng))
         image_turned, mesh_turned = turned(patch, moved, other @ rotation.T, model.triangles)  # type: ignore[arg-type]

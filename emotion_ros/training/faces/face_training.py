@@ -75,7 +75,7 @@ class FaceLandmarks(L.LightningModule):
         return total
 
     def validation_step(self, batch: tuple[Tensor, Tensor], _: int) -> None:
-        """Log the share of right poses, and the mean distance of the landmarks in distances of the pupils."""
+        """Log the share of right poses, and the mean distance of the landmarks as a share of the crop's side."""
         pixels, targets = batch
         values = self(pixels)
         right = (pose_errors(values, targets) < np.radians(CLOSE_DEG)).float().mean()
@@ -89,12 +89,11 @@ class FaceLandmarks(L.LightningModule):
 
 def landmark_losses(values: Tensor, targets: Tensor) -> dict[str, Tensor]:
     """Compute the losses ``points`` and ``rotation``, a scalar each, of n × 146 values."""
-    points = (values[:, :ROTATION] - targets[:, :ROTATION]) / CROP_SIZE_PX
-    rotation = rotation_matrix(values[:, ROTATION:]) - rotation_matrix(targets[:, ROTATION:])
-    zero = torch.zeros(())
+    points, true_points = (each[:, :ROTATION] / CROP_SIZE_PX for each in (values, targets))
+    rotation, true_rotation = (rotation_matrix(each[:, ROTATION:]) for each in (values, targets))
     return {
-        "points": POINT_WEIGHT * F.smooth_l1_loss(points, zero.expand_as(points), beta=POINT_BETA),
-        "rotation": ROTATION_WEIGHT * F.smooth_l1_loss(rotation, zero.expand_as(rotation), beta=ROTATION_BETA),
+        "points": POINT_WEIGHT * F.smooth_l1_loss(points, true_points, beta=POINT_BETA),
+        "rotation": ROTATION_WEIGHT * F.smooth_l1_loss(rotation, true_rotation, beta=ROTATION_BETA),
     }
 
 

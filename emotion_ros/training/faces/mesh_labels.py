@@ -163,11 +163,36 @@ def read_labels(path: Path) -> FaceMeshes:
         with np.load(path, allow_pickle=False) as file:
             names, landmarks, meshes = (file[name] for name in ("names", "landmarks", "meshes"))
         shapes = landmarks.shape, meshes.shape
-        if shapes != ((len(names), 4, 2), (len(names), 478, 3)) or not np.isfinite(meshes).all():
+        if shapes != ((len(names), 4, 2), (len(names), 478, 3)):
             raise ValueError(f"arrays of {shapes}")
+        if not (np.isfinite(landmarks).all() and np.isfinite(meshes).all()):
+            raise ValueError("values that are not finite")
     except Exception as error:  # NumPy and zipfile raise exceptions of many types for a corrupt file
         raise DatasetError(f"{path}: expected a file of emotion-ros label-meshes, cannot read it: {error!r}") from error
     return FaceMeshes(names, landmarks.astype(np.float32), meshes.astype(np.float32))
+
+
+def labelled_photos(folder: Path, labels: FaceMeshes) -> Iterator[tuple[str, Image, list[int]]]:
+    """Yield name and image (BGR, uint8, h × w × 3) of each photo with labelled faces, and the rows of these faces.
+
+    Args:
+        folder: with ``photos.zip``.
+        labels: of the folder.
+
+    Raises:
+        DatasetError: the photos cannot be read, or some that the labels name are missing.
+    """
+    faces: dict[str, list[int]] = {}
+    for number, name in enumerate(labels.names.tolist()):
+        faces.setdefault(name, []).append(number)
+    for name, image in read_archive(photos_archive(folder)):
+        if name in faces:
+            yield name, image, faces.pop(name)
+    if faces:
+        raise DatasetError(
+            f"{folder}: expected the photos that {LABELS} names, {len(faces)} are missing in photos.zip; "
+            "run emotion-ros label-meshes again"
+        )
 
 
 def _labelled(image: Image, detector: FaceDetector, teacher: MeshTeacher) -> Iterator[tuple[Face, Mesh]]:
