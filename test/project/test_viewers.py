@@ -10,8 +10,55 @@ from emotion_ros.msg import Emotion
 from graph_of_node import graph_of_node
 
 CONFIG = Path(__file__).resolve().parents[2] / "config"
-PANELS = {"3D", "DiagnosticSummary", "Image", "Plot", "RawMessages"}
-"""Names of Foxglove's panels that this layout uses."""
+
+
+def _object(**properties):
+    return {"type": "object", "properties": properties, "additionalProperties": False}
+
+
+def _vector(length):
+    return {"type": "array", "items": NUMBER, "minItems": length, "maxItems": length}
+
+
+TEXT, NUMBER, BOOLEAN, NOTHING = {"type": "string"}, {"type": "number"}, {"type": "boolean"}, _object()
+PANELS = {
+    "3D": _object(
+        cameraState=_object(
+            perspective=BOOLEAN, target=_vector(3), targetOffset=_vector(3), targetOrientation=_vector(4),
+            **dict.fromkeys(("distance", "phi", "thetaOffset", "fovy", "near", "far"), NUMBER),
+        ),
+        followMode={"enum": ["follow-pose", "follow-position", "follow-none"]},
+        followTf=TEXT,
+        scene=_object(transforms=_object(axisScale=NUMBER, labelSize=NUMBER, lineWidth=NUMBER, showLabel=BOOLEAN)),
+        transforms=NOTHING,
+        topics={"type": "object", "additionalProperties": _object(visible=BOOLEAN)},
+        layers=NOTHING,
+    ),
+    "DiagnosticSummary": _object(
+        topicToRender=TEXT, minLevel={"enum": [0, 1, 2, 3]}, hardwareIdFilter=TEXT, sortByLevel=BOOLEAN,
+        pinnedIds={"type": "array", "items": TEXT},
+    ),
+    "Image": _object(imageMode=_object(imageTopic=TEXT, calibrationTopic=TEXT)),
+    "Plot": _object(
+        title=TEXT,
+        paths={
+            "type": "array",
+            "items": _object(
+                value=TEXT, enabled=BOOLEAN, label=TEXT, color=TEXT, showLine=BOOLEAN,
+                timestampMethod={"enum": ["receiveTime", "headerStamp"]},
+            ),
+        },
+        xAxisVal={"enum": ["timestamp", "index", "custom", "currentCustom"]},
+        legendDisplay={"enum": ["floating", "top", "left"]},
+        **dict.fromkeys(("followingViewWidth", "minYValue", "maxYValue"), NUMBER),
+        **dict.fromkeys(("showLegend", "isSynced", "showXAxisLabels", "showYAxisLabels"), BOOLEAN),
+    ),
+    "RawMessages": _object(topicPath=TEXT, diffEnabled=BOOLEAN),
+}  # fmt: skip
+"""JSON schema of the settings of each panel, by panel type. Foxglove publishes none for files of this form. The names,
+types and values are those of the TypeScript types of Foxglove Studio, its last open version, and of the Python types of
+Foxglove's newer layouts (foxglove.layouts of foxglove-sdk 0.30), which lack only axisScale and title. Settings
+that the layout does not use are left out, except a few."""
 
 
 @pytest.fixture(scope="module")
@@ -41,9 +88,15 @@ def topics_of_rviz():
 def test_every_panel_of_the_foxglove_layout_is_placed_and_configured_once(layout):
     placed = panels(layout["layout"])
     assert sorted(placed) == sorted(layout["configById"])
-    assert {name.partition("!")[0] for name in placed} == PANELS
+    assert {name.partition("!")[0] for name in placed} == set(PANELS)
     assert layout["playbackConfig"]["speed"] == 1
     assert layout["globalVariables"] == layout["userNodes"] == {}
+
+
+def test_settings_of_the_foxglove_layout_are_valid_for_their_panels(layout):
+    validate = pytest.importorskip("jsonschema").validate
+    for name, settings in layout["configById"].items():
+        validate(settings, PANELS[name.partition("!")[0]])
 
 
 def test_paths_of_the_foxglove_layout_are_fields_of_the_messages(layout):
