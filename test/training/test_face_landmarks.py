@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from emotion_ros.config import FaceTrainConfig
+from emotion_ros.config import FaceTrainConfig, PipelineConfig
 from emotion_ros.errors import DatasetError
 from emotion_ros.perception.head_pose import angle_between, to_pose, to_rotation
 from emotion_ros.training.faces.mean_face import mean_face, points_of, rotation_of
@@ -97,6 +97,24 @@ def test_teacher_sees_the_turn_of_a_turned_portrait(portrait, labels, head, yaw,
     points = points_of(moved)
     seen = teacher(image, np.stack([points[68], points[69], points[30], points[[48, 54]].mean(0)])[:, :2])
     assert math.degrees(angle_between(rotation_of(points_of(seen), head.points), turn @ before)) < 12
+
+
+def test_expression_of_a_person_who_turns_away_has_less_weight(portrait, head):
+    from emotion_ros.perception.pipeline import Pipeline
+    from emotion_ros.training.faces.turned_faces import turned
+
+    mesh = MeshTeacher()(portrait, np.array([(335, 155), (380, 150), (358, 175), (359, 193)], np.float32))
+    qualities = []
+    pipeline = Pipeline(PipelineConfig(hands=False, provider="cpu"))
+    for yaw in (0, 40, 50):
+        image, _ = turned(portrait, mesh, to_rotation(HeadPose(math.radians(yaw), 0.0, 0.0)), head.triangles)
+        pipeline.reset()
+        (person,) = pipeline.perceive(image, 0.0).people
+        qualities.append(person.quality)
+    pipeline.close()
+    assert qualities[0] == 1.0
+    assert 0.1 < qualities[1] < 0.7
+    assert qualities[2] < 0.2
 
 
 def test_crops_follow_the_face_and_mirroring_swaps_its_sides(patches):
