@@ -84,7 +84,13 @@ def _nodes(value):
         )
     if value["rviz"].lower() in ("true", "1"):
         config = str(share() / "config" / "emotions.rviz")
-        yield Node(package="rviz2", executable="rviz2", arguments=["-d", config], namespace=value["namespace"])
+        yield Node(
+            package="rviz2",
+            executable="rviz2",
+            arguments=["-d", config],
+            namespace=value["namespace"],
+            remappings=topics[2:],
+        )
 
 
 def generate_launch_description():

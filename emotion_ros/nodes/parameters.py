@@ -38,7 +38,8 @@ def declare(node: Node, config: type[C], fixed: bool = True) -> C:
             default = list(option.default) if isinstance(option.default, tuple) else option.default
             values[option.name] = node.declare_parameter(option.name, default, descriptor).value
         except (InvalidParameterTypeException, InvalidParameterValueException) as error:
-            raise ConfigError(f"parameter {option.name}: expected {_description(option)}: {error}") from error
+            reason = str(error).removesuffix(f": {option.name}")
+            raise ConfigError(f"parameter {option.name} ({_description(option)}): {reason}") from error
     return build(config, values)
 
 

@@ -186,6 +186,11 @@ def test_launch_file_starts_the_same_nodes():
     for entity in description.entities:
         nodes += [each for each in entity.visit(context) or [] if hasattr(each, "node_executable")]
     assert [each.node_executable for each in nodes] == ["detector", "image_source", "web", "capture", "rviz2"]
+    context.launch_configurations.update(annotated="faces")
+    shown = [entity.visit(context) for entity in description.entities][-1]
+    for node in (shown[0], shown[2], shown[4]):
+        node._perform_substitutions(context)
+        assert ("annotated", "faces") in node.expanded_remapping_rules
 
 
 LAUNCH = """

@@ -13,6 +13,7 @@ from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
 from rcl_interfaces.srv import SetParameters, SetParametersAtomically
 
 from emotion_ros.inference.ort_session import METADATA_KEY
+from emotion_ros.nodes.graph import Process
 from emotion_ros.perception.model_trial import TRIAL_TIMEOUT_S
 
 BASE = {"labels": ["no", "yes"], "size": 8}
@@ -130,6 +131,18 @@ def test_values_that_cannot_be_used_are_refused_in_one_line_while_images_are_pro
         assert listener.until(lambda: heard and heard[-1].emotions), f"silent after {name}: {value[:80]}"
         assert heard[-1].emotions[0].label == "happy"
     assert detector.poll() is None
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "text"),
+    [("hands", "maybe", "to 'maybe' of type 'STRING', expecting type 'BOOL'"), ("threads", -5, "(-5)")],
+)
+def test_node_that_starts_with_a_value_that_cannot_be_used_ends_with_one_line(spawn, name, value, text):
+    node = spawn(*Process("detector", {name: value}).command())
+    assert node.wait(60) == 1
+    (line,) = node.stderr.read().splitlines()
+    assert line.startswith(f"emotion_ros: parameter {name} (")
+    assert text in line
 
 
 def test_request_of_a_type_that_does_not_exist_is_refused(listener, running):
