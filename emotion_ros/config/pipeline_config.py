@@ -119,8 +119,9 @@ class PipelineConfig:
         group="hands",
     )
     gesture_emotions: str = option(
-        "{thumb_up: happy, waving: happy, thumb_down: angry, fist: angry}",
-        "emotion that each gesture supports, in YAML",
+        "",
+        "emotion that each gesture supports, in YAML: {thumb_up: happy}; empty: thumb_up and waving happy, thumb_down "
+        "and fist angry; {}: none",
         group="hands",
     )
 

@@ -7,6 +7,7 @@ from emotion_ros.config import PipelineConfig
 from emotion_ros.config.options import build
 from emotion_ros.errors import ConfigError, ModelError
 from emotion_ros.perception.emotion.affect import valence_arousal
+from emotion_ros.perception.emotion.emotion_model import EmotionModel
 from emotion_ros.perception.emotion.label_map import LabelMap
 from emotion_ros.perception.geometry import CameraIntrinsics, face_position
 from emotion_ros.perception.gesture_fusion import gesture_classes, with_gestures
@@ -103,6 +104,15 @@ def test_gesture_mends_an_open_face_and_does_not_overrule_a_sure_one():
     assert with_gestures(open_face, [raised("fist")], speaks, 1.0) == pytest.approx(open_face)
     assert with_gestures(open_face, [raised("thumb_up")], speaks, 0.0) == pytest.approx(open_face)
     assert with_gestures(open_face, [raised("thumb_up")], speaks, 1.0).sum() == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    ("text", "gestures"),
+    [("", {"thumb_up", "waving", "thumb_down", "fist"}), ("{}", set()), ("{victory: happy}", {"victory"})],
+)
+def test_gestures_support_emotions_by_default_as_told_or_not_at_all(text, gestures):
+    model = EmotionModel(PipelineConfig(gesture_emotions=text, provider="cpu"))
+    assert set(model.gesture_classes) == gestures
 
 
 def test_gesture_that_speaks_for_a_class_the_model_lacks_is_refused():

@@ -1,7 +1,9 @@
 """The documentation: it builds, its links resolve, its commands run, and its names exist."""
 
 import argparse
+import itertools
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -149,6 +151,19 @@ def test_tables_of_parameters_name_parameters_that_exist(page):
         names = {name for row in table.splitlines() for name in re.findall(r"`(\w+)`", row.split("|")[1])}
         assert names
         assert names <= parameters()
+
+
+def test_ros2_param_takes_all_defaults_and_the_values_that_pages_name():
+    rclpy_parameter = pytest.importorskip("rclpy.parameter")
+    from rclpy.serialization import serialize_message
+
+    commands = [re.findall(r"ros2 param set \S+ \w+ .+?(?=`|$)", page.read_text(), re.M) for page in PAGES]
+    values = [shlex.split(command)[5] for command in itertools.chain(*commands)]
+    assert len(values) >= 3
+    nodes = yaml.safe_load((ROOT / "config" / "detect.yaml").read_text()).values()
+    values += [str(value) for node in nodes for value in node["ros__parameters"].values()]  # as of `ros2 param dump`
+    for value in values:
+        serialize_message(rclpy_parameter.get_parameter_value(value))  # fails on a value that ROS has no type for
 
 
 def command_options():

@@ -23,6 +23,10 @@ from emotion_ros.types import Face, Hand, Image
 INT8_MODEL = "emotion_resnet18_int8"
 """Catalog name of the int8 copy of the default classifier."""
 
+DEFAULT_GESTURE_EMOTIONS = {"thumb_up": "happy", "waving": "happy", "thumb_down": "angry", "fist": "angry"}
+"""Emotions that gestures support if ``gesture_emotions`` is empty. The option has no mapping as its default, because
+``ros2 param load`` fails on a text that is one in YAML."""
+
 
 class EmotionModel:
     """A classifier, the names of its labels, and the gestures that support them. Immutable once it is loaded.
@@ -75,8 +79,9 @@ def _default_model(provider: str) -> Path:
 
 
 def _gesture_classes(text: str, gestures: Sequence[str], classes: Sequence[str]) -> dict[str, int]:
-    """Read the option ``gesture_emotions``; entries of its default that this model does not know are ignored."""
+    """Read the option ``gesture_emotions``; default entries that this model does not know are left out."""
     table = read_mapping("gesture_emotions", text)
-    if text == PipelineConfig.gesture_emotions:
-        table = {gesture: label for gesture, label in table.items() if gesture in gestures and label in classes}
+    if not text.strip():
+        defaults = DEFAULT_GESTURE_EMOTIONS.items()
+        table = {gesture: label for gesture, label in defaults if gesture in gestures and label in classes}
     return gesture_classes(table, gestures, classes)
