@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from emotion_ros.config.image_limit import MAX_IMAGE_PIXELS
-from emotion_ros.config.package_files import find_package_file
 from emotion_ros.errors import ImageError, OutputError, SourceError
 from emotion_ros.io.emotion_messages import MessageTypes, emotion_array, seconds, to_perception
 from emotion_ros.io.encodings import decode, to_bgr
@@ -34,18 +32,13 @@ try:
         QosTime,
     )
     from rosbags.rosbag2 import StoragePlugin, Writer, WriterError
-    from rosbags.typesys import Stores, get_types_from_msg, get_typestore
-    from rosbags.typesys.store import Typestore
+
+    from emotion_ros.io.bag_reader import open_bag, read_messages, typestore
 except ModuleNotFoundError as error:
     raise SourceError("bags: rosbags is not installed: pip install rosbags") from error
 
 IMAGE_TYPE, COMPRESSED_IMAGE_TYPE = "sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage"
 EMOTIONS_TYPE, EVENT_TYPE = "emotion_ros/msg/EmotionArray", "emotion_ros/msg/ExpressionEvent"
-PACKAGE_MESSAGES = ("Hand", "Emotion", "EmotionArray", "ExpressionEvent")
-"""Messages of this package, each after those that it contains."""
-
-MAX_REASON_CHARACTERS = 200
-"""Length to which the errors of libraries are cut."""
 
 UNLIMITED = QosTime(9223372036, 854775807)
 """Duration that rosbag2 writes for an unlimited one."""
@@ -80,10 +73,10 @@ def bag_frames(path: Path, max_pixels: int = MAX_IMAGE_PIXELS) -> Iterator[Sourc
     Raises:
         SourceError: the bag cannot be read, or holds no images.
     """
-    with _open(path) as reader:
+    with open_bag(path) as reader:
         counts: dict[str, int] = {}
         clocks: dict[str, FrameClock] = {}
-        for connection, recorded, _, message in _messages(reader, path, _image_connections(reader, path)):
+        for connection, recorded, _, message in read_messages(reader, path, _image_connections(reader, path)):
             topic = _raw_topic(connection.topic)
             number = counts.get(topic, 0)
             counts[topic] = number + 1
@@ -122,7 +115,7 @@ class BagWithEmotions:
             OutputError: the copy cannot be written.
         """
         try:
-            with _open(self._bag) as reader:
+            with open_bag(self._bag) as reader:
                 images = _image_connections(reader, self._bag)
                 with Writer(self.path, version=8, storage_plugin=_storage(self._bag)) as writer:
                     self._copy(reader, writer, images)
@@ -143,7 +136,7 @@ class BagWithEmotions:
             for topic, prefix in output_prefixes(sorted({_raw_topic(image.topic) for image in images})).items()
         }
         counts: Counter[str] = Counter()
-        for connection, time, data, message in _messages(reader, self._bag, reader.connections, image_ids):
+        for connection, time, data, message in read_messages(reader, self._bag, reader.connections, image_ids):
             writer.write(copies[connection.id], time, data)
             if message is not None:
                 topic = _raw_topic(connection.topic)
@@ -167,12 +160,12 @@ def perceptions(path: Path) -> Iterator[dict[str, Any]]:
     Raises:
         SourceError: the bag cannot be read, or holds none.
     """
-    with _open(path) as reader:
+    with open_bag(path) as reader:
         connections = [each for each in reader.connections if each.msgtype in (EMOTIONS_TYPE, EVENT_TYPE)]
         if all(each.msgtype != EMOTIONS_TYPE for each in connections):
             raise SourceError(f"{path}: holds no {EMOTIONS_TYPE}; add them with emotion-ros detect --out")
         events: list[dict[str, Any]] = []
-        for connection, _, _, message in _messages(reader, path, connections):
+        for connection, _, _, message in read_messages(reader, path, connections):
             try:
                 if connection.msgtype == EVENT_TYPE:
                     events.append(event_record(to_event(message)))
@@ -180,74 +173,8 @@ def perceptions(path: Path) -> Iterator[dict[str, Any]]:
                 people = perception_record(to_perception(message))["people"]
             except ValueError as error:
                 raise SourceError(f"{path}: holds emotions whose fields contradict each other: {error}") from error
-            except AttributeError as error:
-                raise SourceError(f"{path}: holds messages of another version of emotion_ros") from error
             yield {"time": seconds(message.header), "people": people, "events": events}
             events = []
-
-
-def typestore() -> Typestore:
-    """Return the standard messages of ROS 2 and those of this package."""
-    store = get_typestore(Stores.ROS2_HUMBLE)
-    for name in PACKAGE_MESSAGES:
-        definition = find_package_file(f"msg/{name}.msg").read_text()
-        store.register(get_types_from_msg(definition, f"emotion_ros/msg/{name}"))
-    return store
-
-
-@contextmanager
-def _open(path: Path) -> Iterator[AnyReader]:
-    try:
-        reader = AnyReader([path], default_typestore=typestore())
-        reader.open()
-        if not all(isinstance(text, str) for each in reader.connections for text in (each.topic, each.msgtype)):
-            raise ValueError("a topic has no name")
-    except Exception as error:  # see _unreadable
-        raise _unreadable(path, error) from error
-    try:
-        yield reader
-    finally:
-        reader.close()
-
-
-def _messages(
-    reader: AnyReader, path: Path, connections: Sequence[Connection], wanted: Collection[int] | None = None
-) -> Iterator[tuple[Connection, int, bytes, Any]]:
-    """Yield connection, time of recording in nanoseconds, serialized message, and message.
-
-    Args:
-        reader: of the bag.
-        path: the bag, for the error.
-        connections: whose messages are read.
-        wanted: ids of connections with messages of a known type; the message of any other is None. None: all.
-
-    Raises:
-        SourceError: the bag is broken.
-    """
-    messages = reader.messages(connections)
-    while True:
-        try:
-            connection, time, data = next(messages)
-            known = wanted is None or connection.id in wanted
-            message: Any = reader.deserialize(data, connection.msgtype) if known else None
-        except StopIteration:
-            return
-        except Exception as error:  # see _unreadable
-            raise _unreadable(path, error) from error
-        yield connection, time, data, message
-
-
-def _unreadable(path: Path, error: Exception) -> SourceError:
-    """Return the error for a bag that cannot be read.
-
-    rosbags, SQLite and the decompressors raise exceptions of many types for broken bags, also MemoryError for a length
-    that no file has.
-    """
-    reason = next(iter(str(error).splitlines()), "") or type(error).__name__
-    return SourceError(
-        f"{path}: expected a ROS bag (mcap, sqlite3), cannot read it: {reason[:MAX_REASON_CHARACTERS]}; if its "
-        "recording was cut off, try ros2 bag reindex"
-    )
 
 
 def _image_connections(reader: AnyReader, path: Path) -> list[Connection]:
@@ -269,7 +196,7 @@ def _storage(path: Path) -> StoragePlugin:
     return StoragePlugin.MCAP if path.suffix == ".mcap" or any(path.glob("*.mcap")) else StoragePlugin.SQLITE3
 
 
-def _add_copy(writer: Writer, connection: Connection, store: Typestore) -> Connection:
+def _add_copy(writer: Writer, connection: Connection, store: Any) -> Connection:
     return writer.add_connection(
         connection.topic,
         connection.msgtype,
@@ -289,7 +216,7 @@ def _pixels(message: Any, max_pixels: int) -> tuple[Image | None, str]:
         return None, str(error)
 
 
-def _message_types(store: Typestore) -> MessageTypes:
+def _message_types(store: Any) -> MessageTypes:
     return MessageTypes(
         store.types[EMOTIONS_TYPE],
         store.types["emotion_ros/msg/Emotion"],

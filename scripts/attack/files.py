@@ -16,7 +16,8 @@ from target import Target, mutations, temporary_folder
 from texts import LEAVES, NUMBERS, VALUES, WORDS, values
 
 from emotion_ros.errors import EmotionRosError, SourceError
-from emotion_ros.io.bags import IMAGE_TYPE, BagWithEmotions, bag_frames, perceptions, typestore
+from emotion_ros.io.bag_reader import typestore
+from emotion_ros.io.bags import IMAGE_TYPE, BagWithEmotions, bag_frames, perceptions
 from emotion_ros.io.session_report import report
 from emotion_ros.training.photo_archive import read_archive
 from emotion_ros.types import Box, Emotion, Face, Hand, Perception

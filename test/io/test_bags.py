@@ -12,7 +12,8 @@ from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
 
 from emotion_ros.errors import SourceError
-from emotion_ros.io.bags import bag_frames, perceptions, typestore
+from emotion_ros.io.bag_reader import typestore
+from emotion_ros.io.bags import bag_frames, perceptions
 from emotion_ros.io.person_timeline import PersonTimeline
 from emotion_ros.io.session_report import event_table, group_table, report, table
 from emotion_ros.nodes.qos import PUBLISH
