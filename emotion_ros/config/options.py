@@ -68,6 +68,8 @@ class Option:
             raise ConfigError(f"{self.name}: expected {self.type.__name__}, got {value!r}")
         if isinstance(value, str) and len(value) > MAX_TEXT_CHARACTERS:
             raise ConfigError(f"{self.name}: expected at most {MAX_TEXT_CHARACTERS} characters, got {len(value)}")
+        if isinstance(value, str) and "\0" in value:  # no path has one; functions of C would read a shorter path
+            raise ConfigError(f"{self.name}: expected text without a NUL, got one at character {value.index(chr(0))}")
         if self.choices and value not in self.choices:
             raise ConfigError(f"{self.name}: expected one of {', '.join(self.choices)}, got {value!r}")
         if isinstance(value, int | float) and not self._in_range(value):

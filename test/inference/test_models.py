@@ -1,15 +1,20 @@
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper
 
+from emotion_ros.config import PipelineConfig
+from emotion_ros.config.user_text import read_text_file
 from emotion_ros.errors import ConfigError, ModelError, ProviderError
 from emotion_ros.inference.providers import prefers_int8, select_providers
 from emotion_ros.perception.emotion.classifier import EmotionClassifier
+from emotion_ros.perception.emotion.emotion_model import EmotionModel
 from emotion_ros.perception.emotion.metadata import METADATA_KEY, ModelMetadata
+from emotion_ros.perception.gesture_rules import read_gestures
 
 SHAPES = (1, 1, 48, 48), (2, 1, 48, 48), (16, 1, 48, 48)
 ALL = ["TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"]
@@ -73,6 +78,20 @@ def test_prior_of_other_labels_or_no_frequency_is_refused(tmp_path, prior):
 def test_missing_file(tmp_path):
     with pytest.raises(ModelError, match="cannot read it"):
         EmotionClassifier(tmp_path / "none.onnx")
+
+
+@pytest.mark.parametrize("name", ["a\0b.onnx", "a\0b", "\0", "a\0b.tflite"])
+def test_model_with_a_nul_in_its_path_is_refused_in_one_line(name):
+    with pytest.raises(ModelError, match="found no such file") as refused:
+        EmotionModel(PipelineConfig(model=name))
+    assert len(str(refused.value).splitlines()) == 1
+    assert "\0" not in str(refused.value)
+
+
+@pytest.mark.parametrize("read", [read_text_file, read_gestures])
+def test_file_with_a_nul_in_its_path_is_refused(read):
+    with pytest.raises(ConfigError, match="expected a text file, found none"):
+        read(Path("a\0b"))
 
 
 def test_file_that_is_not_onnx(tmp_path):

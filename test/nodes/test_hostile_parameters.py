@@ -107,6 +107,7 @@ def cases(folder):
     yield "prior", "!!int x", "tag"
     yield "model", "m" * 300, "found no such file"
     yield "model", "m" * 100_000, "at most 16384 characters"
+    yield "model", "no\0model", "found no such file"  # ROS ends a text at a NUL
     yield "gestures", str(folder / "deep.yaml"), "levels"
     yield "gestures", str(folder / "secret.yaml"), "expected some of fingers"
     yield "gestures", "/dev/zero", "expected a text file"

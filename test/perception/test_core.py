@@ -92,6 +92,8 @@ def test_hand_that_was_taken_for_a_face_is_none_but_a_face_behind_a_hand_is():
         {"provider": "tpu"},
         {"hands": 1},
         {"model": 3},
+        {"model": "a\0b.onnx"},
+        {"gestures": "\0"},
     ],
 )
 def test_option_out_of_range_or_of_another_type_is_refused(values):

@@ -22,6 +22,7 @@ from emotion_ros.training.data.datasets import read_split
 from emotion_ros.training.data.readers import pictures
 from emotion_ros.training.data.region_crop import RegionCrop, View
 from emotion_ros.training.data.subset import draw, parse_classes
+from emotion_ros.training.photo_archive import read_archive
 
 RANDOM = np.random.default_rng(0)
 
@@ -142,6 +143,23 @@ def test_entry_that_is_longer_than_its_zip_is_refused(tmp_path):
     path.write_bytes(content)
     with pytest.raises(DatasetError, match="cannot be read"):
         list(pictures(path, "train"))
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [("name in the directory", b"\xff\xfe"), ("version in the directory", b"\xff\xff")],
+)
+def test_zip_with_a_name_that_is_no_text_or_of_a_later_version_is_refused(tmp_path, place, value):
+    path = tmp_path / "train.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("happy/\u00e9.png", bytes(10))
+    content = bytearray(path.read_bytes())
+    start = content.rindex("\u00e9".encode()) if place.startswith("name") else content.index(b"PK\1\2") + 6
+    content[start : start + 2] = value
+    path.write_bytes(content)
+    for read in (lambda: pictures(tmp_path, "train"), lambda: read_archive(path)):
+        with pytest.raises(DatasetError, match="expected a"):
+            list(read())
 
 
 def test_broken_zip_is_refused(tmp_path):

@@ -217,7 +217,7 @@ def _from_zip(path: Path, split: str | None) -> Iterator[tuple[str, bytes]]:
 def _open_zip(path: Path) -> zipfile.ZipFile:
     try:
         return zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, OSError) as error:
+    except ARCHIVE_ERRORS as error:
         raise DatasetError(f"{path}: expected a zip file: {error}") from error
 
 

@@ -106,7 +106,7 @@ def read_photos(folder: Path, kind: ObjectKind = FACES, every: int = 1, only_hel
             everything = sorted(rows) if rows else sorted(name for name in opened.namelist() if is_picture(name))
             names = [name for name in everything[::every] if is_held_out(name) or not only_held_out]
             return [_read_photo(opened, name, rows.get(name, []), drawn, kind) for name in names]
-    except (KeyError, TypeError, ValueError, *ARCHIVE_ERRORS) as error:
+    except (KeyError, TypeError, *ARCHIVE_ERRORS) as error:
         raise DatasetError(f"{folder}: expected photos with {kind.name}, cannot read them: {error!r}") from error
 
 

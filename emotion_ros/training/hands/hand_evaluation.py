@@ -21,7 +21,7 @@ from emotion_ros.perception.gesture_rules import read_gestures
 from emotion_ros.perception.gestures import HandObservation, palm_length, recognize_gesture
 from emotion_ros.training.detector.photos import is_held_out
 from emotion_ros.training.hands.hand_photos import LABELS, PhotoHands, read_labels
-from emotion_ros.training.photo_archive import read_archive, read_picture
+from emotion_ros.training.photo_archive import ARCHIVE_ERRORS, read_archive, read_picture
 from emotion_ros.types import Box, Hand, Image, Points
 
 MIN_OVERLAP = 0.4
@@ -157,7 +157,7 @@ def _annotated(folder: Path) -> Iterator[tuple[Image, list[tuple[str, Box]]]]:
         with zipfile.ZipFile(folder / "images.zip") as archive:
             for name, of_image in sorted(boxes.items()):
                 yield read_picture(archive, name), of_image
-    except (OSError, KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
+    except (KeyError, TypeError, *ARCHIVE_ERRORS) as error:
         raise DatasetError(f"{folder}: expected images.zip and {ANNOTATED}, cannot read them: {error!r}") from error
 
 
