@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,8 +30,9 @@ MAX_REASON_CHARACTERS = 200
 limit_rosbags()
 
 
+@functools.cache  # making it takes longer than reading a small bag
 def typestore() -> Typestore:
-    """Return the standard messages of ROS 2 and those of this package."""
+    """Return the standard messages of ROS 2 and those of this package. Nothing may be added to it."""
     store = get_typestore(Stores.ROS2_HUMBLE)
     for name in PACKAGE_MESSAGES:
         definition = find_package_file(f"msg/{name}.msg").read_text()

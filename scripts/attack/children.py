@@ -5,6 +5,7 @@ import os
 import select
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 from results import Result
@@ -25,21 +26,28 @@ def attack(module, name, seed, count):
     for child in range(MAX_CHILDREN):
         if result.tried >= count:
             break
-        _run_child((module, name, str(seed + child), str(count - result.tried)), result)
+        arguments = (module, name, str(seed + child), str(count - result.tried))
+        with tempfile.TemporaryDirectory(prefix="emotion_ros_attack") as folder:  # a child that is killed leaves files
+            if _run_child(arguments, folder, result):
+                break
+    if result.tried < count:
+        result.failures.append(f"{module}, {name}: given up, {count - result.tried} inputs were not tried")
     return result
 
 
-def _run_child(arguments, result):
-    """Run inputs until they are through, or one ends the child."""
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2"}
+def _run_child(arguments, folder, result):
+    """Run inputs until they are through, or one ends the child. Return whether one hangs: others may take as long."""
+    limits = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2"}
+    environment = {**os.environ, **limits, "TMPDIR": folder}
     child = subprocess.Popen([sys.executable, WORKER, *arguments], stdout=subprocess.PIPE, env=environment)
-    before = result.tried
+    before, hangs = result.tried, False
     try:
         for line in _lines(child.stdout.fileno()):
             outcome, seconds, memory, reason = line.split(" ", 3)
             result.record(outcome, float(seconds), int(memory), reason)
         ended = f"ended with {child.wait(HANG_S)}" if child.wait(HANG_S) else ""
-    except TimeoutError:
+    except (TimeoutError, subprocess.TimeoutExpired):
+        hangs = True
         ended = f"gave no result within {HANG_S:g} s"
     finally:
         child.kill()
@@ -48,6 +56,7 @@ def _run_child(arguments, result):
     if ended:
         number = result.tried - before
         result.failures.append(f"{' '.join(arguments[:2])}, seed {arguments[2]}, input {number}: the process {ended}")
+    return hangs
 
 
 def _lines(descriptor):

@@ -1,6 +1,5 @@
 """Files of other people: ZIP archives of photos, recorded sessions, and bags."""
 
-import contextlib
 import io
 import json
 import tempfile
@@ -11,14 +10,15 @@ import numpy as np
 from hypothesis import strategies as st
 from mutation import extreme, mutate_bytes
 from pictures import pictures
-from rosbags.rosbag2 import StoragePlugin, Writer
+from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 from target import Target, mutations, temporary_folder
 from texts import LEAVES, NUMBERS, VALUES, WORDS, values
 
-from emotion_ros.errors import EmotionRosError, SourceError
+from emotion_ros.errors import EmotionRosError
 from emotion_ros.io.bag_reader import typestore
 from emotion_ros.io.bags import IMAGE_TYPE, BagWithEmotions, bag_frames, perceptions
 from emotion_ros.io.session_report import report
+from emotion_ros.training.data.readers import pictures as data_set
 from emotion_ros.training.photo_archive import read_archive
 from emotion_ros.types import Box, Emotion, Face, Hand, Perception
 
@@ -26,6 +26,9 @@ FOLDER = temporary_folder()
 BAG = FOLDER / "bag"
 BAG.mkdir()
 MAX_PIXELS = 4_000_000
+
+PACKED = ((StoragePlugin.MCAP, CompressionMode.STORAGE), (StoragePlugin.SQLITE3, CompressionMode.MESSAGE))
+"""Ways in which rosbag2 compresses; the files of another, CompressionMode.FILE, are unpacked onto the disk."""
 
 BOX = Box(1.0, 1.0, 4.0, 4.0)
 HAND = Hand("left", BOX, 0.9, np.ones((21, 2), np.float32), "fist", 0.8)
@@ -40,12 +43,15 @@ ZIP_RECORDS = (b"PK\1\2", b"PK\3\4", b"PK\5\6")
 def archives():
     """Return small archives of photos, and one that unpacks to much more than it has."""
     made = []
-    for method in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA):
+    methods = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
+    for method, has_bomb in (*((method, False) for method in methods), (zipfile.ZIP_DEFLATED, True)):
         buffer = io.BytesIO()
         with zipfile.ZipFile(buffer, "w", method) as archive:
             for number, content in enumerate(pictures()[:3]):
                 archive.writestr(f"photos/{number}.png", content)
-            archive.writestr("bomb.png", bytes(3_000_000))
+            archive.writestr("photos/é.png", pictures()[0])
+            if has_bomb:
+                archive.writestr("photos/bomb.png", bytes(3_000_000))
         made.append(buffer.getvalue())
     return made
 
@@ -66,9 +72,20 @@ def mutate_archive(content, random):
 
 
 def _read_archive(content):
+    """Read an archive as photos without labels, and as a data set."""
     path = FOLDER / "photos.zip"
     path.write_bytes(content)
-    return sum(1 for _ in read_archive(path))
+    return any([_is_read(lambda: read_archive(path)), _is_read(lambda: data_set(path, "train"))])
+
+
+def _is_read(read_values):
+    """Return whether all values are read, which is not so if reading them is refused in one line."""
+    try:
+        return sum(1 for _ in read_values()) > 0
+    except EmotionRosError as error:
+        if len(str(error).splitlines()) != 1:
+            raise AssertionError(f"several lines: {error!r}") from error
+        return False
 
 
 def recordings(number):
@@ -97,19 +114,35 @@ def _report(content):
 
 def bags(number):
     """Yield small bags: files by name, with changes of the storage or of metadata.yaml."""
-    yield from mutations(_mutate_bag, [_bag(plugin) for plugin in StoragePlugin], number)
+    yield from mutations(_mutate_bag, [*[_bag(plugin) for plugin in StoragePlugin], *map(_packed, PACKED)], number)
+
+
+def _packed(way):
+    """Return the files of a compressed bag with an image, and a message that unpacks to 64 MiB."""
+    plugin, mode = way
+    folder, store = Path(tempfile.mkdtemp(dir=FOLDER)) / "bag", typestore()
+    writer = Writer(folder, version=8, storage_plugin=plugin)
+    writer.set_compression(mode, CompressionFormat.ZSTD)
+    with writer:
+        images = writer.add_connection("/image_raw", IMAGE_TYPE, typestore=store)
+        writer.write(images, 1, store.serialize_cdr(_image(store, 6, 8), IMAGE_TYPE))
+        writer.write(images, 2, bytes(64 << 20))
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def _image(store, height, width):
+    kinds = store.types
+    header = kinds["std_msgs/msg/Header"](stamp=kinds["builtin_interfaces/msg/Time"](sec=1, nanosec=0), frame_id="eye")
+    return kinds[IMAGE_TYPE](header, height, width, "bgr8", 0, 24, np.zeros(144, np.uint8))
 
 
 def _bag(plugin):
     """Return the files of a bag with an image, one that claims gigabytes, and a person."""
     folder, store = Path(tempfile.mkdtemp(dir=FOLDER)), typestore()
-    kinds = store.types
-    header = kinds["std_msgs/msg/Header"](stamp=kinds["builtin_interfaces/msg/Time"](sec=1, nanosec=0), frame_id="eye")
     with Writer(folder / "images", version=8, storage_plugin=plugin) as writer:
         images = writer.add_connection("/image_raw", IMAGE_TYPE, typestore=store)
         for height, width in ((6, 8), (2**32 - 1, 2**32 - 1)):
-            image = kinds[IMAGE_TYPE](header, height, width, "bgr8", 0, 24, np.zeros(144, np.uint8))
-            writer.write(images, 1, store.serialize_cdr(image, IMAGE_TYPE))
+            writer.write(images, 1, store.serialize_cdr(_image(store, height, width), IMAGE_TYPE))
     copy = BagWithEmotions(folder / "images", folder / "bag")
     for frame in bag_frames(folder / "images"):
         copy.add(frame, PERCEPTION)
@@ -142,11 +175,7 @@ def _read_bag(bag):
     for name, content in bag.items():
         (BAG / name).write_bytes(content)
     path = BAG if "metadata.yaml" in bag else BAG / next(iter(bag))
-    read = 0
-    for read_values in (lambda: bag_frames(path, MAX_PIXELS), lambda: perceptions(path)):
-        with contextlib.suppress(SourceError):
-            read += sum(1 for _ in read_values())
-    return read > 0
+    return any([_is_read(lambda: bag_frames(path, MAX_PIXELS)), _is_read(lambda: perceptions(path))])
 
 
 TARGETS = {

@@ -37,6 +37,9 @@ IMAGE_MEBIBYTES, PARAMETER_MEBIBYTES = 700, 300
 
 START_S = 300.0
 
+DIAGNOSTICS_S = 1.5
+"""Time in which new diagnostics arrive; they are published once a second."""
+
 BURST = 100
 """Hostile images between two good ones. The detector processes the newest and drops the others."""
 
@@ -135,16 +138,21 @@ def attack_images(seed, count):
     with attacked_detector() as (attacker, process, output):
         messages = hostile_messages(seed)
         attacker.until(lambda: attacker.counts, IMAGE_SECONDS)
-        first, before = {"failed": 0, "processed": 0, **attacker.counts}, reset_peak(process)
+        attacker.until(lambda: False, DIAGNOSTICS_S)
+        first, before = {**attacker.counts, "good": len(attacker.stamps)}, reset_peak(process)
         while result.tried < count and process.poll() is None and not result.failures:
+            tried = result.tried
             for message in itertools.islice(messages, BURST):
                 attacker.publish(message)
                 attacker.until(lambda: False, 0.02)
             seconds = attacker.seconds_to_answer(2 * IMAGE_SECONDS)
-            attacker.until(lambda: False, 1.1)  # the next diagnostics
-            result.accepted = attacker.counts["processed"] - first["processed"]
+            attacker.until(lambda: False, DIAGNOSTICS_S)
+            good = len(attacker.stamps) - first["good"]
+            result.accepted = attacker.counts["processed"] - first["processed"] - good
             result.refused = attacker.counts["failed"] - first["failed"]
             _check(result, seconds, peak_mebibytes(process) - before)
+            if result.tried == tried:
+                result.failures.append("none of a burst of hostile images was processed or refused")
         _check_alive(result, process, output)
     return result
 

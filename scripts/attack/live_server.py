@@ -1,10 +1,12 @@
 """Requests to a running HTTP service: heads, bodies and forms that no client sends."""
 
 import contextlib
+import itertools
 import random
 import re
 import socket
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from ament_index_python.packages import get_package_prefix
@@ -14,16 +16,16 @@ from results import Result
 from uploads import bodies
 
 PATHS = (
-    "/v1/detect",
-    "/v1/detect?annotated=true",
-    "/v1/classify",
+    *["/v1/detect"] * 5,
+    *["/v1/detect?annotated=true"] * 3,
+    *["/v1/classify"] * 4,
     "/v1/models",
     "/healthz",
     "/metrics",
     "/../%00",
     "/",
 )
-METHODS = ("POST", "POST", "POST", "GET", "PUT", "HEAD", "OPTIONS", "\0")
+METHODS = (*["POST"] * 10, "GET", "PUT", "HEAD", "OPTIONS", "\0")
 
 HEADERS = (
     "Origin: http://evil.example",
@@ -47,7 +49,22 @@ MAX_SECONDS = 20.0
 MAX_MEBIBYTES = 870
 """Memory of the decoded images of all requests together, as docs/serving.md states it."""
 
+ANSWER_S = 5.0
+"""Time after which the client ends its half of the connection, which the service takes as its leave."""
+
+CONNECTIONS = 8
+"""Number of requests at once: an incomplete one takes the time limit."""
+
 START_S = 300.0
+
+NO_ANSWER = "no answer"
+FAULTS = (500, 502, NO_ANSWER)
+
+EXPECTED = frozenset({200, 400, 404, 405, 422})
+"""Statuses that some of the requests must get in a run: pictures that are processed, and each kind of refusal."""
+
+MIN_CHECKED = 300
+"""Number of requests from which on each of these is likely."""
 
 MAX_SHOWN = 2_000
 """Characters of a log in a failure."""
@@ -65,17 +82,27 @@ def requests(seed):
 
 
 def send(address, content):
-    """Send bytes, and return the status of the answer; 0 if the service closed the connection without one."""
-    with socket.create_connection(address, MAX_SECONDS) as connection:
-        with contextlib.suppress(ConnectionError):
-            connection.sendall(content)
-        with contextlib.suppress(OSError):  # the service has closed the connection
+    """Send bytes, and return the last status of the answer; 0 if the service closed the connection without one."""
+    answer = b""
+    with socket.create_connection(address, MAX_SECONDS) as connection, contextlib.suppress(ConnectionError):
+        connection.sendall(content)
+        connection.settimeout(ANSWER_S)
+        try:
+            answer = _answer(connection)
+        except TimeoutError:
             connection.shutdown(socket.SHUT_WR)
-        with contextlib.suppress(ConnectionError):
-            answer = connection.recv(1 << 16)
-            if status := re.match(rb"HTTP/1\.1 (\d+)", answer):
-                return int(status[1])
-    return 0
+            connection.settimeout(MAX_SECONDS)
+            answer = _answer(connection)
+    status = re.match(rb"HTTP/1\.1 (\d+)", answer)
+    return int(status[1]) if status else 0
+
+
+def _answer(connection):
+    """Return the beginning of the answer after interim ones (such as 100 Continue)."""
+    answer = connection.recv(1 << 16)
+    while answer.startswith(b"HTTP/1.1 1"):
+        answer = answer.partition(b"\r\n\r\n")[2] or connection.recv(1 << 16)
+    return answer
 
 
 def attack(seed, count):
@@ -85,9 +112,18 @@ def attack(seed, count):
     options = ("--port", 0, "--request-timeout", REQUEST_TIMEOUT_S, "--no-hands")
     with running([program, "serve", *options]) as (process, output):
         address = _address(process, output)
-        before, generator = reset_peak(process), requests(seed)
-        while result.tried < count and process.poll() is None:
-            _try(address, next(generator), result, lambda: peak_mebibytes(process) - before)
+        before, statuses = reset_peak(process), set()
+        with ThreadPoolExecutor(CONNECTIONS) as pool:
+            contents = itertools.islice(requests(seed), count)
+            for content, status, seconds in pool.map(lambda each: _try(address, each), contents):
+                outcome = "accepted" if status in range(200, 400) else "failed" if status in FAULTS else "refused"
+                memory = peak_mebibytes(process) - before
+                result.record(outcome, seconds, memory, f"{status} after {content[:80]!r}")
+                statuses.add(status)
+                if process.poll() is not None:
+                    break
+        if count >= MIN_CHECKED and (missing := EXPECTED - statuses):
+            result.failures.append(f"no request was answered with {sorted(missing)}: the attack reaches too little")
         if process.poll() is not None or send(address, b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n") != 200:
             result.failures.append(f"the service does not answer any more (exit code {process.poll()})")
         _, found, traceback = output().partition("Traceback")
@@ -96,15 +132,14 @@ def attack(seed, count):
     return result
 
 
-def _try(address, content, result, memory):
+def _try(address, content):
+    """Return the bytes sent, the status or "no answer", and the seconds until it."""
     start = time.monotonic()
     try:
         status = send(address, content)
-    except OSError as error:
-        result.record("failed", time.monotonic() - start, memory(), f"{error!r} after {content[:80]!r}")
-        return
-    outcome = "accepted" if 0 < status < 400 else "failed" if status in (500, 502) else "refused"
-    result.record(outcome, time.monotonic() - start, memory(), f"status {status} after {content[:80]!r}")
+    except OSError:  # also a time-out
+        status = NO_ANSWER
+    return content, status, time.monotonic() - start
 
 
 def _address(process, output):

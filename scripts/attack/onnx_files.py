@@ -2,6 +2,8 @@
 
 import json
 import os
+import resource
+import traceback
 
 import onnx
 from mutation import EXTREMES, mutate_bytes
@@ -15,6 +17,10 @@ from emotion_ros.perception.emotion.emotion_model import EmotionModel
 from emotion_ros.perception.model_trial import try_models
 
 FILE = temporary_folder() / "model.onnx"
+REASON = FILE.with_name("reason.txt")
+
+MAX_CPU_S = 20
+"""Processor time of a child, four times the bound of an input: no child outlives a worker that is killed."""
 
 OPERATORS = (
     "Identity",
@@ -120,22 +126,35 @@ def models(number):
     yield from mutations(mutate_model, [classifier()], number)
 
 
+CRASH = 2
+"""Exit code of a child in which an exception is raised that is none of this package."""
+
+
 def _load_in_child(content):
     """Load a model in a child, as a trial does, without the start of a Python. A child that ends is a refusal."""
     FILE.write_bytes(content)
     child = os.fork()
     if child == 0:
-        try:
-            EmotionModel(PipelineConfig(model=str(FILE), provider="cpu"))
-            os._exit(0)
-        except EmotionRosError:
-            os._exit(1)
-        except BaseException:
-            os._exit(2)
+        resource.setrlimit(resource.RLIMIT_CPU, (MAX_CPU_S, MAX_CPU_S))
+        os._exit(_load())
     code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    if code == 2:
-        raise AssertionError("the model raised an exception that is none of this package")
+    if code == CRASH:
+        raise AssertionError(REASON.read_text())
     return code == 0
+
+
+def _load():
+    """Load the model; return the exit code of the child."""
+    try:
+        EmotionModel(PipelineConfig(model=str(FILE), provider="cpu"))
+        return 0
+    except EmotionRosError as error:
+        if len(str(error).splitlines()) == 1:
+            return 1
+        REASON.write_text(f"several lines: {error!r}")
+    except BaseException:
+        REASON.write_text(traceback.format_exc())
+    return CRASH
 
 
 def _try(content):

@@ -15,13 +15,12 @@ STOP_S = 20.0
 @contextlib.contextmanager
 def running(command):
     """Run a command with :data:`MEMORY_LIMIT_BYTES`; yield the process and a function that returns its output."""
-    with tempfile.TemporaryFile("w+") as log:
+    with tempfile.NamedTemporaryFile() as log:
         limited = ["prlimit", f"--as={MEMORY_LIMIT_BYTES}", sys.executable, *map(str, command)]
         process = subprocess.Popen(limited, stdout=log, stderr=subprocess.STDOUT)
 
         def output():
-            log.seek(0)
-            return log.read()
+            return Path(log.name).read_text(errors="replace")
 
         try:
             yield process, output

@@ -8,7 +8,7 @@ from pathlib import Path
 import yaml
 from hypothesis import strategies as st
 from mutation import mutate_bytes, mutate_value
-from target import Target, examples, mutations, temporary_folder
+from target import EXAMPLES, Target, examples, mutations, temporary_folder
 
 from emotion_ros.config import DetectorConfig, PipelineConfig
 from emotion_ros.config.options import build, options
@@ -82,8 +82,10 @@ def metadata(number):
     plain = dataclasses.asdict(ModelMetadata(CLASSES))
     fields = st.fixed_dictionaries({}, optional={**dict.fromkeys((*plain, "other"), VALUES), **valid})
     yield from ("null", "[]", "1e999", "[" * 100_000, '{"labels": [1, 2]}', '{"labels": {"a": 1}}', "9" * 10_000)
-    strategy = st.one_of(fields, fields.map(lambda some: {**plain, **some}))
-    yield from map(json.dumps, values(strategy, [json.loads(json.dumps(plain))], number))
+    fitting = st.fixed_dictionaries({}, optional=valid)
+    strategy = st.one_of(fields, st.one_of(fields, fitting).map(lambda some: {**plain, **some}))
+    originals = [json.loads(json.dumps(plain))] * EXAMPLES  # half of the changes are of one field that is valid
+    yield from map(json.dumps, values(strategy, originals, number))
 
 
 def yaml_texts(number):
