@@ -108,6 +108,24 @@ def test_model_with_texts_that_are_no_utf_8_is_refused(tmp_path):
         EmotionClassifier(path)
 
 
+@pytest.mark.parametrize("place", ["/etc/passwd", "../secret", "none"])
+def test_model_whose_weights_are_in_a_file_elsewhere_is_refused_without_quoting_it(tmp_path, place):
+    (tmp_path / "secret").write_text("hunter2!" * 100)
+    (tmp_path / "models").mkdir()
+    path = write(tmp_path / "models" / "m.onnx", TINY)
+    model = onnx.load(path)
+    (weights,) = (each for each in model.graph.initializer if each.name == "weights")
+    weights.ClearField("float_data")
+    weights.data_location = TensorProto.EXTERNAL
+    for key, value in (("location", place), ("offset", "0"), ("length", "8")):
+        weights.external_data.add(key=key, value=value)
+    path.write_bytes(model.SerializeToString())
+    with pytest.raises(ModelError) as refused:
+        EmotionClassifier(path, "cpu")
+    assert len(str(refused.value).splitlines()) == 1
+    assert "hunter2" not in str(refused.value)
+
+
 def test_model_for_no_pictures_is_refused(tmp_path):
     with pytest.raises(ModelError, match="expected one input of batch"):
         EmotionClassifier(write(tmp_path / "m.onnx", TINY, shape=(0, 1, 8, 8)))

@@ -1,4 +1,5 @@
 import json
+import time
 from array import array
 from dataclasses import replace
 from pathlib import Path
@@ -212,6 +213,16 @@ def test_image_that_is_too_large_is_refused_before_it_is_converted(portrait):
         assert convert(sent, max_pixels=pixels).shape[1::-1] == size
         with pytest.raises(ImageError, match=f"at most {pixels - 1} pixels .*, got {size[0]} × {size[1]}"):
             convert(sent, max_pixels=pixels - 1)
+
+
+def test_compressed_image_with_thousands_of_scans_is_refused_before_it_is_decoded(portrait):
+    jpeg = cv2.imencode(".jpg", portrait, [cv2.IMWRITE_JPEG_PROGRESSIVE, 1])[1].tobytes()
+    empty = b"\xff\xda\x00\x08\x01\x01\x00\x01\x3f\x10" + bytes(120)  # a scan that refines no coefficient
+    assert decode(CompressedImage(format="jpeg", data=array("B", jpeg))).shape == portrait.shape
+    start = time.process_time()
+    with pytest.raises(ImageError, match="at most 64 scans"):
+        decode(CompressedImage(format="jpeg", data=array("B", jpeg[:-2] + empty * 15_000 + b"\xff\xd9")))
+    assert time.process_time() - start < 3
 
 
 def test_jpeg_is_decoded_and_a_truncated_one_refused(portrait):
