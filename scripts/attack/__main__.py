@@ -96,7 +96,11 @@ def run(chosen, share, seed):
     live = [part for part in chosen if part[0] in LIVE_INPUTS]
 
     def work(job):
-        return [attack(seed, max(round(count * share), 1)) for _, count, attack in job]
+        results = []
+        for _, count, attack in job:
+            results.append(attack(seed, max(round(count * share), 1)))
+            print(" | ".join(row(results[-1])), file=sys.stderr, flush=True)  # the table comes minutes later
+        return results
 
     with ThreadPoolExecutor(WORKERS) as pool:
         futures = [pool.submit(work, job) for job in ([live] if live else []) + jobs]
