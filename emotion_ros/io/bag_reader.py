@@ -22,7 +22,7 @@ PACKAGE_MESSAGES = ("Hand", "Emotion", "EmotionArray", "ExpressionEvent")
 """Messages of this package, each after those that it contains."""
 
 MAX_METADATA_BYTES = 4 << 20
-"""Size of ``metadata.yaml``. A topic takes up to 2 kB of it."""
+"""Size of ``metadata.yaml``, whose reader in rosbags is written in Python."""
 
 MAX_REASON_CHARACTERS = 200
 """Length to which the errors of libraries are cut."""

@@ -25,10 +25,10 @@ message.
 """
 
 MAX_CHUNK_RECORDS = 250_000
-"""Number of records in a chunk. Each takes 100 bytes and 20 µs, however small it is. 1 MiB has room for 33,000."""
+"""Number of records in a chunk. Each took 100 bytes and 20 µs without any content; 1 MiB has room for 33,000."""
 
 MAX_FILE_RATIO = 100
-"""Factor by which a compressed storage file may grow on the disk; images of cameras have 1.5 to 10."""
+"""Factor by which a compressed storage file may grow on the disk, beyond :data:`MAX_UNPACKED_BYTES`."""
 
 FOREIGN_TABLES = """
 SELECT count(*) FROM pragma_table_list AS each LEFT JOIN pragma_table_xinfo(each.name) AS field

@@ -85,12 +85,14 @@ def send(address, content):
     """Send bytes, and return the last status of the answer; 0 if the service closed the connection without one."""
     answer = b""
     with socket.create_connection(address, MAX_SECONDS) as connection, contextlib.suppress(ConnectionError):
-        connection.sendall(content)
+        with contextlib.suppress(ConnectionError):  # the service refuses a body before its end
+            connection.sendall(content)
         connection.settimeout(ANSWER_S)
         try:
             answer = _answer(connection)
         except TimeoutError:
-            connection.shutdown(socket.SHUT_WR)
+            with contextlib.suppress(OSError):  # the service has closed the connection
+                connection.shutdown(socket.SHUT_WR)
             connection.settimeout(MAX_SECONDS)
             answer = _answer(connection)
     status = re.match(rb"HTTP/1\.1 (\d+)", answer)
