@@ -17,8 +17,9 @@ from emotion_ros.io.pictures import MAX_PICTURE_BYTES, decode_picture
 from emotion_ros.types import Image
 
 ARCHIVE_ERRORS = (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error, RuntimeError)
-"""Raised by :mod:`zipfile` for files that are missing, cut off, damaged, encrypted, of a later version, or compressed in
-an unknown way (the last two are NotImplementedError, a RuntimeError), and for names that are not UTF-8 (a ValueError)."""
+"""Raised by :mod:`zipfile` for files that are missing, cut off, damaged, encrypted, of a later version, or compressed
+in an unknown way (the last two are NotImplementedError, a RuntimeError), and for names that are not UTF-8 (a
+ValueError)."""
 
 
 def is_picture(name: str) -> bool:
