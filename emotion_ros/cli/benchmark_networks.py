@@ -48,10 +48,10 @@ JETSONS = {
 """NVIDIA's data sheets of the modules. For Orin they give sparse int8 rates, of which dense fp16 is a quarter (40, 60
 and 170 of the GPU alone)."""
 
-RESNET18_OPERATIONS = 2 * 313.2e6
+RESNET18_OPERATIONS = 2 * 333.1e6
 """Operations of ResNet-18 for one face, by ``scripts/count_operations.py``."""
 
-RESNET18_WEIGHT_BYTES = 44.69e6 / 2
+RESNET18_WEIGHT_BYTES = 44.81e6 / 2
 """Size of the weights of ResNet-18 in fp16, by ``scripts/count_operations.py``."""
 
 
