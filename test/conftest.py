@@ -213,7 +213,15 @@ def small():
     from emotion_ros.config import TrainConfig
 
     return TrainConfig(
-        arch="cnn8", epochs=4, batch_size=8, precision="32-true", lr=0.02, size=32, pretrained="none", ema=0.5
+        arch="cnn8",
+        epochs=4,
+        batch_size=8,
+        precision="32-true",
+        lr=0.02,
+        size=32,
+        color="grey",
+        pretrained="none",
+        ema=0.5,
     )
 
 

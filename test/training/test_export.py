@@ -16,7 +16,7 @@ import torch
 from emotion_ros.errors import ConfigError, DatasetError, ModelError, OutputError, ProviderError
 from emotion_ros.inference.catalog import default_model
 from emotion_ros.perception.emotion.classifier import EmotionClassifier
-from emotion_ros.perception.emotion.preprocess import normalise
+from emotion_ros.perception.emotion.preprocess import to_input
 from emotion_ros.training.classifier.classifier_training import train
 from emotion_ros.training.data.corruptions import KINDS, LEVELS
 from emotion_ros.training.data.datasets import Samples
@@ -225,9 +225,9 @@ def test_shipped_int8_model_gives_what_its_quantized_values_give_in_float(portra
     file = str(default_model().with_name("emotion_resnet18_int8.onnx"))
     plain = ort.SessionOptions()
     plain.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
-    grey = cv2.cvtColor(portrait, cv2.COLOR_BGR2GRAY)
-    crops = [cv2.resize(grey[y : y + 200, x : x + 200], (48, 48)) for y in range(0, 240, 60) for x in range(0, 400, 80)]
-    pixels = normalise(np.stack(crops)[:, None].astype(np.float32), (0.5019,), (0.2454,)).astype(np.float32)
+    metadata = EmotionClassifier(default_model(), "cpu").metadata
+    crops = [portrait[y : y + 200, x : x + 200] for y in range(0, 240, 60) for x in range(0, 400, 80)]
+    pixels = to_input(crops, metadata.size, metadata.color, metadata.mean, metadata.std)
     (integer,) = ort.InferenceSession(file).run(None, {"input_0": pixels})
     (reference,) = ort.InferenceSession(file, plain).run(None, {"input_0": pixels})
     step = np.diff(np.unique(reference)).min()

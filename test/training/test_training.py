@@ -217,8 +217,8 @@ def test_wandb_offline_writes_a_run(data, tmp_path, monkeypatch, small):
 
 
 def test_network_initialized_from_the_shipped_model_gives_its_output():
-    network = ARCHITECTURES["resnet18"](7, 1, 48)
-    pixels = torch.randn(40, 1, 48, 48)
+    network = ARCHITECTURES["resnet18"](7, 3, 96)
+    pixels = torch.randn(40, 3, 96, 96)
     assert initialize(network, "emotion", "resnet18", pixels) == "starting from emotion_resnet18.onnx"
     (expected,) = ort.InferenceSession(str(default_model())).run(None, {"input_0": pixels.numpy()})
     with torch.no_grad():
@@ -370,6 +370,21 @@ def test_file_for_other_colours_and_another_size_starts_as_the_same_function(tmp
     with torch.no_grad():
         assert torch.allclose(large(enlarged), networks["small"](grey), atol=1e-4)
         assert torch.allclose(small(grey), networks["large"](enlarged), atol=1e-4)
+
+
+def test_corrupted_colour_pictures_are_trained_on_in_bf16(data, tmp_path, small):
+    settings = {"precision": "bf16-mixed", "degrade": 1.0, "color": "rgb", "epochs": 1}
+    train([data], tmp_path, TrainConfig(**{**small.__dict__, **settings}))
+    assert load(tmp_path / "last.ckpt").config.color == "rgb"
+
+
+def test_checkpoints_of_a_run_are_averaged(trained, tmp_path):
+    paths = trained / "best.ckpt", trained / "last.ckpt"
+    script = Path(__file__).parents[2] / "scripts" / "average_checkpoints.py"
+    subprocess.run([sys.executable, script, *paths, tmp_path / "mean.ckpt"], check=True, timeout=60)
+    first, second, mean = (load(path).state_dict() for path in (*paths, tmp_path / "mean.ckpt"))
+    weights = [name for name, value in first.items() if value.is_floating_point()]
+    assert all(torch.allclose(mean[name], (first[name] + second[name]) / 2) for name in weights)
 
 
 def test_strength_of_augmentation_scales_the_change_and_zero_only_mirrors():
