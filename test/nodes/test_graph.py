@@ -45,7 +45,7 @@ def test_sample_goes_through_the_whole_graph(tmp_path, command_line):
     assert people[-1]["engagement"] == "engaged"
     count, rate = frames_of(tmp_path / "out" / "annotated.mp4")
     assert count > 60
-    assert rate == pytest.approx(15, abs=2)
+    assert count / rate == pytest.approx(lines[-1]["time"] - lines[0]["time"], abs=1)
     assert f"{len(lines)} images, {len(people)} faces" in result.stdout
     assert "happy" in result.stdout.splitlines()[0]
 
