@@ -20,8 +20,6 @@ from emotion_ros.perception.emotion.classifier import EmotionClassifier
 FACE_COUNTS = (1, 2, 4, 8, 16)
 """Numbers of faces that are classified in one call."""
 
-CROP_SIZE_PX = 96
-
 
 @dataclass(frozen=True)
 class DeviceSpec:
@@ -80,9 +78,9 @@ def measure(provider: str) -> dict[str, dict[str, float | str]]:
     """
     figures: dict[str, dict[str, float | str]] = {}
     image = np.random.default_rng(0).integers(0, 255, (480, 640, 3), np.uint8)
-    crop = image[:CROP_SIZE_PX, :CROP_SIZE_PX]
     for name in ("emotion_resnet18", "emotion_resnet18_int8"):
         classifier, figures[name] = _ready(partial(EmotionClassifier, find_model(name), provider))
+        crop = image[: classifier.metadata.size, : classifier.metadata.size]
         for count in FACE_COUNTS:
             figures[name][f"{count} faces ms"] = round(median_ms(partial(classifier.classify, [crop] * count)), 2)
     detector, figures["emotion_faces"] = _ready(partial(EmotionFaces, default_face_model(), provider))
