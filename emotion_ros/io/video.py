@@ -25,6 +25,9 @@ RATE_SAMPLE_IMAGES = 10
 MIN_RATE_HZ, MAX_RATE_HZ = 1.0, 240.0
 """Limits of a frame rate that a source names or that few images give."""
 
+MAX_EXACT_RATE_HZ = 60.0
+"""Faster rates are rounded to whole numbers."""
+
 MAX_PAUSE_S = 10.0
 """Longest time that one image fills; longer pauses are shortened to it, so that no stamp can fill the disk."""
 
@@ -50,7 +53,7 @@ class VideoFile:
         """
         self.path, self.frames = path, 0
         self._timeline = _Timeline(clock)
-        self._rate = float(np.clip(rate, MIN_RATE_HZ, MAX_RATE_HZ)) if rate > 0 else 0.0
+        self._rate = _encodable(rate) if rate > 0 else 0.0
         self._waiting: list[tuple[Image, float]] = []
         self._writer: cv2.VideoWriter | None = None
         self._last: Image | None = None
@@ -69,7 +72,7 @@ class VideoFile:
     def close(self) -> None:
         """Finish the file; :attr:`written` is valid afterwards."""
         if self._waiting:
-            self._write_waiting(float(np.clip(1 / max(self._interval(), 1e-6), MIN_RATE_HZ, MAX_RATE_HZ)))
+            self._write_waiting(_encodable(1 / max(self._interval(), 1e-6)))
         if self._writer is not None:
             self._writer.release()
 
@@ -120,6 +123,12 @@ class _Timeline:
             self._elapsed += step if plausible else min(max(arrival - self._arrival, 0.0), MAX_PAUSE_S)
         self._arrival, self._started = arrival, True
         return self._elapsed
+
+
+def _encodable(rate: float) -> float:
+    """Return the nearest rate that an MPEG-4 file can state: 81.243 Hz would be 1000/81243, beyond its 16 bits."""
+    rate = float(np.clip(rate, MIN_RATE_HZ, MAX_RATE_HZ))
+    return rate if rate < MAX_EXACT_RATE_HZ else float(round(rate))
 
 
 def _usual_rate(interval: float) -> float:

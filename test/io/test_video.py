@@ -50,6 +50,12 @@ def test_video_takes_as_long_as_its_images_did(tmp_path, stamps, seconds):
     assert recorded(tmp_path / "a.mp4", stamps)[0] == pytest.approx(seconds, rel=0.1)
 
 
+@pytest.mark.parametrize("rate", [81.243, 65.6, 239.7, 12.3456, 1e-3, 1e6])
+def test_few_images_at_any_rate_make_a_video(tmp_path, rate):
+    assert recorded(tmp_path / "a.mp4", every(1 / rate, 5 / rate))[0] > 0
+    assert recorded(tmp_path / "b.mp4", every(1 / 30, 1), rate=rate)[0] > 0
+
+
 def test_no_image_is_lost_if_the_recording_begins_slowly(tmp_path):
     assert recorded(tmp_path / "a.mp4", idle_then_active())[1] == 30
 

@@ -80,7 +80,8 @@ def test_every_architecture_maps_pixels_to_logits_and_exports(arch, tmp_path):
 
 def test_interrupted_and_resumed_run_ends_as_an_uninterrupted_one(data, trained, tmp_path, small):
     """Killed by Ctrl-C in a process of its own, then resumed: the same rows, the same weights."""
-    flags = {"arch": "cnn8", "epochs": 4, "batch-size": 8, "precision": "32-true", "lr": 0.02, "size": 32, "ema": 0.5}
+    flags = {"arch": "cnn8", "epochs": 4, "batch-size": 8, "precision": "32-true", "lr": 0.02, "ema": 0.5}
+    flags |= {"size": 32, "color": "grey"}
     options = [part for name, value in flags.items() for part in (f"--{name}", str(value))]
     code = (
         "import sys, time; from emotion_ros.training.classifier import classifier_training as t\n"
