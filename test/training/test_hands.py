@@ -232,6 +232,16 @@ def test_exported_network_finds_landmarks_in_pixels_of_the_image(model):
         assert 0 <= result.right <= 1
 
 
+def test_mirror_image_has_mirrored_landmarks_and_the_other_side(model):
+    network = HandLandmarkNetwork(model, "cpu", 1, 4)
+    photo = np.random.default_rng(0).integers(0, 255, (96, 96, 3), np.uint8)
+    crops = [HandCrop(48, 48, 96, 0.0)]
+    (seen,), (mirrored,) = network(photo, crops), network(np.ascontiguousarray(photo[:, ::-1]), crops)
+    assert np.abs(seen.points - np.array([96, 0]) - mirrored.points * (-1, 1)).max() < 0.01
+    assert mirrored.right == pytest.approx(1 - seen.right, abs=1e-4)
+    assert mirrored.presence == pytest.approx(seen.presence, abs=1e-4)
+
+
 def test_file_of_another_kind_is_refused(model, tmp_path):
     from emotion_ros.training.hands.landmark_training import load_landmarks
 
