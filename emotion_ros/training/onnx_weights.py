@@ -91,7 +91,7 @@ class _Filler:
     def _fill(self, module: nn.Conv2d | nn.Linear, _: Any) -> None:
         weight, bias = next(self._layers, (torch.zeros(0), None))
         if isinstance(module, nn.Conv2d) and weight.ndim == 4:
-            weight = _for_pixels(weight, module.weight.shape)
+            weight = kernel_for_pixels(weight, module.weight.shape)
         differs = weight.shape != module.weight.shape
         if self.kept or (differs and not isinstance(module, nn.Linear)):
             raise ModelError(
@@ -112,8 +112,8 @@ class _Filler:
         module.bias.copy_(mean + self._folded_bias)
 
 
-def _for_pixels(kernel: Tensor, wanted: torch.Size) -> Tensor:
-    """Return a kernel of the file for the colours and the resolution of the network, if these are all that differs.
+def kernel_for_pixels(kernel: Tensor, wanted: torch.Size) -> Tensor:
+    """Return a kernel of a trained network for the colours and the resolution of another, if only these differ.
 
     It computes the same: on grey pictures in three colours what it computed on grey ones; with twice the stride on
     pictures of twice the size what it computed on the mean of each 2 × 2 pixels. And the other way round.

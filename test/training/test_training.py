@@ -308,6 +308,11 @@ def test_checkpoint_of_another_architecture(trained):
         initialize(ARCHITECTURES["tiny"](2, 1, 32), str(trained / "best.ckpt"), "tiny", torch.rand(2, 1, 32, 32))
 
 
+def test_checkpoint_whose_dense_layers_have_the_size_of_other_pictures_is_refused(trained):
+    with pytest.raises(ModelError, match=r"expected weights of cnn8 that fit the size .* differs"):
+        initialize(ARCHITECTURES["cnn8"](2, 1, 64), str(trained / "best.ckpt"), "cnn8", torch.rand(2, 1, 64, 64))
+
+
 def test_resume_with_other_data(trained, tmp_path, data, small):
     for split in ("train", "val"):
         for old, new in (("bright", "day"), ("dark", "night")):
@@ -354,7 +359,14 @@ def test_some_colour_pictures_become_grey_and_grey_ones_stay_one_channel():
     assert 0.08 < grey.float().mean() < 0.25
 
 
-def test_file_for_other_colours_and_another_size_starts_as_the_same_function(tmp_path):
+@pytest.mark.parametrize("kind", ["onnx", "ckpt"])
+def test_file_for_other_colours_and_another_size_starts_as_the_same_function(tmp_path, kind):
+    def start(network, name, pixels):
+        file = tmp_path / f"{name}.{kind}"
+        if kind == "onnx":
+            return from_onnx(network, file, "resnet18", pixels)
+        return initialize(network, str(file), "resnet18", pixels)
+
     torch.manual_seed(0)
     grey, colour = torch.randn(8, 1, 48, 48), torch.randn(8, 3, 96, 96)
     enlarged = torch.nn.functional.interpolate(grey, scale_factor=2).repeat(1, 3, 1, 1)
@@ -365,9 +377,11 @@ def test_file_for_other_colours_and_another_size_starts_as_the_same_function(tmp
             if isinstance(module, torch.nn.BatchNorm2d):
                 torch.nn.init.normal_(module.bias, std=0.1)  # tensors that are equal are exported once
         torch.onnx.export(networks[name], (pixels,), str(tmp_path / f"{name}.onnx"), dynamo=False)
+        weights = {f"network.{key}": value for key, value in networks[name].state_dict().items()}
+        torch.save({"state_dict": weights}, tmp_path / f"{name}.ckpt")
     large, small = (ARCHITECTURES["resnet18"](7, *shape).eval() for shape in ((3, 96), (1, 48)))
-    from_onnx(large, tmp_path / "small.onnx", "resnet18", enlarged)
-    from_onnx(small, tmp_path / "large.onnx", "resnet18", grey)
+    start(large, "small", enlarged)
+    start(small, "large", grey)
     with torch.no_grad():
         assert torch.allclose(large(enlarged), networks["small"](grey), atol=1e-4)
         assert torch.allclose(small(grey), networks["large"](enlarged), atol=1e-4)

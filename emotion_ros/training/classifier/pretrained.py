@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from emotion_ros.errors import ModelError
 from emotion_ros.inference.catalog import default_model
 from emotion_ros.perception.emotion.classifier import EmotionClassifier
-from emotion_ros.training.onnx_weights import from_onnx
+from emotion_ros.training.onnx_weights import from_onnx, kernel_for_pixels
 
 IMAGENET = {"resnet18": "microsoft/resnet-18", "vit_b16": "google/vit-base-patch16-224"}
 """Architecture to the Hugging Face hub's name of a model that was trained on ImageNet."""
@@ -87,20 +87,24 @@ def _from_checkpoint(network: nn.Module, path: Path, arch: str) -> list[str]:
 def _copy(network: nn.Module, theirs: dict[str, Tensor], source: str, arch: str) -> list[str]:
     """Copy the tensors of equal name and shape and return the layers that differ.
 
-    Only the last layer may differ, as it does for other labels. A first convolution for colour is summed over its
-    channels for a grey input.
+    Only the last layer may differ, as it does for other labels. Kernels follow the size and the colour of the input.
     """
     ours = network.state_dict()
     for name, value in ours.items():
-        if value.ndim == 4 and value.shape[1] == 1 and name in theirs and theirs[name].shape[1:2] == (3,):
-            theirs[name] = theirs[name].sum(1, keepdim=True)
+        if name in theirs and value.ndim == theirs[name].ndim == 4:
+            theirs[name] = kernel_for_pixels(theirs[name], value.shape)
     other = [name for name, value in ours.items() if name not in theirs or theirs[name].shape != value.shape]
-    if any(value.ndim > 2 for name, value in ours.items() if name in other) or len(other) == len(ours):
-        raise ModelError(f"{source}: expected weights of {arch} for the same size and colour; {other[0]} differs")
+    *_, last = (_layer(name) for name in ours)
+    if wrong := next((name for name in other if _layer(name) != last), None):
+        raise ModelError(f"{source}: expected weights of {arch} that fit the size of the input; {wrong} differs")
     network.load_state_dict(
         {name: value for name, value in theirs.items() if name in ours and name not in other}, False
     )
     return ["last layer"] if other else []
+
+
+def _layer(tensor: str) -> str:
+    return tensor.rpartition(".")[0]
 
 
 def _first_line(error: Exception) -> str:
