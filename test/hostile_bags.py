@@ -24,15 +24,16 @@ def message_record(content=b"", time=1):
     return _record(5, struct.pack("<HIQQ", 1, 0, time, time) + content)
 
 
-def mcap(compression, packed, size, indexed=True, repeated=1):
-    """An MCAP of one compressed chunk.
+def mcap(compression, packed, size, indexed=True, repeated=1, copies=1):
+    """An MCAP of compressed chunks that are equal.
 
     Args:
         compression: zstd or lz4.
         packed: the compressed chunk.
         size: that the file states for the unpacked chunk.
         indexed: whether it has an index; without one, it is read from the beginning.
-        repeated: number of entries of the chunk in the index.
+        repeated: number of entries of a chunk in the index.
+        copies: number of chunks.
     """
     definition, _ = typestore().generate_msgdef(IMAGE, ros_version=2)
     schema = _record(3, struct.pack("<H", 1) + _text(IMAGE) + _text("ros2msg") + _text(definition))
@@ -42,13 +43,16 @@ def mcap(compression, packed, size, indexed=True, repeated=1):
         6, struct.pack("<QQQI", 1, 2, size, 0) + _text(compression) + struct.pack("<Q", len(packed)) + packed
     )
     messages = _record(7, struct.pack("<HIQQ", 1, 16, 1, 0))
-    data = head + (b"" if indexed else schema + channel) + chunk + messages + _record(15, bytes(4))
-    place, offset = struct.pack("<QQQQ", 1, 2, len(head), len(chunk)), struct.pack("<HQ", 1, len(head) + len(chunk))
-    entry = place + _text(offset) + struct.pack("<Q", len(messages)) + _text(compression)
-    summary = schema + channel + _record(8, entry + struct.pack("<QQ", len(packed), size)) * repeated
+    data, entries = head + (b"" if indexed else schema + channel), b""
+    for _ in range(copies):
+        place, offset = struct.pack("<QQQQ", 1, 2, len(data), len(chunk)), struct.pack("<HQ", 1, len(data) + len(chunk))
+        entry = place + _text(offset) + struct.pack("<Q", len(messages)) + _text(compression)
+        entries += _record(8, entry + struct.pack("<QQ", len(packed), size)) * repeated
+        data += chunk + messages
+    data += _record(15, bytes(4))
     statistics = _record(11, struct.pack("<QHIIIIQQ", 1, 1, 1, 0, 0, 1, 1, 2) + _text(struct.pack("<HQ", 1, 1)))
     end = _record(2, struct.pack("<QQI", len(data) if indexed else 0, 0, 0)) + MAGIC
-    return data + (summary + statistics if indexed else b"") + end
+    return data + (schema + channel + entries + statistics if indexed else b"") + end
 
 
 def _record(kind, content):

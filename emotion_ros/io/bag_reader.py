@@ -16,7 +16,7 @@ from rosbags.typesys.store import Typestore
 
 from emotion_ros.config.package_files import find_package_file
 from emotion_ros.errors import SourceError
-from emotion_ros.io.unpacking import check_overlap, limit_database, limit_rosbags
+from emotion_ros.io.unpacking import BagBudget, check_chunks, limit_database, limit_rosbags
 
 PACKAGE_MESSAGES = ("Hand", "Emotion", "EmotionArray", "ExpressionEvent")
 """Messages of this package, each after those that it contains."""
@@ -50,7 +50,7 @@ def open_bag(path: Path) -> Iterator[AnyReader]:
     try:
         _check_files(path)
         reader = AnyReader([path], default_typestore=typestore())
-        with _limited_databases():
+        with _limited_databases(), BagBudget(path).applied():
             reader.open()
         _check(reader)
     except Exception as error:  # see _unreadable
@@ -73,13 +73,15 @@ def read_messages(
         wanted: ids of connections with messages of a known type; the message of any other is None. None: all.
 
     Raises:
-        SourceError: the bag is broken, or defines messages of a known type in another way.
+        SourceError: the bag is broken, has too many messages, or defines those of a known type in another way.
     """
     _check_definitions(reader, path, {each.msgtype for each in connections if wanted is None or each.id in wanted})
-    messages = reader.messages(connections)
+    messages, budget = reader.messages(connections), BagBudget(path)
     while True:
         try:
-            connection, time, data = next(messages)
+            with budget.applied():
+                connection, time, data = next(messages)
+            budget.spend_records(1)
             known = wanted is None or connection.id in wanted
             message: Any = reader.deserialize(data, connection.msgtype) if known else None
         except StopIteration:
@@ -110,11 +112,11 @@ def _check(reader: AnyReader) -> None:
     """Check what rosbags does not.
 
     Raises:
-        ValueError: chunks are unpacked at once that are too large, or a topic has no name.
+        ValueError: chunks are too large together or share a place, or a topic has no name.
     """
     bag: Any = reader.readers[0]
     for storage in getattr(bag.storage, "storages", [bag.storage]):  # of a folder, of a file
-        check_overlap(getattr(storage, "chunks", ()))
+        check_chunks(getattr(storage, "chunks", ()))
     if not all(isinstance(text, str) for each in reader.connections for text in (each.topic, each.msgtype)):
         raise ValueError("a topic has no name")
 

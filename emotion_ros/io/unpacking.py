@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import sys
-from collections.abc import Iterable
-from typing import Any, BinaryIO, Literal
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
 
 import apsw
 from lz4.frame import LZ4FrameDecompressor
@@ -27,8 +30,15 @@ message.
 MAX_CHUNK_RECORDS = 250_000
 """Number of records in a chunk. Each took 100 bytes and 20 µs without any content; 1 MiB has room for 33,000."""
 
+MAX_SMALL_RECORDS = 200_000
+"""Number of records of a small bag; a bag may have one more for each byte of its files.
+
+A message counts twice: when its chunk is unpacked, and when it is read, which takes up to 20 µs. In the compressions of
+rosbag2, messages without content took 9.6 bytes each or more; 0.7 if all have the same time (a paused simulation).
+"""
+
 MAX_FILE_RATIO = 100
-"""Factor by which a compressed storage file may grow on the disk, beyond :data:`MAX_UNPACKED_BYTES`."""
+"""Factor by which compressed storage files may grow on the disk, beyond :data:`MAX_UNPACKED_BYTES` in all."""
 
 FOREIGN_TABLES = """
 SELECT count(*) FROM pragma_table_list AS each LEFT JOIN pragma_table_xinfo(each.name) AS field
@@ -36,8 +46,58 @@ WHERE each.type <> 'table' OR field.hidden > 0
 """
 """Views, virtual tables and computed columns: they yield values that are not in the file, without end."""
 
+SHARED_TOPICS = "SELECT count(*) <> count(DISTINCT id) FROM topics"
+"""Topics with the same id: each message would be read for each of them."""
+
 RECORD_HEADER_BYTES = 9
 """A record of MCAP begins with its kind (a byte) and its length (8 bytes)."""
+
+
+class BagBudget:
+    """Counts what is unpacked and read from a bag, in proportion to the size of its files.
+
+    Args:
+        path: the bag, a folder or a file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        files = path.iterdir() if path.is_dir() else (path,)
+        size = sum(each.stat().st_size for each in files if each.is_file())
+        self._max_records = self._records = MAX_SMALL_RECORDS + size
+        self._max_bytes = self._bytes = MAX_UNPACKED_BYTES + MAX_FILE_RATIO * size
+
+    def spend_records(self, number: int) -> None:
+        """Count records of a chunk, or messages that are read.
+
+        Raises:
+            ValueError: the bag has more than :data:`MAX_SMALL_RECORDS` allows.
+        """
+        self._records -= number
+        if self._records < 0:
+            raise ValueError(f"expected at most {self._max_records} records in a bag of this size, got more")
+
+    def spend_bytes(self, number: int) -> None:
+        """Count bytes of a storage file that is compressed as a whole, and unpacked to the disk.
+
+        Raises:
+            ValueError: there are more than :data:`MAX_FILE_RATIO` allows.
+        """
+        self._bytes -= number
+        if self._bytes < 0:
+            raise ValueError(f"expected files that unpack to at most {self._max_bytes} bytes, got more")
+
+    @contextmanager
+    def applied(self) -> Iterator[None]:
+        """Count what this thread unpacks meanwhile."""
+        token = _applied_budget.set(self)
+        try:
+            yield
+        finally:
+            _applied_budget.reset(token)
+
+
+# rosbags calls its decompressors without the bag that they serve. None: a bag that open_bag did not open.
+_applied_budget: ContextVar[BagBudget | None] = ContextVar("_applied_budget", default=None)
 
 
 def limit_rosbags() -> None:
@@ -51,21 +111,24 @@ def limit_database(connection: apsw.Connection) -> None:
     """Limit the values of an SQLite database, which is a hook of :data:`apsw.connection_hooks`.
 
     Raises:
-        ValueError: values of the database are not stored but computed.
+        ValueError: values of the database are not stored but computed, or two topics share an id.
     """
     connection.limit(apsw.SQLITE_LIMIT_LENGTH, MAX_UNPACKED_BYTES)
     if connection.execute(FOREIGN_TABLES).get:
         raise ValueError("expected tables, got a view or a computed column")
+    if connection.execute(SHARED_TOPICS).get:
+        raise ValueError("expected topics with an id of their own, got two with the same")
 
 
-def check_overlap(chunks: Iterable[ChunkInfo]) -> None:
-    """Check the chunks that are unpacked at once when messages are read in the order of time.
+def check_chunks(chunks: Sequence[ChunkInfo]) -> None:
+    """Check the index of an MCAP file. Chunks of overlapping times are unpacked at once, in the order of time.
 
     Raises:
-        ValueError: they have more than :data:`MAX_UNPACKED_BYTES` together.
+        ValueError: these have more than :data:`MAX_UNPACKED_BYTES` together, or a part of the file is in two chunks.
     """
-    changes = []
+    changes, places = [], []
     for each in chunks:
+        places.append((each.chunk_start_offset, each.chunk_start_offset + each.compressed_size))
         start, size = each.message_start_time, each.uncompressed_size
         changes += [(start, 0, size), (max(start, each.message_end_time), 1, -size)]
     unpacked = 0
@@ -73,6 +136,9 @@ def check_overlap(chunks: Iterable[ChunkInfo]) -> None:
         unpacked += size
         if unpacked > MAX_UNPACKED_BYTES:
             raise ValueError(f"expected chunks of at most {MAX_UNPACKED_BYTES >> 20} MiB at a time, got more")
+    places.sort()
+    if any(start < end for (_, end), (start, _) in pairwise(places)):
+        raise ValueError("expected chunks at places of their own, got two at the same")
 
 
 def _chunk(decompressor: Any, data: bytes, size: int) -> bytes:
@@ -89,6 +155,8 @@ def _chunk(decompressor: Any, data: bytes, size: int) -> bytes:
         records += 1
         if records > MAX_CHUNK_RECORDS:
             raise ValueError(f"expected at most {MAX_CHUNK_RECORDS} records in a chunk, got more")
+    if budget := _applied_budget.get():
+        budget.spend_records(records)
     return content
 
 
@@ -108,16 +176,13 @@ def _unpack(decompressor: Any, data: bytes, size: int) -> bytes:
 
 
 class _LimitedFile(zstd.ZstdFile):
-    """A compressed storage file; reading it ends at :data:`MAX_FILE_RATIO` of its size."""
-
-    def __init__(self, file: BinaryIO, mode: Literal["rb"]) -> None:
-        super().__init__(file, mode)
-        self._limit = MAX_UNPACKED_BYTES + MAX_FILE_RATIO * os.fstat(file.fileno()).st_size
+    """A compressed storage file."""
 
     def read(self, size: int | None = -1) -> bytes:
-        if self.tell() > self._limit:
-            raise ValueError(f"expected a file that unpacks to at most {self._limit} bytes, got more")
-        return super().read(size)
+        content = super().read(size)
+        if budget := _applied_budget.get():
+            budget.spend_bytes(len(content))
+        return content
 
 
 class _LimitedZstd:

@@ -1,6 +1,7 @@
 """Bags of a few kilobytes that unpack to gigabytes, compute their values, or define messages of their own."""
 
 import os
+import re
 import sqlite3
 import sys
 from subprocess import run
@@ -14,6 +15,7 @@ from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, W
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
 from emotion_ros.errors import SourceError
+from emotion_ros.io import unpacking
 from emotion_ros.io.bag_reader import typestore
 from emotion_ros.io.bags import EMOTIONS_TYPE, bag_frames, perceptions
 
@@ -54,16 +56,18 @@ def image(store=None):
 
 @pytest.fixture
 def bag(tmp_path):
-    """A function that writes a bag of one image, in a way of compression."""
+    """A function that writes a bag of equal images, at 100 Hz, in a way of compression."""
 
-    def write(plugin, mode=CompressionMode.NONE, data=None):
+    def write(plugin, mode=CompressionMode.NONE, data=None, count=1):
         store = typestore()
         writer = Writer(tmp_path / "bag", version=8, storage_plugin=plugin)
         if mode is not CompressionMode.NONE:
             writer.set_compression(mode, CompressionFormat.ZSTD)
         with writer:
             topic = writer.add_connection("/image_raw", IMAGE, typestore=store)
-            writer.write(topic, 1, store.serialize_cdr(image(), IMAGE) if data is None else data)
+            content = store.serialize_cdr(image(), IMAGE) if data is None else data
+            for number in range(count):
+                writer.write(topic, 1 + number * 10_000_000, content)
         return tmp_path / "bag"
 
     return write
@@ -80,16 +84,16 @@ def declare_compression(folder, mode):
     metadata.write_text("\n".join(lines))
 
 
-@pytest.mark.parametrize(
-    ("plugin", "mode"),
-    [
-        (StoragePlugin.MCAP, CompressionMode.STORAGE),
-        (StoragePlugin.MCAP, CompressionMode.MESSAGE),
-        (StoragePlugin.MCAP, CompressionMode.FILE),
-        (StoragePlugin.SQLITE3, CompressionMode.MESSAGE),
-        (StoragePlugin.SQLITE3, CompressionMode.FILE),
-    ],
-)
+COMPRESSIONS = [
+    (StoragePlugin.MCAP, CompressionMode.STORAGE),
+    (StoragePlugin.MCAP, CompressionMode.MESSAGE),
+    (StoragePlugin.MCAP, CompressionMode.FILE),
+    (StoragePlugin.SQLITE3, CompressionMode.MESSAGE),
+    (StoragePlugin.SQLITE3, CompressionMode.FILE),
+]
+
+
+@pytest.mark.parametrize(("plugin", "mode"), COMPRESSIONS)
 def test_compressed_bag_is_read(bag, plugin, mode):
     (frame,) = bag_frames(bag(plugin, mode))
     assert frame.image.shape == (6, 8, 3)
@@ -132,6 +136,42 @@ def test_chunk_of_a_million_empty_messages_is_refused(tmp_path):
         list(bag_frames(tmp_path / "bag.mcap"))
 
 
+@pytest.mark.parametrize(("plugin", "mode"), COMPRESSIONS)
+def test_long_bag_of_equal_images_is_read(bag, monkeypatch, plugin, mode):
+    monkeypatch.setattr(unpacking, "MAX_SMALL_RECORDS", 0)  # as for a bag so long that this number does not matter
+    assert len(list(bag_frames(bag(plugin, mode, count=2_000)))) == 2_000
+
+
+@pytest.mark.parametrize("indexed", [True, False])
+def test_bag_of_some_kilobytes_with_millions_of_empty_messages_is_refused(tmp_path, indexed):
+    path, content = tmp_path / "bag.mcap", message_record() * 240_000
+    path.write_bytes(mcap("zstd", zstd.compress(content), len(content), indexed, copies=10))
+    assert path.stat().st_size < 20_000
+    error, seconds, mebibytes = read_with_little_memory(path)
+    assert re.search("expected at most 2..... records in a bag of this size", error)
+    assert seconds < 10
+    assert mebibytes < 500
+
+
+def test_chunk_that_is_indexed_twice_is_refused(tmp_path):
+    record = message_record(bytes(typestore().serialize_cdr(image(), IMAGE)))
+    (tmp_path / "bag.mcap").write_bytes(mcap("zstd", zstd.compress(record), len(record), repeated=2))
+    with pytest.raises(SourceError, match="got two at the same"):
+        list(bag_frames(tmp_path / "bag.mcap"))
+
+
+def test_database_whose_topics_multiply_its_messages_is_refused(bag):
+    (file,) = bag(StoragePlugin.SQLITE3).glob("*.db3")
+    database = sqlite3.connect(file)
+    database.executescript(
+        "CREATE TABLE others AS SELECT * FROM topics; DROP TABLE topics; ALTER TABLE others RENAME TO topics;"
+        "INSERT INTO topics SELECT * FROM topics"
+    )
+    database.close()
+    with pytest.raises(SourceError, match="topics with an id of their own"):
+        list(bag_frames(file.parent))
+
+
 def test_chunk_that_is_cut_off_is_refused(tmp_path):
     content = message_record(bytes(1000))
     (tmp_path / "bag.mcap").write_bytes(mcap("zstd", zstd.compress(content)[:-4], len(content)))
@@ -156,10 +196,21 @@ def test_compressed_file_that_unpacks_to_gigabytes_is_refused_and_leaves_no_file
     (file,) = folder.glob("*.zstd")
     file.write_bytes(frame_of_zeros("zstd", LARGE_BYTES))
     error, seconds, mebibytes = read_with_little_memory(folder)
-    assert "a file that unpacks to at most" in error
+    assert "files that unpack to at most" in error
     assert seconds < 10
     assert mebibytes < 500
     assert not list((tmp_path / "temporary").iterdir())
+
+
+def test_compressed_file_that_is_listed_many_times_is_refused(bag):
+    folder = bag(StoragePlugin.SQLITE3, CompressionMode.FILE)
+    (file,) = folder.glob("*.zstd")
+    file.write_bytes(frame_of_zeros("zstd", 200 << 20))
+    metadata = folder / "metadata.yaml"
+    entry = re.search(rf"^ +- .*{file.name}.*\n", metadata.read_text(), re.M)[0]
+    metadata.write_text(metadata.read_text().replace(entry, entry * 100, 1))
+    with pytest.raises(SourceError, match="files that unpack to at most"):
+        list(bag_frames(folder))
 
 
 def test_database_that_computes_its_values_is_refused(bag):
