@@ -1,15 +1,46 @@
-"""Processes that are attacked from outside: started with a limit of memory, and measured."""
+"""The processes of an attack: ended together, and those that are attacked from outside limited and measured."""
 
 import contextlib
+import os
+import signal
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 MEMORY_LIMIT_BYTES = 6_000_000_000
 """Limit of the address space, most of which is reserved and not used."""
 
 STOP_S = 20.0
+
+INTERRUPTED_STOP_S = 3.0
+"""Time after Ctrl-C in which a detector frees its shared memory."""
+
+
+def run_group(command):
+    """Run a command in a process group of its own, and return its exit code; Ctrl-C ends the group and returns 130."""
+    with tempfile.TemporaryDirectory(prefix="emotion_ros_attack") as folder:
+        leader = subprocess.Popen(command, env={**os.environ, "TMPDIR": folder}, start_new_session=True)
+        try:
+            return leader.wait()
+        except KeyboardInterrupt:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            print("attack: interrupted", file=sys.stderr)
+            _end_group(leader)
+            return 130
+
+
+def _end_group(leader):
+    leader.kill()  # it starts no other process meanwhile
+    leader.wait()
+    deadline = time.monotonic() + INTERRUPTED_STOP_S
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(leader.pid, signal.SIGTERM)
+        while time.monotonic() < deadline:
+            time.sleep(0.05)
+            os.killpg(leader.pid, 0)  # raises if the group is empty
+        os.killpg(leader.pid, signal.SIGKILL)
 
 
 @contextlib.contextmanager

@@ -1,8 +1,11 @@
 """`make attack`: its short form finds nothing, and each kind of failure is found."""
 
+import os
 import re
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -88,6 +91,28 @@ def test_thousands_of_hostile_inputs_are_read_or_refused(tmp_path):
     assert name == "all"
     assert tried == accepted + refused >= 2990
     assert min(accepted, refused) > 200
+
+
+def test_interrupted_attack_leaves_no_process_and_no_file(tmp_path):
+    def processes():
+        return [each for each in Path("/proc").glob("[0-9]*/environ") if f"TMPDIR={tmp_path}" in environment(each)]
+
+    def environment(file):
+        try:
+            return file.read_text(errors="replace")
+        except OSError:  # it has ended
+            return ""
+
+    command = [sys.executable, str(ATTACK), "--inputs", "1000000", "--only", "check model"]
+    attack = subprocess.Popen(command, env={**os.environ, "TMPDIR": str(tmp_path)}, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while len(processes()) < 3 and time.monotonic() < deadline:  # the last one runs the inputs
+        time.sleep(0.1)
+    attack.send_signal(signal.SIGINT)
+    _, errors = attack.communicate(timeout=10)
+    assert (attack.returncode, errors) == (130, "attack: interrupted\n")
+    assert not processes()
+    assert not list(tmp_path.iterdir())
 
 
 def test_reliability_page_has_a_row_for_each_target(children):
