@@ -130,7 +130,26 @@ def _check_definitions(reader: AnyReader, path: Path, kinds: Collection[str]) ->
         except Exception:  # of several types, for a definition that refers to one which is missing
             same = False
         if not same:
-            raise SourceError(f"{path}: expected {kind} with the fields that this version reads, got others")
+            package = kind.partition("/")[0]
+            found = _difference(reader.typestore, known, package)
+            raise SourceError(
+                f"{path}: expected {kind} with the fields that this version reads, got {found}; read it with the "
+                f"version of {package} that recorded it"
+            )
+
+
+def _difference(theirs: Any, ours: Any, package: str) -> str:
+    """Describe the first message of a package that is defined in another way, with names of our fields only."""
+    for name, (_, ours_fields) in ours.fielddefs.items():
+        if name.partition("/")[0] == package and name in theirs.fielddefs:
+            fields, other = dict(ours_fields), dict(theirs.fielddefs[name][1])
+            if missing := ", ".join(field for field in fields if field not in other):
+                return f"{name} without {missing}"
+            if changed := ", ".join(field for field in fields if fields[field] != other[field]):
+                return f"{name} with other types of {changed}"
+            if len(other) > len(fields):
+                return f"{name} with more fields"
+    return "others"
 
 
 def _unreadable(path: Path, error: Exception) -> SourceError:

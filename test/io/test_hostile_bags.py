@@ -245,33 +245,47 @@ def test_bag_with_a_pipe_or_long_metadata_is_refused_at_once(bag):
 
 
 TIME = {"builtin_interfaces/msg/Time": "int32 sec\nuint32 nanosec\n"}
+FIELDS = (
+    "std_msgs/Header header\nuint32 height\nuint32 width\nstring encoding\n"
+    "uint8 is_bigendian\nuint32 step\nuint8[] data\n"
+)
 HEADER = {**TIME, "std_msgs/msg/Header": "builtin_interfaces/Time stamp\nstring frame_id\n"}
 
 
 @pytest.mark.parametrize(
-    ("read", "kind", "definition"),
+    ("read", "kind", "definition", "difference"),
     [
-        (bag_frames, IMAGE, "string data\n"),
-        (bag_frames, IMAGE, "string header\n"),
-        (bag_frames, IMAGE, "std_msgs/Header header\nstring height\nuint32 width\nstring encoding\nstring data\n"),
-        (perceptions, EMOTIONS_TYPE, "string header\nstring emotions\nstring hands\n"),
+        (bag_frames, IMAGE, "string data\n", "without header, height, width, encoding, is_bigendian, step"),
+        (bag_frames, IMAGE, FIELDS.replace("uint32 height", "string height"), "with other types of height"),
+        (bag_frames, IMAGE, f"{FIELDS}string secret\n", "with more fields"),
+        (
+            perceptions,
+            EMOTIONS_TYPE,
+            "string header\nstring emotions\nstring hands\n",
+            "without model, labels, width, height",
+        ),
     ],
 )
 @pytest.mark.parametrize("plugin", StoragePlugin)
-def test_bag_that_defines_messages_of_its_own_is_refused(tmp_path, plugin, read, kind, definition):
+def test_bag_that_defines_messages_of_its_own_is_refused(tmp_path, plugin, read, kind, definition, difference):
     """Definitions that a bag holds are those by which its messages are read."""
     store = get_typestore(Stores.EMPTY)
     for name, text in {**HEADER, kind: definition}.items():
         store.register(get_types_from_msg(text, name))
-    values = {"header": "a", "height": "6", "width": 8}
+    values = {"header": "a", "width": 8, "is_bigendian": 0, "step": 24, "data": "a"}
     kinds = store.types
     if "std_msgs" in definition:
         values["header"] = kinds["std_msgs/msg/Header"](kinds["builtin_interfaces/msg/Time"](1, 0), "eye")
+        values["data"] = np.zeros(144, np.uint8)
+        values["height"] = "6" if "string height" in definition else 6
     message = kinds[kind](
         **{name: values.get(name, "a") for name in kinds[kind].__dataclass_fields__ if name[0] != "_"}
     )
     with Writer(tmp_path / "bag", version=8, storage_plugin=plugin) as writer:
         topic = writer.add_connection("/image_raw", kind, typestore=store)
         writer.write(topic, 1, store.serialize_cdr(message, kind))
-    with pytest.raises(SourceError, match=f"expected {kind} with the fields that this version reads, got others"):
+    message = (
+        f"expected {kind} with the fields that this version reads, got {kind} {difference}; read it with the version"
+    )
+    with pytest.raises(SourceError, match=message):
         list(read(tmp_path / "bag"))
