@@ -180,7 +180,7 @@ def test_header_that_ends_too_early_is_an_error(name):
 
 @pytest.mark.parametrize("part", [b"\xff\xe0\0\2", b"\xff\xd0", b"\xff", b"\xff\x00", b"\0"])
 def test_endless_jpeg_header_costs_no_time(part):
-    start = time.monotonic()
+    start = time.process_time()
     with pytest.raises(ImageError, match="its header holds no size"):
         picture_size(b"\xff\xd8\xff\xe0\0\2" + part * ((8 << 20) // len(part)))
-    assert time.monotonic() - start < 1
+    assert time.process_time() - start < 1

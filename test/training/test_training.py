@@ -80,16 +80,15 @@ def test_every_architecture_maps_pixels_to_logits_and_exports(arch, tmp_path):
 
 def test_interrupted_and_resumed_run_ends_as_an_uninterrupted_one(data, trained, tmp_path, small):
     """Killed by Ctrl-C in a process of its own, then resumed: the same rows, the same weights."""
-    flags = {"arch": "cnn8", "epochs": 4, "batch-size": 8, "precision": "32-true", "lr": 0.02, "ema": 0.5}
-    flags |= {"size": 32, "color": "grey"}
-    options = [part for name, value in flags.items() for part in (f"--{name}", str(value))]
+    flags = {name: value for name, value in vars(small).items() if value != getattr(TrainConfig(), name)}
+    options = [part for name, value in flags.items() for part in (f"--{name.replace('_', '-')}", str(value))]
     code = (
         "import sys, time; from emotion_ros.training.classifier import classifier_training as t\n"
         "step = t.Classifier.training_step\n"
         "def slow(*a): time.sleep(0.3); return step(*a)\n"
         "t.Classifier.training_step = slow\nfrom emotion_ros.cli import main; sys.exit(main())"
     )
-    command = ["train", data, "--model-dir", tmp_path, "--pretrained", "none", *options]
+    command = ["train", data, "--model-dir", tmp_path, *options]
     run = subprocess.Popen([sys.executable, "-c", code, *map(str, command)], stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 90
     while time.monotonic() < deadline and not ((tmp_path / "metrics.csv").is_file() and len(rows_of(tmp_path)) >= 2):
