@@ -20,7 +20,7 @@ INTERRUPTED_STOP_S = 3.0
 
 def run_group(command):
     """Run a command in a process group of its own, and return its exit code; Ctrl-C ends the group and returns 130."""
-    with tempfile.TemporaryDirectory(prefix="emotion_ros_attack") as folder:
+    with tempfile.TemporaryDirectory(prefix="emotion_ros_attack", ignore_cleanup_errors=True) as folder:
         leader = subprocess.Popen(command, env={**os.environ, "TMPDIR": folder}, start_new_session=True)
         try:
             return leader.wait()
