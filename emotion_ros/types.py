@@ -155,6 +155,8 @@ class Emotion:
         quality: how well this image shows the face, 0…1.
         position: of the point between the eyes, metres; None without camera intrinsics.
         head_pose: None if it was not estimated.
+        lid_height: of the upper lids above the corners of the eyes in this image, in eye widths; about 0.15 for a look
+            into the camera, 0 for one at the chest or closed eyes. None if it was not estimated.
         attention: how surely the person looks at the camera, 0…1, smoothed over time; None without a head pose.
         engagement: one of :data:`emotion_ros.perception.engagement.LEVELS`; empty without a head pose.
     """
@@ -170,6 +172,7 @@ class Emotion:
     quality: float = 1.0
     position: Position | None = None
     head_pose: HeadPose | None = None
+    lid_height: float | None = None
     attention: float | None = None
     engagement: str = ""
 

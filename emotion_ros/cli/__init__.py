@@ -34,6 +34,7 @@ from emotion_ros.cli import (
     split,
     train,
     train_detector,
+    train_eyes,
     train_face_landmarks,
     train_hands,
 )
@@ -57,6 +58,7 @@ COMMANDS = {
     "train-hands": (train_hands, "train the hand landmark network"),
     "label-meshes": (label_meshes, "label the faces in photos with MediaPipe Face Mesh"),
     "train-face-landmarks": (train_face_landmarks, "train the network of face landmarks and head pose"),
+    "train-eyes": (train_eyes, "train the network of eyelids, which attention uses"),
     "export": (export, "write a checkpoint as a model file with metadata"),
     "quantize": (quantize, "write an int8 copy of an ONNX model, if it stays accurate"),
     "evaluate": (evaluate, "measure a model on labelled pictures"),

@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "model",
         help="ONNX or TFLite file, or a catalog name; or face detectors, such as emotion_faces,mediapipe,yunet=FILE; "
         "or hand detectors, such as emotion_hands,mediapipe or emotion_hands=DETECTOR+LANDMARKS; or "
-        "emotion_face_landmarks, or emotion_face_landmarks=FILE",
+        "emotion_face_landmarks or emotion_eyes, or emotion_face_landmarks=FILE",
     )
     parser.add_argument(
         "data",
@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         metavar="DATA",
         help="pictures in a folder per class, or NAME=PATH; or photos.zip and groups.csv of people in groups; for face "
-        "detectors folders with photos.zip and CSV, or YOLO labels",
+        "detectors folders with photos.zip and CSV, or YOLO labels; for eyes folders with photos.zip, or videos",
     )
     parser.add_argument(
         "--folder",
@@ -63,6 +63,8 @@ def run(parsed: argparse.Namespace) -> int:
 
     if parsed.model.partition("=")[0] == "emotion_face_landmarks":
         return _evaluate_poses(parsed)
+    if parsed.model.partition("=")[0] == "emotion_eyes":
+        return _evaluate_eyes(parsed)
     names = {name.partition("=")[0] for name in parsed.model.split(",")}
     if names <= set(HAND_DETECTORS) and not names <= set(FACE_DETECTORS):
         return _evaluate_hands(parsed)
@@ -141,6 +143,14 @@ def _evaluate_poses(parsed: argparse.Namespace) -> int:
     measured = measure_poses(network, create_face_detector(PipelineConfig()), parsed.data)
     figures = {name: each.summary() for name, each in measured.items()}
     _report(parsed, "poses.json", figures, table(figures))
+    return 0
+
+
+def _evaluate_eyes(parsed: argparse.Namespace) -> int:
+    from emotion_ros.training.eyes.eye_evaluation import measure_eyes, table
+
+    figures = measure_eyes(find_model(parsed.model.partition("=")[2] or "emotion_eyes"), parsed.data)
+    _report(parsed, "eyes.json", figures, table(figures))
     return 0
 
 

@@ -39,6 +39,7 @@ def run(parsed: argparse.Namespace) -> int:
     """Run the command and return its exit code."""
     from emotion_ros.training.detector.detector_export import export_detector, is_detector
     from emotion_ros.training.export.formats import export_as
+    from emotion_ros.training.eyes.eye_export import export_eyes, is_eyes
     from emotion_ros.training.faces.face_export import export_face_landmarks, is_face_landmarks
     from emotion_ros.training.hands.landmark_export import export_landmarks, is_landmarks
 
@@ -54,6 +55,10 @@ def run(parsed: argparse.Namespace) -> int:
     if is_face_landmarks(parsed.checkpoint):
         _refuse(parsed, "a face landmark network", "margin", "shift", "prior", "calibrate")
         print(json.dumps(export_face_landmarks(parsed.checkpoint, parsed.output, fields)))
+        return 0
+    if is_eyes(parsed.checkpoint):
+        _refuse(parsed, "an eye network", "margin", "shift", "prior", "calibrate")
+        print(json.dumps(export_eyes(parsed.checkpoint, parsed.output, fields)))
         return 0
     if is_landmarks(parsed.checkpoint):
         _refuse(parsed, "a hand landmark network", "margin", "shift", "prior", "calibrate")

@@ -17,6 +17,7 @@ from emotion_ros.config.pipeline_config import PipelineConfig
 from emotion_ros.config.serving_config import ServeConfig
 from emotion_ros.config.training_config import (
     DetectorTrainConfig,
+    EyeTrainConfig,
     FaceTrainConfig,
     HandTrainConfig,
     LoopConfig,
@@ -28,6 +29,7 @@ __all__ = [
     "CaptureConfig",
     "DetectorConfig",
     "DetectorTrainConfig",
+    "EyeTrainConfig",
     "FaceTrainConfig",
     "HandTrainConfig",
     "LoopConfig",

@@ -188,6 +188,12 @@ class PipelineConfig:
         temporal=True,
         group="emotion",
     )
+    eyes: bool = option(
+        True,
+        "people whose eyes are cast down or closed do not attend; false, or without head_pose: the head decides alone",
+        group="attention",
+    )
+    eye_model: str = option("", "ONNX file that finds the eyelids; empty: that of this package", group="attention")
     attention_smoothing: float = option(
         1.0,
         "time constant of attention, seconds; 0: no filter",

@@ -202,3 +202,27 @@ class FaceTrainConfig(LoopConfig):
     )
     crops: int = option(32768, "crops per epoch", minimum=2, maximum=10_000_000, group=DATA)
     turned: int = option(2, "copies of each face that are turned by its mesh", minimum=0, maximum=100, group=DATA)
+
+
+@dataclass(frozen=True)
+class EyeTrainConfig(LoopConfig):
+    """Settings of the training of the eye network."""
+
+    epochs: int = option(12, "passes; each makes new crops", minimum=1, maximum=10000, group=RUN, common=True)
+    batch_size: int = option(128, "crops per step", minimum=2, maximum=4096, group=RUN, common=True)
+    lr: float = option(
+        0.004, "peak learning rate of the one-cycle schedule", minimum=1e-6, maximum=10.0, group=RUN, common=True
+    )
+    optimizer: str = option("adamw", "optimizer", choices=("sgd", "adamw"), group=RUN)
+    wd: float = option(0.02, "weight decay", minimum=0.0, maximum=1.0, group=RUN)
+    pretrained: str = option(
+        "", "initial weights: a checkpoint or ONNX file of eyes; empty: random", group=MODEL, common=True
+    )
+    crops: int = option(32768, "crops per epoch", minimum=2, maximum=10_000_000, group=DATA)
+    even: float = option(
+        0.5,
+        "share of the crops that show all heights of the upper lid alike often, as few people in photos look down",
+        minimum=0.0,
+        maximum=1.0,
+        group=DATA,
+    )

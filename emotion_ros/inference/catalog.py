@@ -23,6 +23,7 @@ from emotion_ros.errors import ModelError, OutputError
 DEFAULT_MODEL = "emotion_resnet18.onnx"
 FACE_MODEL = "emotion_faces.onnx"
 FACE_LANDMARK_MODEL = "emotion_face_landmarks.onnx"
+EYE_MODEL = "emotion_eyes.onnx"
 HAND_MODELS = "emotion_hands.onnx", "emotion_hand_landmarks.onnx"
 
 DOWNLOAD_TIMEOUT_S = 30
@@ -107,6 +108,15 @@ def default_face_landmark_model() -> Path:
         ModelError: it is not installed.
     """
     return _installed(FACE_LANDMARK_MODEL)
+
+
+def default_eye_model() -> Path:
+    """Return the eye network of this package.
+
+    Raises:
+        ModelError: it is not installed.
+    """
+    return _installed(EYE_MODEL)
 
 
 def default_hand_models() -> tuple[Path, Path]:

@@ -1,4 +1,4 @@
-"""Attention: whether a person looks at the camera, from the pose of the head."""
+"""Attention: whether a person looks at the camera, from the pose of the head and the eyelids."""
 
 from __future__ import annotations
 
@@ -13,6 +13,10 @@ which contributes 69 % of a change of gaze (Stiefelhagen and Zhu, "Head orientat
 2002), and a robot's face is not where its camera is. In the recordings of hri_engagement the median angle is 11 to 25°
 for most people who are engaged, and 28° or more for all who are not (docs/accuracy.md)."""
 
+EYES_UP, EYES_DOWN = 0.03, -0.02
+"""Heights of the upper lids, in eye widths, from which eyes may look at the camera, and at which they are cast down or
+closed."""
+
 
 @dataclass(frozen=True)
 class Attention:
@@ -22,10 +26,16 @@ class Attention:
     stamp: float
 
 
-def attention_of(pose: HeadPose) -> float:
-    """Return how surely a head of this pose looks at the camera, 0…1; its roll does not matter."""
+def attention_of(pose: HeadPose, lid_height: float | None = None) -> float:
+    """Return how surely a person looks at the camera, 0…1.
+
+    Args:
+        pose: of the head; its roll does not matter.
+        lid_height: see :attr:`Emotion.lid_height`; None: the head decides alone.
+    """
     angle = math.acos(min(max(math.cos(pose.yaw) * math.cos(pose.pitch), -1.0), 1.0))
-    return ramp(angle, AVERTED_RAD, FACING_RAD)
+    facing = ramp(angle, AVERTED_RAD, FACING_RAD)
+    return facing if lid_height is None else facing * ramp(lid_height, EYES_DOWN, EYES_UP)
 
 
 def smooth_attention(previous: Attention | None, value: float, stamp: float, smoothing: float) -> Attention:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from emotion_ros.config import PipelineConfig
+from emotion_ros.errors import ModelError
 from emotion_ros.inference.catalog import (
+    default_eye_model,
     default_face_landmark_model,
     default_face_model,
     default_hand_models,
@@ -23,14 +26,18 @@ from emotion_ros.perception.detection import (
 )
 from emotion_ros.perception.detection.mediapipe_solutions import can_import_mediapipe
 from emotion_ros.perception.emotion.emotion_model import EmotionModel
+from emotion_ros.perception.eyes import EyelidNetwork
 from emotion_ros.perception.face_points import FacePointsNetwork
+
+LOG = logging.getLogger(__name__)
 
 SHARED_OPTIONS = frozenset({"provider", "threads"})
 FACE_OPTIONS = SHARED_OPTIONS | {"face_detector", "face_model", "face_input_size"}
 HAND_OPTIONS = SHARED_OPTIONS | {"hand_detector", "hand_model", "hand_landmark_model"}
 POINT_OPTIONS = SHARED_OPTIONS | {"face_landmark_model"}
+EYE_OPTIONS = SHARED_OPTIONS | {"eye_model"}
 EMOTION_OPTIONS = SHARED_OPTIONS | {"model", "labels", "label_map", "prior", "gestures", "gesture_emotions"}
-RELOADABLE = FACE_OPTIONS | HAND_OPTIONS | POINT_OPTIONS | EMOTION_OPTIONS
+RELOADABLE = FACE_OPTIONS | HAND_OPTIONS | POINT_OPTIONS | EYE_OPTIONS | EMOTION_OPTIONS
 """Settings that need networks to be loaded again, which :func:`load_models` does while images are processed."""
 
 
@@ -42,6 +49,7 @@ class LoadedModels:
         faces: face detector.
         hands: hand detector; None: hands are not detected.
         face_points: landmarks and head poses; None: not estimated.
+        eyes: eyelids; None: not estimated.
         emotion: classifier.
     """
 
@@ -49,6 +57,7 @@ class LoadedModels:
     hands: HandDetector | None
     emotion: EmotionModel
     face_points: FacePointsNetwork | None = None
+    eyes: EyelidNetwork | None = None
 
     @property
     def engine_status(self) -> Mapping[str, str]:
@@ -56,6 +65,7 @@ class LoadedModels:
         status = {"classifier": self.emotion.classifier.engine_status, "faces": self.faces.engine_status}
         status["hands"] = self.hands.engine_status if self.hands else ""
         status["face landmarks"] = self.face_points.engine_status if self.face_points else ""
+        status["eyes"] = self.eyes.engine_status if self.eyes else ""
         return {network: text for network, text in status.items() if text}
 
     def close_replaced(self, current: LoadedModels | None = None) -> None:
@@ -84,7 +94,7 @@ def load_models(
     if previous is None:
         hands = create_hand_detector(config) if config.hands else None
         points = create_face_points(config) if config.head_pose else None
-        return LoadedModels(create_face_detector(config), hands, EmotionModel(config), points)
+        return LoadedModels(create_face_detector(config), hands, EmotionModel(config), points, create_eyes(config))
     faces = create_face_detector(config) if changed & FACE_OPTIONS else previous.faces
     emotion = EmotionModel(config) if changed & EMOTION_OPTIONS else previous.emotion
     hands = previous.hands
@@ -93,7 +103,8 @@ def load_models(
     points = previous.face_points
     if config.head_pose and changed & POINT_OPTIONS:
         points = create_face_points(config)
-    return LoadedModels(faces, hands, emotion, points)
+    eyes = create_eyes(config) if changed & EYE_OPTIONS else previous.eyes
+    return LoadedModels(faces, hands, emotion, points, eyes)
 
 
 def create_face_detector(config: PipelineConfig) -> FaceDetector:
@@ -119,6 +130,29 @@ def create_face_points(config: PipelineConfig) -> FacePointsNetwork:
     named = config.face_landmark_model
     model = find_model(named) if named else default_face_landmark_model()
     return FacePointsNetwork(model, config.provider, config.threads)
+
+
+def create_eyes(config: PipelineConfig) -> EyelidNetwork | None:
+    """Load the eye network of a configuration.
+
+    Returns:
+        None if it is switched off, has no landmarks to start from, or the one of this package is not installed: then
+        the head decides alone about attention, and all else works.
+
+    Raises:
+        ModelError: the model that the configuration names is missing, or the model cannot be used.
+        ProviderError: the execution provider is not available.
+    """
+    if not (config.eyes and config.head_pose):
+        return None
+    try:
+        model = find_model(config.eye_model) if config.eye_model else default_eye_model()
+    except ModelError as error:
+        if config.eye_model:
+            raise
+        LOG.warning("%s. Eyes that look down count as attention until then", error)
+        return None
+    return EyelidNetwork(model, config.provider, config.threads)
 
 
 def create_hand_detector(config: PipelineConfig) -> HandDetector:

@@ -21,9 +21,11 @@ from emotion_ros.errors import ModelError, one_line
 from emotion_ros.perception.emotion.emotion_model import EmotionModel
 from emotion_ros.perception.loaded_models import (
     EMOTION_OPTIONS,
+    EYE_OPTIONS,
     FACE_OPTIONS,
     HAND_OPTIONS,
     POINT_OPTIONS,
+    create_eyes,
     create_face_detector,
     create_face_points,
     create_hand_detector,
@@ -123,3 +125,5 @@ def _load(config: PipelineConfig, changed: AbstractSet[str]) -> None:
         create_hand_detector(config)
     if config.head_pose and changed & POINT_OPTIONS:
         create_face_points(config)
+    if changed & EYE_OPTIONS:
+        create_eyes(config)

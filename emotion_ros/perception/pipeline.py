@@ -14,10 +14,10 @@ from emotion_ros.config import PipelineConfig
 from emotion_ros.errors import ImageError
 from emotion_ros.perception.emotion.affect import valence_arousal
 from emotion_ros.perception.emotion.preprocess import whole_image_face
-from emotion_ros.perception.face_points import FacePointsNetwork
 from emotion_ros.perception.filtering import NO_LABEL, UNKNOWN
 from emotion_ros.perception.geometry import face_position
 from emotion_ros.perception.gesture_fusion import with_gestures
+from emotion_ros.perception.heads import estimate_lids, estimate_poses
 from emotion_ros.perception.loaded_models import LoadedModels, load_models
 from emotion_ros.perception.quality import quality
 from emotion_ros.perception.schedule import (
@@ -28,7 +28,7 @@ from emotion_ros.perception.schedule import (
     select_for_classification,
 )
 from emotion_ros.perception.stage_timer import StageTimer
-from emotion_ros.perception.state import CameraState, Frame, FrameState, associate, history_after, with_poses
+from emotion_ros.perception.state import CameraState, Frame, FrameState, associate, history_after
 from emotion_ros.perception.tracking import IdGenerator
 from emotion_ros.types import Emotion, ExpressionEvent, Face, Hand, HeadPose, Image, Perception
 
@@ -120,7 +120,9 @@ class Pipeline:
             states = timer.run("faces", self._find_faces, states)
             states = [self._track(state, camera) for state, camera in zip(states, cameras, strict=True)]
             if self._models.face_points is not None:
-                states = timer.run("pose", self._estimate_poses, states, self._models.face_points)
+                states = timer.run("pose", estimate_poses, states, self._models.face_points)
+            if self._models.eyes is not None:
+                states = timer.run("eyes", estimate_lids, states, self._models.eyes)
             if not hands_are_input:
                 states = timer.run("classify", self._classify, states, cameras)
         finally:
@@ -189,12 +191,6 @@ class Pipeline:
     def _track(self, state: FrameState, camera: CameraState) -> FrameState:
         ids = camera.update_tracks(state.detected, state.frame.stamp, self._config.track_timeout)
         return replace(state, ids=ids)
-
-    @staticmethod
-    def _estimate_poses(states: Sequence[FrameState], network: FacePointsNetwork) -> list[FrameState]:
-        """Add landmarks and head pose of each detected face."""
-        results = [network(state.frame.image, state.detected, state.frame.intrinsics) for state in states]
-        return [with_poses(state, found) for state, found in zip(states, results, strict=True)]
 
     def _classify(self, states: Sequence[FrameState], cameras: Sequence[CameraState]) -> list[FrameState]:
         """Classify the faces that are due, those of all images in one run."""
@@ -277,6 +273,7 @@ class Pipeline:
             quality=qualities[id],
             position=face_position(face, frame.intrinsics, *_size(frame.image), pose),
             head_pose=pose,
+            lid_height=state.lid_heights.get(id),
         )
 
 

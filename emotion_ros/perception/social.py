@@ -67,7 +67,8 @@ def attend(state: SocialState, person: Emotion, stamp: float, config: PipelineCo
     """
     attention, engagement = state.attention, state.engagement
     if person.head_pose is not None:
-        attention = smooth_attention(attention, attention_of(person.head_pose), stamp, config.attention_smoothing)
+        value = attention_of(person.head_pose, person.lid_height)
+        attention = smooth_attention(attention, value, stamp, config.attention_smoothing)
         distance = None if person.position is None else math.hypot(*person.position)
         engagement = advance_engagement(engagement, attention.value, distance, stamp, config)
     if attention is None or engagement is None or stamp - attention.stamp > MAX_POSE_AGE_S:

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from emotion_ros.perception.association import associate_hands, filter_false_faces
 from emotion_ros.perception.baseline import neutral_index
 from emotion_ros.perception.emotion.emotion_model import EmotionModel
-from emotion_ros.perception.face_points import FacePose, refined
 from emotion_ros.perception.filtering import EmotionFilter
 from emotion_ros.perception.geometry import CameraIntrinsics
 from emotion_ros.perception.gestures import GestureRecognizer
@@ -48,6 +47,7 @@ class FrameState:
         detected: all detected faces, from left to right.
         ids: of the detected faces.
         poses: of the heads, by id; without those that were not estimated.
+        lid_heights: see :attr:`Emotion.lid_height`, by id; likewise.
         hands: all detected hands; None: not searched.
         kept: indices of the detected faces that are not hands.
         owned_hands: hands of each kept face.
@@ -61,6 +61,7 @@ class FrameState:
     detected: tuple[Face, ...] = ()
     ids: tuple[str, ...] = ()
     poses: Mapping[str, HeadPose] = field(default_factory=dict)
+    lid_heights: Mapping[str, float] = field(default_factory=dict)
     hands: tuple[Hand, ...] | None = None
     kept: tuple[int, ...] = ()
     owned_hands: tuple[tuple[Hand, ...], ...] = ()
@@ -77,13 +78,6 @@ class FrameState:
     def hands_by_id(self) -> Mapping[str, tuple[Hand, ...]]:
         """Hands of each kept face; empty before the hands are associated."""
         return {self.ids[index]: hands for index, hands in zip(self.kept, self.owned_hands, strict=True)}
-
-
-def with_poses(state: FrameState, found: Sequence[FacePose | None]) -> FrameState:
-    """Add landmarks and head pose of each detected face; None: not estimated."""
-    faces = tuple(refined(face, result) for face, result in zip(state.detected, found, strict=True))
-    poses = {id: result.pose for id, result in zip(state.ids, found, strict=True) if result is not None}
-    return replace(state, detected=faces, poses=poses)
 
 
 def associate(state: FrameState) -> FrameState:

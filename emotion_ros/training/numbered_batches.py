@@ -8,7 +8,7 @@ from typing import Any
 
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from emotion_ros.config import FaceTrainConfig, HandTrainConfig
+from emotion_ros.config import EyeTrainConfig, FaceTrainConfig, HandTrainConfig
 
 
 class NumberedBatches(Sampler[Any]):
@@ -51,7 +51,7 @@ def crop_loaders(
     held_out: Sequence[Any],
     collate: Callable[[Sequence[Any]], Any],
     held_out_batch: int,
-    config: FaceTrainConfig | HandTrainConfig,
+    config: EyeTrainConfig | FaceTrainConfig | HandTrainConfig,
 ) -> tuple[DataLoader[Any], DataLoader[Any]]:
     """Return the loaders of a training on crops that are made when they are asked for, and of its held-out crops.
 

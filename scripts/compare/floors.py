@@ -130,6 +130,7 @@ def measure():
     stages = [
         *face_stages(pipeline.models.faces, image, face, peaks),
         *pose_stages(pipeline.models.face_points, image, face, peaks),
+        Stage("eyelids, both eyes", lambda: pipeline.models.eyes.lid_heights(image, [face.points])),
         *classifier_stages(metadata, to_crop, peaks),
         Stage("hands (MediaPipe), none in view", lambda: hands.detect(image)),
         *other_stages(image, face, to_crop().nbytes, perception),

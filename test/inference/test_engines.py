@@ -111,7 +111,7 @@ def test_a_pipeline_runs_while_engines_are_built_and_keeps_its_people(gpu, portr
     machine = gpu()
     pipeline = Pipeline(PipelineConfig(hands=False, provider="tensorrt"))
     (before,) = pipeline.perceive(portrait, 0.0).people
-    assert set(pipeline.models.engine_status) == {"classifier", "faces", "face landmarks"}
+    assert set(pipeline.models.engine_status) == {"classifier", "faces", "face landmarks", "eyes"}
     machine.may_build.set()
     deadline = time.monotonic() + 20
     while pipeline.models.engine_status and time.monotonic() < deadline:

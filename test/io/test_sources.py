@@ -190,7 +190,7 @@ def test_downloaded_models_are_verified(tmp_path, monkeypatch, command_line):
     monkeypatch.setenv("EMOTION_ROS_MODELS", str(tmp_path))
     result = command_line("models", "verify")
     assert result.returncode == 0, result.stdout
-    assert result.stdout.count("matches the catalog") == 6  # those that come with the package
+    assert result.stdout.count("matches the catalog") == 7  # those that come with the package
     (tmp_path / "face_detection_yunet_2026may.onnx").write_bytes(b"half of it")
     result = command_line("models", "verify")
     assert result.returncode == 1

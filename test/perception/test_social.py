@@ -21,7 +21,7 @@ RATE_HZ = 10.0
 AHEAD, ASIDE = HeadPose(0.0, 0.0, 0.0), HeadPose(math.radians(45), 0.0, 0.0)
 
 
-def person(label="neutral", confidence=0.8, id="a", pose=None, distance=None, quality=1.0):
+def person(label="neutral", confidence=0.8, id="a", pose=None, distance=None, quality=1.0, lids=None):
     probabilities = np.full(len(CLASSES), (1 - confidence) / 6, np.float32)
     probabilities[CLASSES.index(label if label in CLASSES else "neutral")] = confidence
     return Emotion(
@@ -29,6 +29,7 @@ def person(label="neutral", confidence=0.8, id="a", pose=None, distance=None, qu
         quality=quality,
         position=None if distance is None else (0.0, 0.0, distance),
         head_pose=pose,
+        lid_height=lids,
     )
 
 
@@ -90,6 +91,15 @@ def test_glance_aside_ends_no_attention():
     camera = Camera()
     camera.show(3, person(pose=AHEAD))
     assert all(people[0].attention > 0.5 for people in camera.show(0.5, person(pose=ASIDE)))
+
+
+def test_blinks_end_no_attention_and_lowered_eyes_do():
+    camera = Camera(rate=30.0)
+    for _ in range(5):
+        camera.show(1, person(pose=AHEAD, lids=0.16))
+        assert all(people[0].attention > 0.6 for people in camera.show(0.3, person(pose=AHEAD, lids=-0.06)))
+    (*_, (reader,)) = camera.show(2, person(pose=AHEAD, lids=-0.06))
+    assert reader.attention < 0.2
 
 
 def test_without_a_head_pose_attention_and_engagement_are_unknown():
