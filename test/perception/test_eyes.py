@@ -1,6 +1,7 @@
 """Eyes in attention: crops, the shipped network on a portrait and on a clip, and what happens without it."""
 
 import logging
+import time
 
 import cv2
 import numpy as np
@@ -134,5 +135,14 @@ def test_network_that_the_user_names_must_exist_and_be_one_of_eyes():
         EyelidNetwork(default_face_model(), "cpu")
 
 
-def test_network_is_small():
+def test_network_is_small_and_takes_less_than_half_a_millisecond_per_person(pipeline, portrait):
     assert default_eye_model().stat().st_size <= 300_000
+    network, points = EyelidNetwork(default_eye_model(), "cpu"), person_in(pipeline, portrait).face.points
+
+    def seconds_per_call():
+        start = time.process_time()
+        for _ in range(50):
+            network(portrait, [points])
+        return (time.process_time() - start) / 50
+
+    assert min(seconds_per_call() for _ in range(8)) < 0.0005

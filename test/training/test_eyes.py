@@ -10,11 +10,14 @@ from emotion_ros.config import EyeTrainConfig, PipelineConfig
 from emotion_ros.perception.eyes import EyelidNetwork
 from emotion_ros.perception.loaded_models import create_face_points
 from emotion_ros.training.faces.mesh_labels import LABELS, read_labels
+from emotion_ros.types import HeadPose
 
 pytest.importorskip("mediapipe", reason="the teacher is MediaPipe Face Mesh")
 pytest.importorskip("torch")
 
 from emotion_ros.training.eyes.eye_labels import LEFT, RIGHT, VALUES, eye_values
+
+AHEAD = HeadPose(0.0, 0.0, 0.0)
 
 
 @pytest.fixture(scope="module")
@@ -115,15 +118,18 @@ def test_exported_file_is_recognized_runs_and_is_evaluated(run_folder, data, por
 def test_share_of_lost_faces_and_the_gap_between_groups_are_in_the_table():
     from emotion_ros.training.eyes.eye_evaluation import SeenFace, figures_of, table
 
-    attending, lost = SeenFace(20.0, 0.2, True, 0.19), SeenFace(20.0, 0.0, False, 0.01)
-    row = figures_of([attending] * 30 + [lost] * 10)
-    assert (row["faces"], row["lost"], row["median"]) == (40, 0.25, pytest.approx(0.01))
-    assert row["correlation"] == pytest.approx(1)
+    attending, lost = SeenFace(20.0, AHEAD, 0.2, 0.19), SeenFace(20.0, AHEAD, -0.05, -0.04)
+    wrongly_lost = SeenFace(20.0, AHEAD, -0.05, 0.2)
+    row = figures_of([attending] * 30 + [lost] * 9 + [wrongly_lost])
+    assert (row["faces"], row["lost"], row["open_lost"]) == (40, 0.25, pytest.approx(1 / 31))
+    assert row["median"] == pytest.approx(0.01)
+    assert row["correlation"] > 0.9
     few = figures_of([replace(lost, label=None)])
-    assert few["correlation"] is few["median"] is None
-    groups = {"race": {"groups": {"White": row}, "gap": 0.1}}
-    text = table({"data": {"photos": {"full size": row, "12 px": few}}, "groups": groups, "face_ms": 0.3})
-    assert "| photos | full size | 40 | 0.250 (0.142 to 0.402) | 1.00 | 0.010 | 0.010 |" in text
-    assert "| photos | 12 px | 1 | 1.000 (" in text
-    assert "| White | 40 | 0.250 (0.142 to 0.402) |" in text
-    assert "| **largest gap** |  | **0.100** |" in text
+    assert few["correlation"] is few["median"] is few["open_lost"] is None
+    groups = {"race": {"groups": {"White": row}, "gaps": {"lost": 0.1, "open_lost": 0.02}}}
+    text = table({"data": {"photos": {"full size": row, "12 px": row, "8 px": few}}, "groups": groups, "face_ms": 0.3})
+    assert "| photos | full size | 40 | 0.250 (0.142 to 0.402) | 0.032 | 0.9" in text
+    assert "| photos | 12 px | 40 |" in text
+    assert "| photos | 8 px |" not in text  # too few faces
+    assert "| White | 40 | 0.250 (0.142 to 0.402) | 0.032 |" in text
+    assert "| **largest gap** |  | **0.100** | **0.020** |" in text

@@ -25,7 +25,7 @@ from emotion_ros.training.evaluation.group_accuracy import MIN_GROUP_PICTURES
 from emotion_ros.training.eyes.eye_labels import LEFT, RIGHT, VALUES, eye_values
 from emotion_ros.training.faces.mesh_labels import LABELS, FaceMeshes, read_labels
 from emotion_ros.training.photo_archive import photos_archive, read_archive, read_groups
-from emotion_ros.types import Face, Image
+from emotion_ros.types import Face, HeadPose, Image
 
 WIDTHS_PX = (20, 16, 12, 10, 8, 6)
 """Widths of the eyes, pixels, to which photos are reduced. The teacher saw the face in the large photo."""
@@ -41,6 +41,9 @@ ATTENDING = PipelineConfig.engagement_attention
 
 FULL_SIZE = "full size"
 
+DIGITS = {"open_lost": 3, "correlation": 2, "median": 3, "p90": 3}
+"""Figures against the teacher, and their digits in tables."""
+
 LabelOf = Callable[[Face], "float | None"]
 """From a face to the height of its upper lids by the teacher; None: not labelled."""
 
@@ -51,17 +54,27 @@ class SeenFace:
 
     Attributes:
         width: mean width of the eyes, pixels.
+        pose: of the head.
         lid_height: by the network.
-        attends: also by its eyes.
-        label: lids by the teacher; None: not labelled.
+        label: the same by the teacher; None: not labelled.
         groups: kind of group to group of the person.
     """
 
     width: float
+    pose: HeadPose
     lid_height: float
-    attends: bool
     label: float | None = None
     groups: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def is_lost(self) -> bool:
+        """True if the face no longer attends by its eyes."""
+        return attention_of(self.pose, self.lid_height) < ATTENDING
+
+    @property
+    def has_open_eyes(self) -> bool:
+        """True if the face attends by the eyes as the teacher sees them."""
+        return self.label is not None and attention_of(self.pose, self.label) >= ATTENDING
 
 
 class EyeMeter:
@@ -81,7 +94,7 @@ class EyeMeter:
         ]
         heights = self.network.lid_heights(image, [each.points for _, each in found])
         return [
-            (face, SeenFace(eye_width(each.points), height, attention_of(each.pose, height) >= ATTENDING))
+            (face, SeenFace(eye_width(each.points), each.pose, height))
             for (face, each), height in zip(found, heights, strict=True)
         ]
 
@@ -106,7 +119,7 @@ def measure_eyes(network: Path, data: Sequence[Path]) -> dict[str, Any]:
 
     Returns:
         ``data``: name to size of the eyes to :func:`figures_of`; ``groups``: kind of group to ``groups``, each with
-        such figures, and ``gap``, the largest difference of their lost shares; ``face_ms``: time per face.
+        such figures, and ``gaps``, the largest differences of ``lost`` and ``open_lost``; ``face_ms``: time per face.
 
     Raises:
         DatasetError: photos or labels cannot be read.
@@ -127,29 +140,37 @@ def figures_of(faces: Sequence[SeenFace]) -> dict[str, Any]:
     """Return figures of faces that attend by the head.
 
     Returns:
-        ``faces``; ``lost``: share of them that no longer attends by the eyes, and its 95 % ``interval``;
-        ``correlation``, ``median`` and ``p90`` error of the lids against the teacher, None below 20 labelled faces.
+        ``faces``; ``lost``: share of them that no longer attends by the eyes, and its 95 % ``interval``; ``open_lost``:
+        the same share of those whose eyes the teacher sees open; ``correlation``, ``median`` and ``p90`` error of the
+        lids against the teacher. None: too few faces.
     """
-    lost = sum(not face.attends for face in faces)
-    share = {"lost": lost / len(faces), "interval": wilson(lost, len(faces))} if faces else {}
+    figures = dict.fromkeys(("lost", "interval", "open_lost", "correlation", "median", "p90"))
+    lost = [face.is_lost for face in faces]
     pairs = [(face.lid_height, face.label) for face in faces if face.label is not None]
-    figures: dict[str, Any] = {"faces": len(faces), "lost": None, "interval": None, **share}
-    figures |= {"correlation": None, "median": None, "p90": None}
+    if faces:
+        figures |= {"lost": sum(lost) / len(faces), "interval": wilson(sum(lost), len(faces))}
     if len(pairs) >= MIN_GROUP_PICTURES:
         heights, labels = np.array(pairs).T
         median, p90 = np.percentile(np.abs(heights - labels), [50, 90]).tolist()
         figures |= {"correlation": float(np.corrcoef(heights, labels)[0, 1]), "median": median, "p90": p90}
-    return figures
+        figures["open_lost"] = float(np.mean([face.is_lost for face in faces if face.has_open_eyes] or [False]))
+    return {"faces": len(faces), **figures}
 
 
 def table(figures: Mapping[str, Any]) -> str:
     """Format the result of :func:`measure_eyes` as Markdown tables."""
-    rows = [[name, size, *_cells(row)] for name, sizes in figures["data"].items() for size, row in sizes.items()]
-    head = ["data", "width of the eyes", "attend by the head", "of these not by the eyes"]
+    rows = [
+        [name, size, *_cells(row)]
+        for name, sizes in figures["data"].items()
+        for size, row in sizes.items()
+        if size == FULL_SIZE or row["faces"] >= MIN_GROUP_PICTURES
+    ]
+    head = ["data", "width of the eyes", "attend by the head", "of these not by the eyes", "of those with open eyes"]
     parts = [markdown_table([*head, "correlation with the teacher", "median error", "90th percentile"], rows)]
     for kind, each in figures["groups"].items():
-        rows = [[group, *_cells(row)[:2]] for group, row in each["groups"].items()]
-        parts.append(markdown_table([kind, *head[2:]], [*rows, ["**largest gap**", "", f"**{each['gap']:.3f}**"]]))
+        rows = [[group, *_cells(row)[:3]] for group, row in each["groups"].items()]
+        rows.append(["**largest gap**", "", *(f"**{gap:.3f}**" for gap in each["gaps"].values())])
+        parts.append(markdown_table([kind, *head[2:]], rows))
     return "\n\n".join([*parts, f"{figures['face_ms']:.2f} ms per face"])
 
 
@@ -203,9 +224,13 @@ def _group_figures(faces: Iterable[SeenFace]) -> dict[str, dict[str, Any]]:
     figures = {}
     for kind, groups in members.items():
         rows = {group: figures_of(each) for group, each in sorted(groups.items())}
-        shares = [row["lost"] for row in rows.values() if row["faces"] >= MIN_GROUP_PICTURES]
-        figures[kind] = {"groups": rows, "gap": max(shares) - min(shares) if shares else 0.0}
+        figures[kind] = {"groups": rows, "gaps": {share: _gap(rows.values(), share) for share in ("lost", "open_lost")}}
     return figures
+
+
+def _gap(rows: Iterable[Mapping[str, Any]], share: str) -> float:
+    shares = [row[share] for row in rows if row["faces"] >= MIN_GROUP_PICTURES and row[share] is not None]
+    return max(shares) - min(shares) if shares else 0.0
 
 
 def _time(network: EyelidNetwork) -> float:
@@ -218,9 +243,5 @@ def _time(network: EyelidNetwork) -> float:
 
 def _cells(row: Mapping[str, Any]) -> list[str]:
     lost = "" if row["lost"] is None else "{:.3f} ({:.3f} to {:.3f})".format(row["lost"], *row["interval"])
-    errors = [f"{row[name]:.{digits}f}" if row[name] is not None else "" for name, digits in ERRORS.items()]
+    errors = [f"{row[name]:.{digits}f}" if row[name] is not None else "" for name, digits in DIGITS.items()]
     return [str(row["faces"]), lost, *errors]
-
-
-ERRORS = {"correlation": 2, "median": 3, "p90": 3}
-"""Figures against the teacher, and their digits in tables."""

@@ -16,7 +16,7 @@ from emotion_ros.perception.eye_crop import CROP_SIZE_PX, EyeCrop, crops_of_eyes
 from emotion_ros.perception.face_points import FacePointsNetwork, FacePose
 from emotion_ros.training.degradation import degraded
 from emotion_ros.training.detector.photos import is_held_out
-from emotion_ros.training.eyes.eye_labels import LEFT, RIGHT, VALUES, eye_values
+from emotion_ros.training.eyes.eye_labels import LEFT, RIGHT, eye_values
 from emotion_ros.training.faces.mesh_labels import FaceMeshes, Mesh, labelled_photos
 from emotion_ros.types import Face, Image
 
@@ -63,11 +63,6 @@ class EyePair:
     def held_out(self) -> bool:
         """True if the photo is for evaluation only."""
         return is_held_out(self.name)
-
-    @property
-    def upper_lid(self) -> float:
-        """Mean height of the upper lids in the labels."""
-        return float(np.mean([eye.values[VALUES.index("upper_lid")] for eye in self.eyes]))
 
 
 def read_eyes(folder: Path, labels: FaceMeshes, network: FacePointsNetwork) -> Iterator[EyePair]:
