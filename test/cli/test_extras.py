@@ -25,6 +25,7 @@ MINIMAL = {
     "label-hands": ["data"],
     "label-meshes": ["data"],
     "train-face-landmarks": ["data", "--model-dir", "run"],
+    "train-eyes": ["data", "--model-dir", "run"],
 }
 """Commands of training, and arguments that the parser accepts."""
 
