@@ -2,6 +2,7 @@
 
 import logging
 import time
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -16,6 +17,7 @@ from emotion_ros.perception.attention import EYES_DOWN, EYES_UP, attention_of
 from emotion_ros.perception.eye_crop import crops_of_eyes, eye_width
 from emotion_ros.perception.eyes import MIN_EYE_WIDTH_PX, EyelidNetwork
 from emotion_ros.perception.loaded_models import load_models
+from emotion_ros.perception.model_trial import try_models
 from emotion_ros.perception.pipeline import Pipeline
 from emotion_ros.types import FACE_POINTS, HeadPose
 
@@ -133,6 +135,10 @@ def test_network_that_the_user_names_must_exist_and_be_one_of_eyes():
         load_models(PipelineConfig(hands=False, eye_model="nowhere.onnx"))
     with pytest.raises(ModelError, match="expected an eye network of this package"):
         EyelidNetwork(default_face_model(), "cpu")
+    other = replace(CONFIG, eye_model=str(default_face_model()))  # as a node tries it before it changes its models
+    with pytest.raises(ModelError, match="expected an eye network of this package"):
+        try_models(other, {"eye_model"})
+    try_models(CONFIG, {"eye_model"})
 
 
 def test_network_is_small_and_takes_less_than_half_a_millisecond_per_person(pipeline, portrait):
