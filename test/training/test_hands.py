@@ -135,40 +135,6 @@ def test_crops_follow_the_hand_and_mirrored_ones_change_their_side(data):
     assert ((across > 0) == (present[:, RIGHT] == 1))[upright].mean() > 0.95
 
 
-def test_landmarks_of_stretched_crops_stay_on_the_hand(data):
-    from emotion_ros.perception.detection.hand_crop import crop_of_landmarks
-    from emotion_ros.training.hands.hand_crops import MAX_STRETCH, stretched
-
-    photo, points = drawn_hand()
-    crop, random = crop_of_landmarks(points), np.random.default_rng(0)
-    for _ in range(20):
-        wide = stretched(crop, random)
-        singular = np.linalg.svd(wide.matrix()[:, :2] * crop.side / CROP_SIZE_PX)[1]
-        assert 1 <= singular[0] <= np.exp(MAX_STRETCH)
-        assert np.prod(singular) == pytest.approx(1)
-        pixels = wide.pixels(photo)
-        moved = points @ wide.matrix()[:, :2].T + wide.matrix()[:, 2]
-        for (x, y), colour in zip(np.clip(moved, 0, CROP_SIZE_PX - 1).astype(int), COLOURS, strict=True):
-            assert np.abs(pixels[y, x].astype(int) - colour).max() < 60
-
-
-def test_hands_that_one_check_did_not_confirm_are_trained_on_and_not_evaluated_on(data, tmp_path):
-    from emotion_ros.training.hands.hand_photos import read_patches
-
-    (tmp_path / "photos.zip").symlink_to(data / "photos.zip")
-    everything = (data / "hands.csv").read_text()
-    counts = {}
-    for score in ("1.000", "0.667", "0.333"):
-        (tmp_path / "hands.csv").write_text(
-            everything.replace(",1.000\n", f",{score}\n").replace(",1.000\r", f",{score}\r")
-        )
-        patches = [patch for patch in read_patches(tmp_path) if len(patch.points)]
-        counts[score] = [sum(patch.held_out is part for patch in patches) for part in (False, True)]
-    assert sum(counts["1.000"]) == 60
-    assert counts["0.667"] == [counts["1.000"][0], 0]
-    assert counts["0.333"] == [0, 0]
-
-
 def test_hands_of_rare_poses_are_drawn_more_often_than_they_occur(data):
     from emotion_ros.training.hands.hand_crops import pose_shares
     from emotion_ros.training.hands.hand_photos import read_patches

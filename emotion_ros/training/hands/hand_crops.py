@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from emotion_ros.perception.detection.hand_crop import CROP_SIZE_PX, HandCrop, crop_of_landmarks
 from emotion_ros.perception.gesture_rules import FINGERS
 from emotion_ros.perception.gestures import extension, palm_length
-from emotion_ros.perception.rotated_crop import IDENTITY, Matrix2
 from emotion_ros.training.degradation import degraded
 from emotion_ros.training.hands.hand_photos import HandPatch
 from emotion_ros.types import Image, Points
@@ -30,9 +29,6 @@ ROTATION_DEG, ANY_ROTATION_SHARE = 15.0, 0.15
 
 SCALE_RANGE, MAX_SHIFT = (0.8, 1.35), 0.12
 """Range of the crop's side relative to that of the landmarks, and largest shift as a share of it."""
-
-MAX_STRETCH = 0.25
-"""Largest logarithm of a crop's stretch along any direction: hands seen at an angle look shorter."""
 
 PASTE_SHARE, COVER_SHARE = 0.2, 0.2
 """Shares of the hands whose surroundings are replaced, and of which a part is covered."""
@@ -51,18 +47,6 @@ RARITY = 0.25
 BONES = tuple((first, first + 1) for finger in range(5) for first in range(4 * finger + 1, 4 * finger + 4))
 PALM = (0, 1, 2, 5, 9, 13, 17)
 """Landmarks of the palm's outline."""
-
-
-@dataclass(frozen=True)
-class _StretchedCrop(HandCrop):
-    """A crop of an image that is stretched around the crop's middle."""
-
-    stretch: Matrix2 = IDENTITY
-
-    @property
-    def view(self) -> Matrix2:
-        """See :class:`~emotion_ros.perception.rotated_crop.RotatedCrop`."""
-        return self.stretch
 
 
 def pose_shares(patches: Sequence[HandPatch]) -> NDArray[np.float64]:
@@ -120,7 +104,7 @@ def plain_crop(patch: HandPatch, rng: np.random.Generator) -> tuple[Image, NDArr
 
 def _hand(patch: HandPatch, rng: np.random.Generator) -> tuple[Image, Points, bool]:
     """Return a moved crop of a hand, its landmarks, and whether it is a right hand; half of them mirrored."""
-    crop = stretched(_moved(crop_of_landmarks(patch.points), rng, 1.0), rng)
+    crop = _moved(crop_of_landmarks(patch.points), rng, 1.0)
     image, points, is_right = crop.pixels(patch.image), _to_crop(patch.points, crop), patch.is_right
     if rng.random() < 0.5:
         image = np.ascontiguousarray(image[:, ::-1])
@@ -136,18 +120,6 @@ def _moved(crop: HandCrop, rng: np.random.Generator, strength: float) -> HandCro
     if strength == 1 and rng.random() < ANY_ROTATION_SHARE:
         degrees = rng.uniform(-180, 180)
     return HandCrop(crop.x + x, crop.y + y, side, crop.radians + math.radians(degrees))
-
-
-def stretched(crop: HandCrop, rng: np.random.Generator) -> HandCrop:
-    """Return the crop of an image that is stretched along a random direction, and across it as much compressed."""
-    angle, factor = rng.uniform(0, math.pi), math.exp(rng.uniform(0, MAX_STRETCH))
-    cos, sin = math.cos(angle), math.sin(angle)
-    along, across, mixed = (
-        factor * cos**2 + sin**2 / factor,
-        factor * sin**2 + cos**2 / factor,
-        cos * sin * (factor - 1 / factor),
-    )
-    return _StretchedCrop(crop.x, crop.y, crop.side, crop.radians, ((along, mixed), (mixed, across)))
 
 
 def _misplaced(crop: HandCrop, rng: np.random.Generator) -> HandCrop:

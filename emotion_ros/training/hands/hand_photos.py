@@ -32,10 +32,6 @@ EMPTY_PATCHES = 4
 EMPTY_SIDES = (0.12, 0.7)
 """Smallest and largest side of a patch without a hand, as a share of the photo's shorter side."""
 
-MIN_TRAINED_SCORE = 0.6
-"""Lowest score of a hand that is trained on. Hands that one of three checks did not confirm have good landmarks as a
-rule, and many of the poses that are rare among reliable hands."""
-
 MIN_DISTANCE = 0.7
 """Smallest distance of a patch without a hand from a hand's crop, middle to middle, as a share of the larger's side."""
 
@@ -64,7 +60,7 @@ class HandPatch:
 
 @dataclass(frozen=True)
 class PhotoHands:
-    """The hands of a photo with a sufficient score: landmarks, 21 × 2 pixels each, and whether each is a right hand.
+    """The hands of a photo: landmarks, 21 × 2 pixels each, and whether each is a right hand.
 
     ``reliable``: the teacher found all the photo's hands in all checks.
     """
@@ -75,9 +71,7 @@ class PhotoHands:
 
 
 def read_patches(folder: Path, without: Sequence[str] = ()) -> list[HandPatch]:
-    """Read the hands of a folder, and patches without a hand from the photos whose hands are all reliable.
-
-    Hands of photos that are held out are reliable; for training, :data:`MIN_TRAINED_SCORE` suffices.
+    """Read the reliable hands of a folder, and patches without a hand from the photos whose hands are all reliable.
 
     Args:
         folder: contains ``photos.zip`` and :data:`LABELS`.
@@ -86,11 +80,11 @@ def read_patches(folder: Path, without: Sequence[str] = ()) -> list[HandPatch]:
     Raises:
         DatasetError: a file is missing or cannot be read.
     """
-    reliable, likely = read_labels(folder / LABELS), read_labels(folder / LABELS, MIN_TRAINED_SCORE)
+    labels = read_labels(folder / LABELS)
     patches: list[HandPatch] = []
     for name, image in read_archive(folder / "photos.zip"):
-        if name in likely and name.split("/")[0] not in without:
-            patches += _patches(name, image, (reliable if is_held_out(name) else likely)[name])
+        if name in labels and name.split("/")[0] not in without:
+            patches += _patches(name, image, labels[name])
     return patches
 
 
@@ -103,8 +97,8 @@ def read_empty(archive: Path) -> list[HandPatch]:
     return [patch for name, image in read_archive(archive) for patch in _empty_patches(name, image, ())]
 
 
-def read_labels(path: Path, min_score: float = 1.0) -> dict[str, PhotoHands]:
-    """Return each photo's hands with at least this score; 1: reliable ones.
+def read_labels(path: Path) -> dict[str, PhotoHands]:
+    """Return each photo's reliable hands.
 
     Raises:
         DatasetError: the file is missing, or is no file of ``emotion-ros label-hands``.
@@ -113,20 +107,19 @@ def read_labels(path: Path, min_score: float = 1.0) -> dict[str, PhotoHands]:
     try:
         with path.open(newline="") as file:
             for row in csv.DictReader(file):
-                hands[row["file"]] = _with_row(hands.get(row["file"], PhotoHands()), row, min_score)
+                hands[row["file"]] = _with_row(hands.get(row["file"], PhotoHands()), row)
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise DatasetError(f"{path}: expected hands of emotion-ros label-hands, cannot read them: {error!r}") from error
     return hands
 
 
-def _with_row(hands: PhotoHands, row: dict[str, str], min_score: float) -> PhotoHands:
-    score = float(row["score"])
-    if score < min_score:
+def _with_row(hands: PhotoHands, row: dict[str, str]) -> PhotoHands:
+    if float(row["score"]) < 1:
         return PhotoHands(hands.points, hands.is_right, False)
     points = np.array([float(row[column]) for column in POINT_COLUMNS], np.float32).reshape(-1, 2)
     if not np.isfinite(points).all():
         raise ValueError("landmarks that are not finite")
-    return PhotoHands((*hands.points, points), (*hands.is_right, row["side"] == "right"), hands.reliable and score == 1)
+    return PhotoHands((*hands.points, points), (*hands.is_right, row["side"] == "right"), hands.reliable)
 
 
 def _patches(name: str, image: Image, hands: PhotoHands) -> Iterator[HandPatch]:
