@@ -341,6 +341,8 @@ def test_groups_that_name_no_picture(data, model, tmp_path):
 def test_interval_is_wilsons():
     # 81 of 263: Newcombe, "Two-sided confidence intervals for the single proportion", 1998, table I
     assert wilson(81, 263) == (0.2553, 0.3662)
+    assert str(wilson(0, 358)[0]) == "0.0"
+    assert wilson(358, 358)[1] == 1
 
 
 def test_full_disk_while_exporting(trained, tmp_path, monkeypatch):

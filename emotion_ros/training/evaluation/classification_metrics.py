@@ -62,7 +62,7 @@ def wilson(successes: int, count: int) -> tuple[float, float]:
     share, z = successes / count, NORMAL_QUANTILE_95
     middle = (share + z * z / (2 * count)) / (1 + z * z / count)
     half = z * float(np.sqrt(share * (1 - share) / count + z * z / (4 * count**2))) / (1 + z * z / count)
-    return round(middle - half, 4), round(middle + half, 4)
+    return round(max(middle - half, 0.0), 4), round(min(middle + half, 1.0), 4)
 
 
 def _macro_recall(confusion: NDArray[np.int64]) -> dict[str, Any]:
