@@ -51,12 +51,14 @@ def _list(_: argparse.Namespace, entries: Mapping[str, Entry]) -> int:
 
 def _show(parsed: argparse.Namespace, _: Mapping[str, Entry]) -> int:
     from emotion_ros.inference.catalog import default_model, find_model
+    from emotion_ros.perception import eyes, face_points
     from emotion_ros.perception.detection import emotion_faces, hand_networks
     from emotion_ros.perception.detection.network_input import read_metadata_of_kind
     from emotion_ros.perception.emotion.classifier import EmotionClassifier
 
     path = find_model(parsed.name) if parsed.name else default_model()
-    kinds = emotion_faces.DETECTOR_KIND, hand_networks.DETECTOR_KIND, hand_networks.LANDMARK_KIND
+    hands = hand_networks.DETECTOR_KIND, hand_networks.LANDMARK_KIND
+    kinds = emotion_faces.DETECTOR_KIND, *hands, face_points.NETWORK_KIND, eyes.NETWORK_KIND
     metadata = read_metadata_of_kind(path, *kinds)
     if metadata:
         print(json.dumps({"name": path.stem, **metadata}, indent=2))

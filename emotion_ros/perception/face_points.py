@@ -8,14 +8,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import onnxruntime as ort
 from numpy.typing import NDArray
 
-from emotion_ros.errors import ModelError
-from emotion_ros.inference.cache_folder import default_cache
-from emotion_ros.inference.ort_session import open_session, read_model_file
-from emotion_ros.inference.providers import ShapeProfile
-from emotion_ros.perception.detection.network_input import metadata_of_kind
+from emotion_ros.perception.detection.network_input import open_network
 from emotion_ros.perception.face_crop import CROP_SIZE_PX, FaceCrop, crop_of_face
 from emotion_ros.perception.geometry import CameraIntrinsics, line_of_sight
 from emotion_ros.perception.head_pose import Rotation, about, to_pose
@@ -54,17 +49,8 @@ class FacePointsNetwork:
             ModelError: the file is missing, or is no such model of this package.
             ProviderError: the provider is not available.
         """
-
-        def profile_of(session: ort.InferenceSession) -> ShapeProfile:
-            names = [tensor.name for tensor in (*session.get_inputs(), *session.get_outputs())]
-            if not metadata_of_kind(session, NETWORK_KIND) or names != ["pixels", "faces"]:
-                raise ModelError(
-                    f"{model}: expected a face landmark network of this package, got a model of another kind with "
-                    f"{', '.join(names)}; make one with emotion-ros train-face-landmarks and export"
-                )
-            return _shape(1), _shape(2), _shape(MAX_FACES)
-
-        self._session = open_session(model, read_model_file(model), provider, threads, default_cache(), profile_of)
+        profile = _shape(1), _shape(2), _shape(MAX_FACES)
+        self._session = open_network(model, provider, threads, NETWORK_KIND, ("pixels", "faces"), profile)
         self._lock = threading.Lock()  # guards _session, which serves one image at a time; held by __call__
         self._run(np.zeros(_shape(1), np.float32))
 

@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 import pytest
 
-from emotion_ros.cli import COMMANDS, build_parser
-from emotion_ros.inference.catalog import default_model
+from emotion_ros.cli import COMMANDS, build_parser, main
+from emotion_ros.inference.catalog import catalog, default_model
 
 
 def subparsers():
@@ -95,3 +95,11 @@ def test_pictures_without_a_face_are_named_on_standard_error(pictures, command_l
     result = command_line("evaluate", default_model(), pictures, "--crop", "yes", "--json", timeout=110)
     assert parse(result.stdout)["pictures"] == 6
     assert "happy/empty.png" in result.stderr
+
+
+@pytest.mark.parametrize("name", sorted(name for name, entry in catalog().items() if not entry.url))
+def test_every_model_of_the_package_is_shown(name, capsys):
+    assert main(["models", "show", name]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["name"].split("@")[0] == name
+    assert shown["licence"] == "Apache-2.0"

@@ -133,10 +133,10 @@ def test_missing_network_of_the_package_costs_only_the_eyes(portrait, monkeypatc
 def test_network_that_the_user_names_must_exist_and_be_one_of_eyes():
     with pytest.raises(ModelError, match="found no such file"):
         load_models(PipelineConfig(hands=False, eye_model="nowhere.onnx"))
-    with pytest.raises(ModelError, match="expected an eye network of this package"):
+    with pytest.raises(ModelError, match="of this package of the kind eyes"):
         EyelidNetwork(default_face_model(), "cpu")
     other = replace(CONFIG, eye_model=str(default_face_model()))  # as a node tries it before it changes its models
-    with pytest.raises(ModelError, match="expected an eye network of this package"):
+    with pytest.raises(ModelError, match="of this package of the kind eyes"):
         try_models(other, {"eye_model"})
     try_models(CONFIG, {"eye_model"})
 

@@ -113,7 +113,7 @@ def test_intrinsics_that_no_camera_has_count_as_unknown(pipeline, portrait, valu
 
 
 def test_other_model_is_refused():
-    with pytest.raises(ModelError, match="face landmark network of this package"):
+    with pytest.raises(ModelError, match="of this package of the kind face_landmarks"):
         FacePointsNetwork(default_face_model(), "cpu")
 
 

@@ -7,17 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import onnxruntime as ort
 from numpy.typing import NDArray
 
-from emotion_ros.errors import ModelError
-from emotion_ros.inference.cache_folder import default_cache
-from emotion_ros.inference.ort_session import Session, open_session, read_model_file
-from emotion_ros.inference.providers import ShapeProfile
 from emotion_ros.perception.detection.cells import STRIDES, decode_cells
 from emotion_ros.perception.detection.hand_crop import CROP_SIZE_PX, HandCrop, crop_of_box
 from emotion_ros.perception.detection.image_region import ImageRegion
-from emotion_ros.perception.detection.network_input import NetworkInput, metadata_of_kind
+from emotion_ros.perception.detection.network_input import NetworkInput, open_network
 from emotion_ros.types import Image, Points
 
 DETECTOR_KIND, LANDMARK_KIND = "hands", "hand_landmarks"
@@ -53,7 +48,7 @@ class HandSearch:
         step, side = STRIDES[-1], INPUT_SIZE_PX
         profile = (1, 3, step, step), (1, 3, side * 3 // 4, side), (1, 3, side, side)
         self._to_input = NetworkInput()
-        self.session = _open(model, provider, threads, DETECTOR_KIND, ("pixels", "cells"), profile)
+        self.session = open_network(model, provider, threads, DETECTOR_KIND, ("pixels", "cells"), profile)
 
     def __call__(self, image: Image) -> list[HandCrop]:
         """Return the crops of the hands in an image by descending score."""
@@ -76,7 +71,7 @@ class HandLandmarkNetwork:
         """Load a model; see :class:`emotion_ros.perception.detection.emotion_hands.EmotionHands`."""
         shapes = [(count, 3, CROP_SIZE_PX, CROP_SIZE_PX) for count in (1, 2, 2 * max_hands)]
         profile = shapes[0], shapes[1], shapes[2]
-        self.session = _open(model, provider, threads, LANDMARK_KIND, ("pixels", "hands"), profile)
+        self.session = open_network(model, provider, threads, LANDMARK_KIND, ("pixels", "hands"), profile)
 
     def __call__(self, image: Image, crops: Sequence[HandCrop]) -> list[HandLandmarks]:
         """Return the landmarks in each crop of an image."""
@@ -104,18 +99,3 @@ def _crop(row: NDArray[np.float32]) -> HandCrop:
     """Return the crop of a row of :func:`decode_cells`: box, wrist, middle knuckle, score."""
     x, y, width, height = row[:4].tolist()
     return crop_of_box(x + width / 2, y + height / 2, max(width, height), row[4:6], row[6:8])
-
-
-def _open(
-    model: Path, provider: str, threads: int, kind: str, names: tuple[str, str], profile: ShapeProfile
-) -> Session:
-    def profile_of(session: ort.InferenceSession) -> ShapeProfile:
-        actual = tuple(tensor.name for tensor in (*session.get_inputs(), *session.get_outputs()))
-        if not metadata_of_kind(session, kind) or actual != names:
-            raise ModelError(
-                f"{model}: expected a model of this package of the kind {kind}, got one of another kind with "
-                f"{', '.join(actual)}; make one with emotion-ros export"
-            )
-        return profile
-
-    return open_session(model, read_model_file(model), provider, threads, default_cache(), profile_of)

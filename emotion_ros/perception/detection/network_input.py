@@ -12,7 +12,10 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from emotion_ros.inference.ort_session import read_metadata
+from emotion_ros.errors import ModelError
+from emotion_ros.inference.cache_folder import default_cache
+from emotion_ros.inference.ort_session import Session, open_session, read_metadata, read_model_file
+from emotion_ros.inference.providers import ShapeProfile
 from emotion_ros.perception.detection.cells import STRIDES
 from emotion_ros.types import Image
 
@@ -43,6 +46,36 @@ class NetworkInput:
 def padded(side: int) -> int:
     """Return the next multiple of :data:`INPUT_STEP_PX`."""
     return -(-side // INPUT_STEP_PX) * INPUT_STEP_PX
+
+
+def open_network(
+    model: Path, provider: str, threads: int, kind: str, names: tuple[str, str], profile: ShapeProfile
+) -> Session:
+    """Open a model file of this package.
+
+    Args:
+        model: the ONNX file.
+        provider: ``auto``, ``tensorrt``, ``cuda`` or ``cpu``.
+        threads: CPU threads; 0: ONNX Runtime's choice.
+        kind: value of ``kind`` in its metadata.
+        names: of its input and of its output.
+        profile: shapes of its input.
+
+    Raises:
+        ModelError: the file is missing, or is no such model.
+        ProviderError: the provider is not available.
+    """
+
+    def profile_of(session: ort.InferenceSession) -> ShapeProfile:
+        actual = tuple(tensor.name for tensor in (*session.get_inputs(), *session.get_outputs()))
+        if not metadata_of_kind(session, kind) or actual != names:
+            raise ModelError(
+                f"{model}: expected a model of this package of the kind {kind}, got one of another kind with "
+                f"{', '.join(actual)}; make one with emotion-ros export"
+            )
+        return profile
+
+    return open_session(model, read_model_file(model), provider, threads, default_cache(), profile_of)
 
 
 def metadata_of_kind(session: ort.InferenceSession, kind: str) -> dict[str, Any]:
