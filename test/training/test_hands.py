@@ -115,7 +115,8 @@ def test_labels_have_the_columns_of_both_trainings(data):
 
 
 def test_crops_follow_the_hand_and_mirrored_ones_change_their_side(data):
-    from emotion_ros.training.hands.hand_crops import PRESENCE, RIGHT, plain_crop, pose_shares, training_crop
+    from emotion_ros.perception.detection.hand_networks import PRESENCE, RIGHT
+    from emotion_ros.training.hands.hand_crops import plain_crop, pose_shares, training_crop
     from emotion_ros.training.hands.hand_photos import read_patches
 
     patches, random = read_patches(data), np.random.default_rng(0)

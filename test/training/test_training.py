@@ -412,8 +412,10 @@ def test_strength_of_augmentation_scales_the_change_and_zero_only_mirrors():
     assert change(0.0) < 0.1 < change(0.5) < change(2.0)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("shape", [(1, 48, 48), (3, 64, 64)])
+@pytest.mark.parametrize(
+    ("kind", "shape"),
+    [(kind, shape) for kind in KINDS for shape in ((1, 48, 48), (3, 64, 64)) if (kind, shape[0]) != ("less colour", 1)],
+)
 def test_picture_is_spoilt_the_more_the_stronger_and_only_where_asked(kind, shape):
     torch.manual_seed(0)
     faces = torch.nn.functional.interpolate(torch.rand(64, shape[0], 9, 9), shape[1:], mode="bicubic").clamp(0, 1) * 255
@@ -423,6 +425,15 @@ def test_picture_is_spoilt_the_more_the_stronger_and_only_where_asked(kind, shap
     half = torch.tensor([1.0] * 32 + [0.0] * 32)
     moved = (corrupt(faces, kind, half) - faces).abs().mean((1, 2, 3))
     assert moved[:32].mean() > moved[32:].mean()
+
+
+def test_picture_without_colour_is_that_of_a_grey_camera():
+    torch.manual_seed(0)
+    faces = (torch.rand(8, 3, 32, 32) * 255).round()
+    pale = corrupt(faces, "less colour", torch.ones(8))
+    expected = [cv2.cvtColor(face.permute(1, 2, 0).byte().numpy(), cv2.COLOR_RGB2GRAY) for face in faces]
+    assert (pale - torch.from_numpy(np.stack(expected))[:, None]).abs().max() <= 1
+    assert torch.equal(corrupt(pale[:, :1], "less colour", torch.ones(8)), pale[:, :1])
 
 
 def test_file_that_is_no_checkpoint(tmp_path):

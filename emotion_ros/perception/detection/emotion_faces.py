@@ -7,17 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import onnxruntime as ort
 from numpy.typing import NDArray
 
 from emotion_ros.errors import ModelError
-from emotion_ros.inference.cache_folder import default_cache
-from emotion_ros.inference.ort_session import open_session, read_model_file
 from emotion_ros.inference.providers import ShapeProfile
 from emotion_ros.perception.detection.cells import decode_cells, values_per_cell
 from emotion_ros.perception.detection.face_rows import face_from_row, filter_faces
 from emotion_ros.perception.detection.image_region import ImageRegion, search_regions
-from emotion_ros.perception.detection.network_input import INPUT_STEP_PX, NetworkInput, metadata_of_kind, padded
+from emotion_ros.perception.detection.network_input import INPUT_STEP_PX, NetworkInput, open_network, padded
 from emotion_ros.types import Box, Face, Image
 
 DETECTOR_KIND = "faces"
@@ -62,15 +59,8 @@ class EmotionFaces:
         """
         if model is None:
             raise ModelError(self._MISSING)
-        self._max_side = max_side
-
-        def profile_of(session: ort.InferenceSession) -> ShapeProfile:
-            self._check_model(model, session)
-            return _shape_profile(max_side)
-
-        self._session = open_session(
-            model, read_model_file(model), provider, threads, cache or default_cache(), profile_of
-        )
+        self._max_side, profile = max_side, _shape_profile(max_side)
+        self._session = open_network(model, provider, threads, DETECTOR_KIND, ("pixels", "cells"), profile, cache)
         # Guards _to_input and _session: both serve one image at a time. Held by detect while the network runs.
         self._lock = threading.Lock()
         self._to_input = NetworkInput()
@@ -120,16 +110,6 @@ class EmotionFaces:
         """Run the network and return the values of all cells, see :mod:`emotion_ros.perception.detection.cells`."""
         values: NDArray[np.float32] = self._session.run(["cells"], {"pixels": pixels})[0][0]
         return values
-
-    @staticmethod
-    def _check_model(path: Path, session: ort.InferenceSession) -> None:
-        """Raise ModelError if a file is no model of this detector."""
-        names = [tensor.name for tensor in (*session.get_inputs(), *session.get_outputs())]
-        if not metadata_of_kind(session, DETECTOR_KIND) or names != ["pixels", "cells"]:
-            raise ModelError(
-                f"{path}: expected a face detector of this package, got a model of another kind with "
-                f"{', '.join(names)}; make one with emotion-ros train-detector and export"
-            )
 
     def close(self) -> None:
         """Do nothing: ONNX Runtime frees its memory with the object."""

@@ -27,8 +27,8 @@ models/emotion_hands.md."""
 
 POINTS = 21
 
-RIGHT = 2 * POINTS + 1
-"""Column of the logit of being a right hand, after that of presence."""
+PRESENCE, RIGHT = 2 * POINTS, 2 * POINTS + 1
+"""Columns after the landmarks: the logits of presence, and of being the person's right hand."""
 
 
 @dataclass(frozen=True)
@@ -80,9 +80,9 @@ class HandLandmarkNetwork:
         pixels = np.stack([crop.pixels(image).transpose(2, 0, 1) for crop in crops]).astype(np.float32)
         values = self.session.run(["hands"], {"pixels": np.concatenate([pixels, pixels[..., ::-1]])})[0]
         rows = (values[: len(crops)] + _mirrored(values[len(crops) :])) / 2
-        presence, right = 1 / (1 + np.exp(-rows[:, 2 * POINTS :].clip(-30, 30))).T
+        presence, right = 1 / (1 + np.exp(-rows[:, PRESENCE:].clip(-30, 30))).T
         return [
-            HandLandmarks(crop.to_image(row[: 2 * POINTS].reshape(POINTS, 2)), float(share), float(side))
+            HandLandmarks(crop.to_image(row[:PRESENCE].reshape(POINTS, 2)), float(share), float(side))
             for crop, row, share, side in zip(crops, rows, presence, right, strict=True)
         ]
 
@@ -90,7 +90,7 @@ class HandLandmarkNetwork:
 def _mirrored(rows: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return the network's values, n × 44, for the mirror images of crops."""
     result = rows.copy()
-    result[:, : 2 * POINTS : 2] = CROP_SIZE_PX - rows[:, : 2 * POINTS : 2]
+    result[:, :PRESENCE:2] = CROP_SIZE_PX - rows[:, :PRESENCE:2]
     result[:, RIGHT] = -rows[:, RIGHT]
     return result
 

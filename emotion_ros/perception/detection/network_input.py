@@ -49,7 +49,13 @@ def padded(side: int) -> int:
 
 
 def open_network(
-    model: Path, provider: str, threads: int, kind: str, names: tuple[str, str], profile: ShapeProfile
+    model: Path,
+    provider: str,
+    threads: int,
+    kind: str,
+    names: tuple[str, str],
+    profile: ShapeProfile,
+    cache: Path | None = None,
 ) -> Session:
     """Open a model file of this package.
 
@@ -60,6 +66,7 @@ def open_network(
         kind: value of ``kind`` in its metadata.
         names: of its input and of its output.
         profile: shapes of its input.
+        cache: folder of TensorRT engines; None: the user's cache folder.
 
     Raises:
         ModelError: the file is missing, or is no such model.
@@ -75,7 +82,7 @@ def open_network(
             )
         return profile
 
-    return open_session(model, read_model_file(model), provider, threads, default_cache(), profile_of)
+    return open_session(model, read_model_file(model), provider, threads, cache or default_cache(), profile_of)
 
 
 def metadata_of_kind(session: ort.InferenceSession, kind: str) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from emotion_ros.config import TrainConfig
-from emotion_ros.training.data.corruptions import KINDS, corrupt
+from emotion_ros.training.data.corruptions import KINDS, LUMINANCE, corrupt, luminance
 
 MAX_ROTATION_DEG = 12.0
 MAX_ZOOM, MAX_SHIFT = 0.15, 0.08
@@ -19,12 +19,10 @@ MAX_LIGHT_CHANGE = 0.25
 """Largest change of brightness and contrast, as a share. These four hold at strength 1 of
 :attr:`emotion_ros.config.TrainConfig.augment`; the runs of the shipped model used 1 to 1.7 times as much."""
 
-GREY_SHARE, MAX_COLOUR_CHANGE = 0.15, 0.15
+GREY_SHARE, MAX_COLOUR_CHANGE = 0.3, 0.15
 """Share of the colour pictures that become grey, as from a camera without colour, and largest change of each colour's
-brightness, as a share."""
-
-LUMINANCE = (0.299, 0.587, 0.114)
-"""Weights of red, green and blue in a grey picture (ITU-R BT.601, as in OpenCV)."""
+brightness, as a share. A smaller share leaves a network that calls grey faces neutral too often, if its grey training
+pictures have other class frequencies than those in colour, see models/emotion_resnet18.md."""
 
 ERASED_AREA, ERASED_ASPECT_RATIO = (0.02, 0.2), (0.4, 2.5)
 """Area (as a share of the picture) and height over width of an erased rectangle."""
@@ -79,9 +77,8 @@ def _change_colour(pixels: Tensor) -> Tensor:
     """Change the brightness of each colour, and make some pictures grey."""
     count = len(pixels)
     cast = 1 + _uniform(count * len(LUMINANCE), MAX_COLOUR_CHANGE, pixels).view(count, -1, 1, 1)
-    grey = (pixels * torch.tensor(LUMINANCE, device=pixels.device).view(1, -1, 1, 1)).sum(1, keepdim=True)
     is_grey = torch.rand(count, 1, 1, 1, device=pixels.device) < GREY_SHARE
-    return torch.where(is_grey, grey, pixels * cast)
+    return torch.where(is_grey, luminance(pixels), pixels * cast)
 
 
 def _degrade(pixels: Tensor, probability: float) -> Tensor:

@@ -24,6 +24,9 @@ REFERENCE_SIZE_PX = 48
 FILTER_SIZE_PX = 15
 """Width and height of the filters for pictures of that size, odd."""
 
+LUMINANCE = (0.299, 0.587, 0.114)
+"""Weights of red, green and blue in a grey picture (ITU-R BT.601, as in OpenCV)."""
+
 SENSOR_NOISE = 4.0
 """Standard deviation of the noise of a dark picture, grey levels of 255."""
 
@@ -102,6 +105,13 @@ def _compressed(pixels: Tensor, strength: Tensor) -> Tensor:
     return result
 
 
+def _less_colour(pixels: Tensor, strength: Tensor) -> Tensor:
+    """Blend with the grey picture; at strength 1 no colour is left, as with a monochrome camera; grey is kept."""
+    if pixels.shape[1] != len(LUMINANCE):
+        return pixels
+    return pixels.lerp(luminance(pixels), strength.view(-1, 1, 1, 1))
+
+
 KINDS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "out of focus": _out_of_focus,
     "in motion": _in_motion,
@@ -110,8 +120,15 @@ KINDS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "far away": _far_away,
     "compressed": _compressed,
     "tilted": _tilted,
+    "less colour": _less_colour,
 }
 """Name of each corruption to its function of pixels and strengths."""
+
+
+def luminance(pixels: Tensor) -> Tensor:
+    """Return the grey values of RGB pictures, n × 1 × height × width, for n × 3 × height × width."""
+    weights = torch.tensor(LUMINANCE, device=pixels.device, dtype=pixels.dtype).view(1, -1, 1, 1)
+    return (pixels * weights).sum(1, keepdim=True)
 
 
 def _offsets(pixels: Tensor) -> tuple[Tensor, Tensor]:

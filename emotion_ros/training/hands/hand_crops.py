@@ -12,14 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emotion_ros.perception.detection.hand_crop import CROP_SIZE_PX, HandCrop, crop_of_landmarks
+from emotion_ros.perception.detection.hand_networks import RIGHT
 from emotion_ros.perception.gesture_rules import FINGERS
 from emotion_ros.perception.gestures import extension, palm_length
 from emotion_ros.training.degradation import degraded
 from emotion_ros.training.hands.hand_photos import HandPatch
 from emotion_ros.types import Image, Points
-
-PRESENCE, RIGHT = 42, 43
-"""Columns of a target after the landmarks: 1 if there is a hand, 1 if it is the person's right one."""
 
 EMPTY_SHARE, MISPLACED_SHARE = 0.2, 0.06
 """Shares of the crops without a hand, and of those with a hand far from the middle or far too large."""
@@ -75,7 +73,8 @@ def training_crop(
         rng: random numbers.
 
     Returns:
-        BGR, uint8, 96 × 96 × 3; and 44 float32: landmarks in pixels of the crop, presence, side.
+        BGR, uint8, 96 × 96 × 3; and 44 float32: landmarks in pixels of the crop, 1 if there is a hand, 1 if it is the
+        person's right one.
     """
     kind = rng.random()
     if kind < EMPTY_SHARE and empty:

@@ -20,9 +20,9 @@ from torch.utils.data import Dataset
 from emotion_ros.config import HandTrainConfig
 from emotion_ros.errors import DatasetError
 from emotion_ros.perception.detection.hand_crop import CROP_SIZE_PX
-from emotion_ros.perception.detection.hand_networks import LANDMARK_KIND
+from emotion_ros.perception.detection.hand_networks import LANDMARK_KIND, PRESENCE, RIGHT
 from emotion_ros.training.checkpoints import load_checkpoint, start_from_file
-from emotion_ros.training.hands.hand_crops import PRESENCE, RIGHT, plain_crop, pose_shares, training_crop
+from emotion_ros.training.hands.hand_crops import plain_crop, pose_shares, training_crop
 from emotion_ros.training.hands.hand_photos import HandPatch, read_empty, read_patches
 from emotion_ros.training.hands.landmark_network import HEATMAP_STRIDE, LANDMARKS, LandmarkNetwork
 from emotion_ros.training.numbered_batches import crop_loaders
