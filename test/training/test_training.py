@@ -502,6 +502,7 @@ def test_faces_without_labels_are_learned_from_a_teacher(data, trained, small, t
     model = load(tmp_path / "run" / "best.ckpt")
     assert model.adjustment.shape == (2, 2)
     assert not model.adjustment[1].any()
+    train([data], tmp_path / "run", model.config, resume=True)
     with pytest.raises(ConfigError, match="expected a teacher"):
         train([data], tmp_path / "run", TrainConfig(**{**small.__dict__, "unlabelled": str(photos)}))
     with pytest.raises(DatasetError, match="found none"):

@@ -78,7 +78,7 @@ class Classifier(L.LightningModule):
         super().__init__()
         self.save_hyperparameters()
         self.config = TrainConfig(**config)
-        self.labels, self.mean, self.std = tuple(labels), tuple(mean), tuple(std)
+        self.labels, self.mean, self.std, self.sources = tuple(labels), tuple(mean), tuple(std), sources
         channels = 1 if self.config.color == "grey" else 3
         self.network = ARCHITECTURES[self.config.arch](len(labels), channels, self.config.size)
         # Logarithm of the frequency of each class in each data set to the power of the config's ``balance``. Zeros for
@@ -234,7 +234,7 @@ def _model(samples: Samples, frequencies: NDArray[np.float32], config: TrainConf
     """Return a model with its initial weights; those of a resumed run are loaded later, by Lightning."""
     if last is not None:
         model: Classifier = load(last)
-        before, now = (model.labels, len(model.adjustment)), (samples.labels, len(frequencies))
+        before, now = (model.labels, model.sources), (samples.labels, len(frequencies))
         if before != now:
             was, hold = (f"{', '.join(labels)} in {sets} data sets" for labels, sets in (before, now))
             raise DatasetError(f"{last}: was trained on {was}, the data hold {hold}")
