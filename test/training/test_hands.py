@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import cv2
 import numpy as np
+import onnx
 import pytest
 
 from emotion_ros.config import HandTrainConfig
@@ -214,6 +215,14 @@ def test_file_of_another_kind_is_refused(model, tmp_path):
 
     with pytest.raises(ModelError, match="kind hand_landmarks"):
         HandLandmarkNetwork(default_face_model(), "cpu", 1, 4)
+    old = onnx.load(model)
+    for dim in old.graph.input[0].type.tensor_type.shape.dim[2:]:
+        dim.dim_value = 32
+    onnx.save(old, tmp_path / "old.onnx")
+    with pytest.raises(
+        ModelError, match=r"expected an input of n × 3 × .*, it has batch × 3 × 32 × 32; .*train it again"
+    ):
+        HandLandmarkNetwork(tmp_path / "old.onnx", "cpu", 1, 4)
     with pytest.raises(ModelError, match="train-hands"):
         load_landmarks(tmp_path / "none.ckpt")
 

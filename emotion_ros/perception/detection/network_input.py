@@ -80,6 +80,12 @@ def open_network(
                 f"{model}: expected a model of this package of the kind {kind}, got one of another kind with "
                 f"{', '.join(actual)}; make one with emotion-ros export"
             )
+        shape = session.get_inputs()[0].shape
+        if any(isinstance(has, int) and has != wanted for has, wanted in zip(shape[1:], profile[0][1:], strict=True)):
+            raise ModelError(
+                f"{model}: expected an input of n × {' × '.join(map(str, profile[0][1:]))}, it has "
+                f"{' × '.join(map(str, shape))}; another version of this package made it: train it again"
+            )
         return profile
 
     return open_session(model, read_model_file(model), provider, threads, cache or default_cache(), profile_of)
