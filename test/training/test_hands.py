@@ -275,6 +275,7 @@ def test_evaluation_counts_found_hands_errors_and_false_hands(data, tmp_path):
         archive.writestr("a.png", cv2.imencode(".png", drawn_hand()[0])[1].tobytes())
     figures = measure_hands(DotTeacher(), [data, empty], "drawn").summary()
     assert (figures["hands"], figures["found"], figures["right_side"]) == (60, 1.0, 1.0)
+    assert figures["same_gesture"] > 0.9
     assert figures["landmark_error"] < 0.05
     assert (figures["empty_photos"], figures["false_per_100"]) == (1, 100.0)
     held_out = measure_hands(DotTeacher(only_upright=True), [data]).summary()

@@ -17,7 +17,7 @@ from emotion_ros.config.package_files import default_gestures
 from emotion_ros.errors import DatasetError
 from emotion_ros.inference.timing import median_ms
 from emotion_ros.perception.detection import HandDetector
-from emotion_ros.perception.gesture_rules import read_gestures
+from emotion_ros.perception.gesture_rules import Gestures, read_gestures
 from emotion_ros.perception.gestures import HandObservation, palm_length, recognize_gesture
 from emotion_ros.training.detector.photos import is_held_out
 from emotion_ros.training.hands.hand_photos import LABELS, PhotoHands, read_labels
@@ -42,6 +42,7 @@ class HandFigures:
         found: by folder of the archive: for each of the teacher's hands, whether it was found.
         errors: mean distance of the landmarks of each found hand from the teacher's, in palm widths.
         sides: for each found hand, whether its side is the teacher's.
+        same_gesture: for each found hand, whether the rules recognize the same gesture as in the teacher's landmarks.
         annotated: for each annotated box, whether the middle of a detected hand lies in it.
         gestures: annotated gesture to the recognized ones of the hands in its boxes.
         empty_photos: number of photos without hands, and ``false_hands``: hands detected in them.
@@ -51,6 +52,7 @@ class HandFigures:
     found: dict[str, list[bool]] = field(default_factory=lambda: defaultdict(list))
     errors: list[float] = field(default_factory=list)
     sides: list[bool] = field(default_factory=list)
+    same_gesture: list[bool] = field(default_factory=list)
     annotated: list[bool] = field(default_factory=list)
     gestures: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     empty_photos: int = 0
@@ -67,6 +69,7 @@ class HandFigures:
             "found_by_folder": {name: [len(of_folder), _mean(of_folder)] for name, of_folder in self.found.items()},
             "landmark_error": float(np.median(self.errors)) if self.errors else float("nan"),
             "right_side": _mean(self.sides),
+            "same_gesture": _mean(self.same_gesture),
             "annotated": len(self.annotated),
             "annotated_found": _mean(self.annotated),
             "gestures": {name: dict(row.most_common()) for name, row in self.gestures.items()},
@@ -90,12 +93,12 @@ def measure_hands(detector: HandDetector, folders: Sequence[Path], every_photo_o
     Raises:
         DatasetError: a file is missing or cannot be read.
     """
-    figures = HandFigures()
+    figures, gestures = HandFigures(), read_gestures(default_gestures())
     for folder in folders:
         if (folder / ANNOTATED).is_file() and (folder / "images.zip").is_file():
-            _measure_annotated(detector, folder, figures)
+            _measure_annotated(detector, folder, gestures, figures)
         elif (folder / LABELS).is_file():
-            _measure_labelled(detector, folder, every_photo_of, figures)
+            _measure_labelled(detector, folder, every_photo_of, gestures, figures)
         else:
             for _, image in read_archive(folder / "photos.zip"):
                 figures.empty_photos += 1
@@ -103,19 +106,21 @@ def measure_hands(detector: HandDetector, folders: Sequence[Path], every_photo_o
     return figures
 
 
-def _measure_labelled(detector: HandDetector, folder: Path, every_photo_of: str, figures: HandFigures) -> None:
+def _measure_labelled(
+    detector: HandDetector, folder: Path, every_photo_of: str, gestures: Gestures, figures: HandFigures
+) -> None:
     labels = read_labels(folder / LABELS)
     for name, image in read_archive(folder / "photos.zip"):
         source = name.split("/")[0] if "/" in name else folder.name
         is_measured = source == every_photo_of if every_photo_of else is_held_out(name)
         if name in labels and is_measured and labels[name].points:
             hands = detector.detect(image)
-            _compare(hands, labels[name], figures, source)
+            _compare(hands, labels[name], source, gestures, figures)
             if np.isnan(figures.tracked_ms) and hands:
                 _time(detector, image, hands, figures)
 
 
-def _compare(hands: Sequence[Hand], labels: PhotoHands, figures: HandFigures, source: str) -> None:
+def _compare(hands: Sequence[Hand], labels: PhotoHands, source: str, gestures: Gestures, figures: HandFigures) -> None:
     """Add the hands of one photo to the figures."""
     for points, is_right in zip(labels.points, labels.is_right, strict=True):
         best = max(hands, key=lambda hand: _bounds(hand.landmarks).overlap(_bounds(points)), default=None)
@@ -125,6 +130,7 @@ def _compare(hands: Sequence[Hand], labels: PhotoHands, figures: HandFigures, so
             distances = np.hypot(*(best.landmarks - points).T)
             figures.errors.append(float(distances.mean()) / palm_width(points))
             figures.sides.append((best.side == "right") == is_right)
+            figures.same_gesture.append(_gesture(best.landmarks, gestures) == _gesture(points, gestures))
 
 
 def _time(detector: HandDetector, image: Image, hands: Sequence[Hand], figures: HandFigures) -> None:
@@ -135,15 +141,18 @@ def _time(detector: HandDetector, image: Image, hands: Sequence[Hand], figures: 
         figures.tracked_ms = median_ms(lambda: detector.detect(large, hands[:1]))  # type: ignore[arg-type]
 
 
-def _measure_annotated(detector: HandDetector, folder: Path, figures: HandFigures) -> None:
-    gestures = read_gestures(default_gestures())
+def _gesture(points: Points, gestures: Gestures) -> str:
+    return recognize_gesture(HandObservation(points), gestures)[0]
+
+
+def _measure_annotated(detector: HandDetector, folder: Path, gestures: Gestures, figures: HandFigures) -> None:
     for image, boxes in _annotated(folder):
         hands = detector.detect(image)
         for gesture, box in boxes:
             inside = [hand for hand in hands if _contains(box, hand.box.centre)]
             figures.annotated.append(bool(inside))
             for hand in inside:
-                figures.gestures[gesture][recognize_gesture(HandObservation(hand.landmarks), gestures)[0]] += 1
+                figures.gestures[gesture][_gesture(hand.landmarks, gestures)] += 1
 
 
 def _annotated(folder: Path) -> Iterator[tuple[Image, list[tuple[str, Box]]]]:
@@ -170,12 +179,13 @@ def palm_width(points: Points) -> float:
 def table(figures: Mapping[str, Mapping[str, Any]]) -> str:
     """Return the summaries of detectors as a Markdown table, and what each recognized of each gesture."""
     lines = [
-        "| detector | hands | found | landmark error | side | annotated | found | false per 100 | ms | ms, tracked |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+        "| detector | hands | found | landmark error | side | gesture | annotated | found | false per 100 | ms | tracked |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for name, row in figures.items():
         lines.append(
             f"| {name} | {row['hands']} | {row['found']:.3f} | {row['landmark_error']:.3f} | {row['right_side']:.3f} | "
+            f"{row['same_gesture']:.3f} | "
             f"{row['annotated']} | {row['annotated_found']:.3f} | {row['false_per_100']:.1f} | {row['image_ms']:.1f} | "
             f"{row['tracked_ms']:.1f} |"
         )
