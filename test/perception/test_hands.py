@@ -15,7 +15,7 @@ from emotion_ros.config import PipelineConfig
 from emotion_ros.errors import ModelError
 from emotion_ros.inference.catalog import HAND_MODELS, models_folders
 from emotion_ros.perception.detection import HAND_DETECTORS, HandSettings
-from emotion_ros.perception.detection.hand_crop import HandCrop, crop_of_landmarks
+from emotion_ros.perception.detection.hand_crop import CROP_SIZE_PX, HandCrop, crop_of_landmarks
 from emotion_ros.perception.loaded_models import create_hand_detector, load_models
 from emotion_ros.perception.schedule import FrameHistory, advance, plan_frame
 from emotion_ros.types import Box, Hand
@@ -26,7 +26,7 @@ numbers = st.floats(-2000, 2000, width=32)
 @given(numbers, numbers, st.floats(4, 3000), st.floats(-math.pi, math.pi))
 def test_points_return_from_the_crop_to_the_image(x, y, side, radians):
     crop = HandCrop(x, y, side, radians)
-    points = np.array([(0, 0), (96, 0), (40, 90)], np.float32)
+    points = np.array([(0, 0), (CROP_SIZE_PX, 0), (40, 90)], np.float32)
     moved = crop.to_image(points)
     matrix = crop.matrix()
     assert np.abs(moved @ matrix[:, :2].T + matrix[:, 2] - points).max() < 0.2 + 1e-3 * abs(x) / side
@@ -43,7 +43,7 @@ def test_hand_points_up_in_its_crop(degrees):
     matrix = crop.matrix()
     inside = points @ matrix[:, :2].T + matrix[:, 2]
     assert inside.min() > 0
-    assert inside.max() < 96
+    assert inside.max() < CROP_SIZE_PX
     assert inside[9, 1] < inside[0, 1] - 10
     assert inside[9, 0] == pytest.approx(inside[0, 0], abs=0.1)
 
@@ -54,8 +54,9 @@ def test_crop_of_any_size_shows_the_same(side):
     cv2.circle(grid, (600, 600), side // 4, (255, 255, 255), -1)
     pixels = HandCrop(600.5, 600.5, side, 0.5).pixels(grid)
     y, x = np.nonzero(pixels[..., 0] > 127)
-    assert (x.mean() + 0.5, y.mean() + 0.5) == (pytest.approx(48, abs=0.7), pytest.approx(48, abs=0.7))
-    assert (x.max() - x.min()) == pytest.approx(48, abs=4)
+    half = CROP_SIZE_PX / 2
+    assert (x.mean() + 0.5, y.mean() + 0.5) == (pytest.approx(half, abs=0.9), pytest.approx(half, abs=0.9))
+    assert (x.max() - x.min()) == pytest.approx(half, abs=5)
 
 
 def test_hands_are_followed_and_the_whole_image_is_searched_once_in_a_while():

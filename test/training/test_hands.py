@@ -233,7 +233,7 @@ def test_training_starts_from_an_exported_file(data, checkpoint, model):
     from emotion_ros.training.checkpoints import start_from_file
     from emotion_ros.training.hands.landmark_training import HandLandmarks, load_landmarks
 
-    pixels = torch.rand(16, 3, 96, 96) * 255
+    pixels = torch.rand(16, 3, CROP_SIZE_PX, CROP_SIZE_PX) * 255
     started = HandLandmarks(load_landmarks(checkpoint).hparams.config)
     wanted = LANDMARK_KIND, "hand landmarks, width 8", "train-hands", pixels
     start_from_file(started, model, *wanted)

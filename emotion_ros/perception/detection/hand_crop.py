@@ -7,7 +7,7 @@ import math
 from emotion_ros.perception.rotated_crop import RotatedCrop
 from emotion_ros.types import Points
 
-CROP_SIZE_PX = 96
+CROP_SIZE_PX = 128
 """Side of the landmark network's input."""
 
 CROP_SCALE = 1.6

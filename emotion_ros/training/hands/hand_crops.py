@@ -73,7 +73,7 @@ def training_crop(
         rng: random numbers.
 
     Returns:
-        BGR, uint8, 96 × 96 × 3; and 44 float32: landmarks in pixels of the crop, 1 if there is a hand, 1 if it is the
+        BGR, uint8, 128 × 128 × 3; and 44 float32: landmarks in pixels of the crop, 1 if there is a hand, 1 if it is the
         person's right one.
     """
     kind = rng.random()

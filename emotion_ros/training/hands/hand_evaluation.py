@@ -179,7 +179,8 @@ def palm_width(points: Points) -> float:
 def table(figures: Mapping[str, Mapping[str, Any]]) -> str:
     """Return the summaries of detectors as a Markdown table, and what each recognized of each gesture."""
     lines = [
-        "| detector | hands | found | landmark error | side | gesture | annotated | found | false per 100 | ms | tracked |",
+        "| detector | hands | found | landmark error | side | gesture | annotated | found | false per 100 | ms "
+        "| ms, tracked |",
         "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for name, row in figures.items():

@@ -23,7 +23,7 @@ LABELS = "hands.csv"
 PATCH_SCALE = 2.0
 """Side of a patch as a multiple of the crop's side: rotated and shifted crops of the hand stay inside."""
 
-PATCH_SIZE_PX = 192
+PATCH_SIZE_PX = 256
 """Largest side of a stored patch."""
 
 EMPTY_PATCHES = 4

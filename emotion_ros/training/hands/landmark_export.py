@@ -16,7 +16,7 @@ from emotion_ros.training.hands.landmark_training import load_landmarks
 def export_landmarks(checkpoint: Path, output: Path, metadata: Mapping[str, Any]) -> dict[str, Any]:
     """Write a hand landmark network as ONNX with its metadata.
 
-    The input ``pixels`` is n × 3 × 96 × 96, float32, BGR of 0…255. The output ``hands`` is n × 44: x and y of 21
+    The input ``pixels`` is n × 3 × 128 × 128, float32, BGR of 0…255. The output ``hands`` is n × 44: x and y of 21
     landmarks in pixels of the crop, the logits of presence and of a right hand.
 
     Args:

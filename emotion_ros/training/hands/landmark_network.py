@@ -58,11 +58,11 @@ class LandmarkNetwork(nn.Module):
         return (torch.arange(side) + 0.5) / side
 
     def forward(self, pixels: Tensor) -> Tensor:
-        """Return n × 44, float32, see :data:`VALUES`, for n × 3 × 96 × 96, float32, BGR of 0…255."""
+        """Return n × 44, float32, see :data:`VALUES`, for n × 3 × 128 × 128, float32, BGR of 0…255."""
         return self.with_heatmaps(pixels)[0]
 
     def with_heatmaps(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the values, n × 44, and the heatmaps' logits, n × 21 × 24 × 24."""
+        """Return the values, n × 44, and the heatmaps' logits, n × 21 × 32 × 32."""
         features = [self.stem(pixels / 127.5 - 1)]
         for stage in self.stages:
             features.append(stage(features[-1]))

@@ -234,6 +234,6 @@ def load_landmarks(checkpoint: Path) -> HandLandmarks:
 
 
 def _collate(crops: Sequence[Crop]) -> tuple[Tensor, Tensor]:
-    """Return pixels, n × 3 × 96 × 96, uint8, BGR, and targets, n × 44, float32."""
+    """Return pixels, n × 3 × 128 × 128, uint8, BGR, and targets, n × 44, float32."""
     pixels = np.stack([image for image, _ in crops]).transpose(0, 3, 1, 2)
     return torch.from_numpy(pixels), torch.from_numpy(np.stack([target for _, target in crops]))
