@@ -83,7 +83,7 @@ def test_files_that_are_no_face_detector_are_refused(model, tmp_path):
     other = onnx.load(str(model))
     onnx.helper.set_model_props(other, {"emotion_ros": json.dumps({"kind": "hands"})})
     onnx.save(other, str(tmp_path / "hands.onnx"))
-    with pytest.raises(ModelError, match="expected a face detector"):
+    with pytest.raises(ModelError, match="of this package of the kind faces"):
         FACE_DETECTORS["emotion_faces"](FaceSettings(tmp_path / "hands.onnx"))
 
 

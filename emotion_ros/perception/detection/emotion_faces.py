@@ -7,14 +7,17 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import onnxruntime as ort
 from numpy.typing import NDArray
 
 from emotion_ros.errors import ModelError
+from emotion_ros.inference.cache_folder import default_cache
+from emotion_ros.inference.ort_session import open_session, read_model_file
 from emotion_ros.inference.providers import ShapeProfile
 from emotion_ros.perception.detection.cells import decode_cells, values_per_cell
 from emotion_ros.perception.detection.face_rows import face_from_row, filter_faces
 from emotion_ros.perception.detection.image_region import ImageRegion, search_regions
-from emotion_ros.perception.detection.network_input import INPUT_STEP_PX, NetworkInput, open_network, padded
+from emotion_ros.perception.detection.network_input import INPUT_STEP_PX, NetworkInput, check_network, padded
 from emotion_ros.types import Box, Face, Image
 
 DETECTOR_KIND = "faces"
@@ -59,8 +62,15 @@ class EmotionFaces:
         """
         if model is None:
             raise ModelError(self._MISSING)
-        self._max_side, profile = max_side, _shape_profile(max_side)
-        self._session = open_network(model, provider, threads, DETECTOR_KIND, ("pixels", "cells"), profile, cache)
+        self._max_side = max_side
+
+        def profile_of(session: ort.InferenceSession) -> ShapeProfile:
+            self._check_model(model, session)
+            return _shape_profile(max_side)
+
+        self._session = open_session(
+            model, read_model_file(model), provider, threads, cache or default_cache(), profile_of
+        )
         # Guards _to_input and _session: both serve one image at a time. Held by detect while the network runs.
         self._lock = threading.Lock()
         self._to_input = NetworkInput()
@@ -110,6 +120,10 @@ class EmotionFaces:
         """Run the network and return the values of all cells, see :mod:`emotion_ros.perception.detection.cells`."""
         values: NDArray[np.float32] = self._session.run(["cells"], {"pixels": pixels})[0][0]
         return values
+
+    def _check_model(self, path: Path, session: ort.InferenceSession) -> None:
+        """Raise ModelError if a file is no model of this detector."""
+        check_network(path, session, DETECTOR_KIND, ("pixels", "cells"), _shape_profile(self._max_side))
 
     def close(self) -> None:
         """Do nothing: ONNX Runtime frees its memory with the object."""

@@ -49,13 +49,7 @@ def padded(side: int) -> int:
 
 
 def open_network(
-    model: Path,
-    provider: str,
-    threads: int,
-    kind: str,
-    names: tuple[str, str],
-    profile: ShapeProfile,
-    cache: Path | None = None,
+    model: Path, provider: str, threads: int, kind: str, names: tuple[str, str], profile: ShapeProfile
 ) -> Session:
     """Open a model file of this package.
 
@@ -66,7 +60,6 @@ def open_network(
         kind: value of ``kind`` in its metadata.
         names: of its input and of its output.
         profile: shapes of its input.
-        cache: folder of TensorRT engines; None: the user's cache folder.
 
     Raises:
         ModelError: the file is missing, or is no such model.
@@ -74,21 +67,32 @@ def open_network(
     """
 
     def profile_of(session: ort.InferenceSession) -> ShapeProfile:
-        actual = tuple(tensor.name for tensor in (*session.get_inputs(), *session.get_outputs()))
-        if not metadata_of_kind(session, kind) or actual != names:
-            raise ModelError(
-                f"{model}: expected a model of this package of the kind {kind}, got one of another kind with "
-                f"{', '.join(actual)}; make one with emotion-ros export"
-            )
-        shape = session.get_inputs()[0].shape
-        if any(isinstance(has, int) and has != wanted for has, wanted in zip(shape[1:], profile[0][1:], strict=True)):
-            raise ModelError(
-                f"{model}: expected an input of n × {' × '.join(map(str, profile[0][1:]))}, it has "
-                f"{' × '.join(map(str, shape))}; another version of this package made it: train it again"
-            )
+        check_network(model, session, kind, names, profile)
         return profile
 
-    return open_session(model, read_model_file(model), provider, threads, cache or default_cache(), profile_of)
+    return open_session(model, read_model_file(model), provider, threads, default_cache(), profile_of)
+
+
+def check_network(
+    model: Path, session: ort.InferenceSession, kind: str, names: tuple[str, str], profile: ShapeProfile
+) -> None:
+    """Check that a file is a network of this package; the arguments are those of :func:`open_network`.
+
+    Raises:
+        ModelError: it is of another kind, or takes images of another size.
+    """
+    actual = tuple(tensor.name for tensor in (*session.get_inputs(), *session.get_outputs()))
+    if not metadata_of_kind(session, kind) or actual != names:
+        raise ModelError(
+            f"{model}: expected a model of this package of the kind {kind}, got one of another kind with "
+            f"{', '.join(actual)}; make one with emotion-ros export"
+        )
+    shape = session.get_inputs()[0].shape
+    if any(isinstance(has, int) and has != wanted for has, wanted in zip(shape[1:], profile[0][1:], strict=True)):
+        raise ModelError(
+            f"{model}: expected an input of n × {' × '.join(map(str, profile[0][1:]))}, it has "
+            f"{' × '.join(map(str, shape))}; another version of this package made it: train it again"
+        )
 
 
 def metadata_of_kind(session: ort.InferenceSession, kind: str) -> dict[str, Any]:

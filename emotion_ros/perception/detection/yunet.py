@@ -31,8 +31,7 @@ class YuNetFaces(EmotionFaces):
     def _cells(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
         return yunet_cells(self._session.run(OUTPUTS, {"input": pixels}))
 
-    @staticmethod
-    def _check_model(path: Path, session: ort.InferenceSession) -> None:
+    def _check_model(self, path: Path, session: ort.InferenceSession) -> None:
         check_yunet(path, session)
 
 
