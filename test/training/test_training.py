@@ -355,7 +355,7 @@ def test_some_colour_pictures_become_grey_and_grey_ones_stay_one_channel():
     pixels = torch.rand(400, 3, 1, 1).expand(-1, -1, 16, 16) * 200 + 20
     changed = augment(pixels, TrainConfig(erase=0.0))
     grey = (changed.amax(1) - changed.amin(1)).amax((1, 2)) < 1
-    assert 0.08 < grey.float().mean() < 0.25
+    assert 0.22 < grey.float().mean() < 0.38
 
 
 @pytest.mark.parametrize("kind", ["onnx", "ckpt"])
