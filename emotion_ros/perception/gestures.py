@@ -62,10 +62,14 @@ def extension(points: Points, finger: str) -> float:
     """Return the extension of a finger, −1 (curled) to 1 (straight).
 
     The difference of two distances to the wrist, of the finger's tip and of its middle joint, divided by the length of
-    the segments between them. For the thumb, the knuckle of the little finger replaces the wrist.
+    the segments between them; −1 if the tip is on the palm's side of the knuckle. In a fist that points at the camera,
+    the fingers may cover the wrist, and both distances say nothing. For the thumb, the knuckle of the little finger
+    replaces the wrist.
     """
-    joint, end, tip = points[list(FINGERS[finger][1:])]
+    knuckle, joint, end, tip = points[list(FINGERS[finger])]
     base = points[JOINTS["little_mcp"] if finger == "thumb" else JOINTS["wrist"]]
+    if finger != "thumb" and (tip - knuckle) @ (knuckle - base) < 0:
+        return -1.0
     length = _distance(end, joint) + _distance(tip, end)
     return (_distance(tip, base) - _distance(joint, base)) / max(length, 1e-6)
 

@@ -61,6 +61,16 @@ def drawn(thumb="in", at=(300.0, 300.0), turned=0.0, **fingers):
 ALL = dict.fromkeys(BASES, True)
 
 
+def fist_at_camera():
+    """Landmarks of a fist that points at the camera: the fingers hang from the knuckles and cover the wrist."""
+    points = drawn()
+    for name in BASES:
+        points[list(FINGERS[name])] = points[FINGERS[name][0]] + np.array([(0, 0), (0, 30), (-3, 50), (-3, 60)])
+    points[1:5] = points[5] + np.array([(5, 45), (25, 35), (35, 20), (30, 5)])
+    points[0] = points[[9, 12]].mean(0)
+    return points
+
+
 @pytest.fixture(scope="module")
 def shipped():
     return read_gestures(default_gestures())
@@ -72,6 +82,7 @@ def shipped():
         (drawn(**ALL), "open_palm"),
         (drawn(turned=140, **ALL), "open_palm"),
         (drawn(), "fist"),
+        (fist_at_camera(), "fist"),
         (drawn(index=True), "pointing"),
         (drawn(index=True, turned=90), "pointing"),
         (drawn(thumb="out", index=True, little=True), "love"),
