@@ -14,7 +14,7 @@ from emotion_ros.config import HandTrainConfig
 from emotion_ros.errors import DatasetError, ModelError
 from emotion_ros.inference.catalog import default_face_model
 from emotion_ros.perception.detection.hand_crop import CROP_SIZE_PX, HandCrop
-from emotion_ros.perception.detection.hand_networks import LANDMARK_KIND, HandLandmarkNetwork
+from emotion_ros.perception.detection.hand_networks import LANDMARK_KIND, PRESENCE, HandLandmarkNetwork
 from emotion_ros.types import Box, Hand
 
 UPRIGHT = np.array(
@@ -179,8 +179,16 @@ def test_losses_vanish_only_at_the_target():
     wrong = right.clone()
     wrong[:, 0] += 10
     heatmaps = torch.zeros(1, 21, 24, 24)
-    assert float(landmark_losses(right, heatmaps, target)["points"]) == 0
+    shifted = right.clone()
+    shifted[:, :42] += 2
+    for name in ("points", "bones"):
+        assert float(landmark_losses(right, heatmaps, target)[name]) == 0
     assert float(landmark_losses(wrong, heatmaps, target)["points"]) > 0
+    assert float(landmark_losses(shifted, heatmaps, target)["points"]) > 0
+    assert float(landmark_losses(shifted, heatmaps, target)["bones"]) == pytest.approx(0, abs=1e-8)
+    bent = right.clone()
+    bent[:, 16] += 2  # x of the index finger's tip
+    assert float(landmark_losses(bent, heatmaps, target)["bones"]) > 0
     assert float(landmark_errors(right, target).max()) == 0
     absent = torch.zeros_like(target)
     losses = landmark_losses(right, heatmaps, absent)
@@ -200,14 +208,38 @@ def test_exported_network_finds_landmarks_in_pixels_of_the_image(model):
         assert 0 <= result.right <= 1
 
 
-def test_mirror_image_has_mirrored_landmarks_and_the_other_side(model):
-    network = HandLandmarkNetwork(model, "cpu", 1, 4)
+def with_presence(model, logit, path):
+    """Write a model whose logit of presence is higher by ``logit``."""
+    changed = onnx.load(model)
+    (output,) = changed.graph.output
+    added = np.zeros(44, np.float32)
+    added[PRESENCE] = logit
+    changed.graph.initializer.append(onnx.numpy_helper.from_array(added, "added"))
+    for node in changed.graph.node:
+        node.output[:] = ["before" if name == output.name else name for name in node.output]
+    changed.graph.node.append(onnx.helper.make_node("Add", ["before", "added"], [output.name]))
+    onnx.save(changed, path)
+    return path
+
+
+def test_mirror_image_has_mirrored_landmarks_and_the_other_side(model, tmp_path):
+    network = HandLandmarkNetwork(with_presence(model, 5, tmp_path / "sure.onnx"), "cpu", 1, 4)
     photo = np.random.default_rng(0).integers(0, 255, (96, 96, 3), np.uint8)
     crops = [HandCrop(48, 48, 96, 0.0)]
     (seen,), (mirrored,) = network(photo, crops), network(np.ascontiguousarray(photo[:, ::-1]), crops)
     assert np.abs(seen.points - np.array([96, 0]) - mirrored.points * (-1, 1)).max() < 0.01
     assert mirrored.right == pytest.approx(1 - seen.right, abs=1e-4)
     assert mirrored.presence == pytest.approx(seen.presence, abs=1e-4)
+
+
+@pytest.mark.parametrize(("logit", "runs"), [(-5, 1), (5, 2)])
+def test_only_crops_that_show_a_hand_are_mirrored(model, tmp_path, monkeypatch, logit, runs):
+    network = HandLandmarkNetwork(with_presence(model, logit, tmp_path / "changed.onnx"), "cpu", 1, 4)
+    run, inputs = network.session.run, []
+    monkeypatch.setattr(network.session, "run", lambda names, feed: inputs.append(feed) or run(names, feed))
+    results = network(drawn_hand()[0], [HandCrop(100, 100, 160, 0.0), HandCrop(60, 60, 80, 0.0)])
+    assert [len(feed["pixels"]) for feed in inputs] == [2] * runs
+    assert all((result.presence > 0.5) == (logit > 0) for result in results)
 
 
 def test_file_of_another_kind_is_refused(model, tmp_path):

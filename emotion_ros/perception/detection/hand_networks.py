@@ -64,12 +64,13 @@ class HandSearch:
 class HandLandmarkNetwork:
     """Finds 21 landmarks in each crop: the mean of those in the crop and in its mirror image.
 
-    The mean errs less than either, and the side of a hand is more often right (models/emotion_hands.md).
+    The mean errs less than either, and the side of a hand is more often right (models/emotion_hands.md). The mirror
+    image of a crop without a hand is not examined.
     """
 
     def __init__(self, model: Path, provider: str, threads: int, max_hands: int) -> None:
         """Load a model; see :class:`emotion_ros.perception.detection.emotion_hands.EmotionHands`."""
-        shapes = [(count, 3, CROP_SIZE_PX, CROP_SIZE_PX) for count in (1, 2, 2 * max_hands)]
+        shapes = [(count, 3, CROP_SIZE_PX, CROP_SIZE_PX) for count in (1, 1, max_hands)]
         profile = shapes[0], shapes[1], shapes[2]
         self.session = open_network(model, provider, threads, LANDMARK_KIND, ("pixels", "hands"), profile)
 
@@ -78,13 +79,19 @@ class HandLandmarkNetwork:
         if not crops:
             return []
         pixels = np.stack([crop.pixels(image).transpose(2, 0, 1) for crop in crops]).astype(np.float32)
-        values = self.session.run(["hands"], {"pixels": np.concatenate([pixels, pixels[..., ::-1]])})[0]
-        rows = (values[: len(crops)] + _mirrored(values[len(crops) :])) / 2
+        rows = self._run(pixels)
+        present = rows[:, PRESENCE] > 0
+        if present.any():
+            rows[present] = (rows[present] + _mirrored(self._run(pixels[present][..., ::-1]))) / 2
         presence, right = 1 / (1 + np.exp(-rows[:, PRESENCE:].clip(-30, 30))).T
         return [
             HandLandmarks(crop.to_image(row[:PRESENCE].reshape(POINTS, 2)), float(share), float(side))
             for crop, row, share, side in zip(crops, rows, presence, right, strict=True)
         ]
+
+    def _run(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the network's values, n × 44, for n crops in NCHW."""
+        return self.session.run(["hands"], {"pixels": np.ascontiguousarray(pixels)})[0]
 
 
 def _mirrored(rows: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -22,7 +22,7 @@ from emotion_ros.errors import DatasetError
 from emotion_ros.perception.detection.hand_crop import CROP_SIZE_PX
 from emotion_ros.perception.detection.hand_networks import LANDMARK_KIND, PRESENCE, RIGHT
 from emotion_ros.training.checkpoints import load_checkpoint, start_from_file
-from emotion_ros.training.hands.hand_crops import plain_crop, pose_shares, training_crop
+from emotion_ros.training.hands.hand_crops import BONES, plain_crop, pose_shares, training_crop
 from emotion_ros.training.hands.hand_photos import HandPatch, read_empty, read_patches
 from emotion_ros.training.hands.landmark_network import HEATMAP_STRIDE, LANDMARKS, LandmarkNetwork
 from emotion_ros.training.numbered_batches import crop_loaders
@@ -33,8 +33,8 @@ from emotion_ros.types import Image
 POINT_BETA = 0.01
 """Landmark error, as a share of the crop's side, up to which the loss is quadratic."""
 
-POINT_WEIGHT, HEATMAP_WEIGHT, PRESENCE_WEIGHT, SIDE_WEIGHT = 10.0, 2.0, 0.5, 1.0
-"""Weights of the losses; the errors of landmarks are shares of the crop's side."""
+POINT_WEIGHT, BONE_WEIGHT, HEATMAP_WEIGHT, PRESENCE_WEIGHT, SIDE_WEIGHT = 10.0, 10.0, 2.0, 0.5, 1.0
+"""Weights of the losses; the errors of landmarks and bones are shares of the crop's side."""
 
 HEATMAP_SIGMA = 1.0
 """Standard deviation of the heatmaps that are trained for, in their cells."""
@@ -107,7 +107,10 @@ class HandLandmarks(L.LightningModule):
 
 
 def landmark_losses(values: Tensor, heatmaps: Tensor, targets: Tensor) -> dict[str, Tensor]:
-    """Compute the losses ``points``, ``heatmaps``, ``presence`` and ``side``, a scalar each.
+    """Compute the losses ``points``, ``bones``, ``heatmaps``, ``presence`` and ``side``, a scalar each.
+
+    A bone is the vector between two neighbouring landmarks of a finger: gestures depend on its direction, which may be
+    wrong although both landmarks are nearly right.
 
     Args:
         values: n × 44, see :data:`emotion_ros.training.hands.landmark_network.VALUES`.
@@ -120,9 +123,14 @@ def landmark_losses(values: Tensor, heatmaps: Tensor, targets: Tensor) -> dict[s
     inside = ((truth > 0) & (truth < 1)).all(-1) & (present > 0)[:, None]
     count = inside.sum().clamp(min=1)
     errors = F.smooth_l1_loss(points, truth, beta=POINT_BETA, reduction="none").sum(-1)
+    first, second = torch.tensor(BONES, device=values.device).T
+    bones, true_bones = points[:, second] - points[:, first], truth[:, second] - truth[:, first]
+    bone_errors = F.smooth_l1_loss(bones, true_bones, beta=POINT_BETA, reduction="none").sum(-1)
+    whole = inside[:, first] & inside[:, second]
     right = F.binary_cross_entropy_with_logits(values[:, RIGHT], targets[:, RIGHT], reduction="none")
     return {
         "points": POINT_WEIGHT * (errors * inside).sum() / count,
+        "bones": BONE_WEIGHT * (bone_errors * whole).sum() / whole.sum().clamp(min=1),
         "heatmaps": HEATMAP_WEIGHT * (_divergence(heatmaps, truth) * inside).sum() / count,
         "presence": PRESENCE_WEIGHT * F.binary_cross_entropy_with_logits(values[:, PRESENCE], present),
         "side": SIDE_WEIGHT * (right * present).sum() / present.sum().clamp(min=1),
@@ -198,7 +206,7 @@ def train_hands(data: Sequence[Path], model_dir: Path, config: HandTrainConfig, 
     save_batch(shown.flip(1), model_dir / "batch.png")
     held_out = _held_out_crops(patches.part(held_out=True))
     loaders = crop_loaders(training, held_out, _collate, VAL_BATCH_SIZE, config)
-    trainer = make_trainer(model_dir, config, "landmarks", ("loss", "points", "heatmaps", "presence", "side"))
+    trainer = make_trainer(model_dir, config, "landmarks", ("loss", "points", "bones", "heatmaps", "presence", "side"))
     if model is None:
         model = HandLandmarks(dataclasses.asdict(config))
         if config.pretrained:
