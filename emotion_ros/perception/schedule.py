@@ -11,14 +11,10 @@ from typing import Any
 from emotion_ros.config import PipelineConfig
 from emotion_ros.types import Box, Hand
 
-HAND_SEARCH_INTERVAL_S = 0.1
-"""Seconds without a search for hands after one that found none. A search takes three times as long as all other stages
-together (docs/performance.md); a hand that appears is found a tenth of a second later at most."""
-
-
-FULL_HAND_SEARCH_INTERVAL_S = 0.2
-"""Seconds between two searches of the whole image for hands while hands are tracked: a further hand is found that much
-later at most. As ``face_search_interval``."""
+HAND_SEARCH_INTERVAL_S = 0.2
+"""Seconds between two searches of the whole image for hands, while hands are tracked or after one that found none. A
+hand that appears is found that much later at most; as ``face_search_interval``. With MediaPipe, a search takes three
+times as long as all other stages together (docs/performance.md)."""
 
 
 class HandSearch(Enum):
@@ -95,7 +91,7 @@ def plan_frame(
         hands_are_input: the classifier's crop contains the hands: they are searched in every image.
     """
     recent_search = 0 < stamp - history.last_full_search < config.face_search_interval
-    recent_hands = 0 < stamp - history.last_full_hand_search < FULL_HAND_SEARCH_INTERVAL_S
+    recent_hands = 0 < stamp - history.last_full_hand_search < HAND_SEARCH_INTERVAL_S
     return FramePlan(
         history.boxes if recent_search else (),
         _plan_hands(history, stamp, config, hands_are_input),

@@ -57,8 +57,8 @@ def test_whole_image_is_searched_without_known_faces_and_when_time_does_not_adva
     [
         ([], 0.0, {}, HandSearch.AFTER_FACES),
         ([(0.0, 1, 1)], 0.1, {}, HandSearch.CONCURRENT),
-        ([(0.0, 1, 0)], 0.05, {}, HandSearch.NONE),
-        ([(0.0, 1, 0)], 0.1, {}, HandSearch.CONCURRENT),
+        ([(0.0, 1, 0)], 0.19, {}, HandSearch.NONE),
+        ([(0.0, 1, 0)], 0.2, {}, HandSearch.CONCURRENT),
         ([(0.0, 1, None)], 0.05, {}, HandSearch.CONCURRENT),
         ([(0.0, 1, 1)], 1.5, {}, HandSearch.AFTER_FACES),
         ([(0.0, 0, 1)], 0.5, {"hands_require_face": False}, HandSearch.CONCURRENT),
@@ -156,7 +156,7 @@ def test_pipeline_searches_hands_only_while_somebody_is_or_was_visible(portrait)
         (empty, 0.0, 0),
         (portrait, 0.2, 1),
         (portrait, 0.4, 2),
-        (empty, 0.6, 3),  # a hand may cover the face
+        (empty, 0.7, 3),  # a hand may cover the face
         (empty, 1.9, 3),
         (empty, 2.1, 3),
     ):
@@ -189,9 +189,9 @@ def test_pipeline_searches_hands_in_every_image_while_there_are_some(portrait):
     assert len(hands.regions) == 6
     assert all(len(one.hands) + len(one.people[0].hands) == 1 for one in seen)
     hands.answer = []
-    for number in range(6, 12):
+    for number in range(6, 13):
         pipeline.perceive(portrait, number / 30)
-    assert len(hands.regions) == 8
+    assert len(hands.regions) == 8  # at 0.2 and 0.4 s
     pipeline.close()
 
 
