@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -137,8 +137,11 @@ class DiagnosticsCollector:
     def key_values(self, counts: Mapping[str, int]) -> list[KeyValue]:
         """Return all figures as key-value pairs, ``counts`` (key to number of images) after the rates."""
         with self._lock:
-            figures = {**self._rates(), **counts, **self._totals(), **self._times()}
-            figures["last error"] = self._last_error
+            figures = {**self._rates(), **counts, **self._totals()}
+            latencies, timings = [*self._counters.latencies], [*self._counters.timings]
+            last_error = self._last_error
+        # Without the lock: percentiles take milliseconds, for which the worker would wait.
+        figures |= {**_latencies(latencies), **_times(timings), "last error": last_error}
         return [KeyValue(key=key, value=str(value)) for key, value in figures.items()]
 
     def _rates(self) -> dict[str, object]:
@@ -151,24 +154,27 @@ class DiagnosticsCollector:
 
     def _totals(self) -> dict[str, object]:
         """The caller holds the lock."""
-        counters = self._counters
-        p50, p95 = np.percentile([*counters.latencies] or [0.0], [50, 95]) * 1000
         return {
             "processed": self._processed,
             "failed": self._failed,
-            "latency p50 (ms)": f"{p50:.1f}",
-            "latency p95 (ms)": f"{p95:.1f}",
-            "people": sum(status.people for status in counters.cameras.values()),
+            "people": sum(status.people for status in self._counters.cameras.values()),
         }
 
-    def _times(self) -> dict[str, object]:
-        """Percentile of the total and median of each stage that the latest frame has. The caller holds the lock."""
-        timings = [*self._counters.timings]
-        totals = [stages["total"] for stages in timings]
-        figures: dict[str, object] = {"total p95 (ms)": f"{np.percentile(totals or [0.0], 95):.1f}"}
-        for stage in timings[-1] if timings else ():
-            figures[f"{stage} (ms)"] = f"{np.median([stages[stage] for stages in timings if stage in stages]):.2f}"
-        return figures
+
+def _latencies(latencies: Sequence[float]) -> dict[str, object]:
+    """Return percentiles of seconds, in milliseconds."""
+    p50, p95 = np.percentile(latencies or [0.0], [50, 95]) * 1000
+    return {"latency p50 (ms)": f"{p50:.1f}", "latency p95 (ms)": f"{p95:.1f}"}
+
+
+def _times(frames: Sequence[Mapping[str, float]]) -> dict[str, object]:
+    """Return a percentile of the total and the median of each stage that the latest frame has."""
+    timings = [dict(stages) for stages in frames]
+    totals = [stages["total"] for stages in timings]
+    figures: dict[str, object] = {"total p95 (ms)": f"{np.percentile(totals or [0.0], 95):.1f}"}
+    for stage in timings[-1] if timings else ():
+        figures[f"{stage} (ms)"] = f"{np.median([stages[stage] for stages in timings if stage in stages]):.2f}"
+    return figures
 
 
 def _is_failing(status: _CameraStatus) -> bool:
