@@ -11,6 +11,7 @@ import numpy as np
 import rclpy
 from emotion_ros.msg import EmotionArray
 from rclpy.executors import SingleThreadedExecutor
+from sensor_msgs.msg import Image
 
 from emotion_ros.nodes.graph import Process, environment, stop
 from emotion_ros.nodes.image_source_node import SUBSCRIBER_TIMEOUT_S
@@ -61,7 +62,7 @@ class DetectorGraph:
         if subscribe:
             self._subscribe(names)
         self._sources = [self._spawn("image_source", remappings(name), **source) for name in names]
-        time.sleep(SETTLING_TIME_S)
+        self._wait_for_images(names)
         self._start = time.monotonic()
         self._detector = self._spawn("detector", [], image_topics=names, **parameters)
 
@@ -94,6 +95,20 @@ class DetectorGraph:
         stop([self._detector, *self._sources])
         self._node.destroy_node()
         rclpy.shutdown()
+
+    def _wait_for_images(self, names):
+        """Wait until each image source delivers, as a camera does that runs already.
+
+        Without subscribers the image source, other than a camera, waits.
+        """
+        delivered = set()
+        subscriptions = [
+            self._node.create_subscription(Image, name, lambda _, name=name: delivered.add(name), 1) for name in names
+        ]
+        self.spin(SETTLING_TIME_S, until=lambda: len(delivered) == len(names))
+        for subscription in subscriptions:
+            self._node.destroy_subscription(subscription)
+        self.spin(SETTLING_TIME_S)
 
     def _subscribe(self, names):
         for name in names:
