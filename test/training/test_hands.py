@@ -313,3 +313,17 @@ def test_evaluation_counts_found_hands_errors_and_false_hands(data, tmp_path):
     held_out = measure_hands(DotTeacher(only_upright=True), [data]).summary()
     assert 0 < held_out["hands"] < 20
     assert "| teacher | 60 | 1.000 |" in table({"teacher": figures})
+    assert figures["gestures"] == {}
+
+
+def test_evaluation_of_a_whole_folder_counts_the_gestures_by_hint(data, tmp_path):
+    from emotion_ros.training.hands.hand_evaluation import measure_hands
+
+    for name in ("photos.zip", "hands.csv"):
+        (tmp_path / name).symlink_to(data / name)
+    (tmp_path / "sources.csv").write_text("file,source,hint\ndrawn/00.png,drawn,stop\ndrawn/01.png,drawn,stop\n")
+    assert measure_hands(DotTeacher(), [tmp_path], "drawn").summary()["gestures"] == {"stop": {"open_palm": 2}}
+    assert measure_hands(DotTeacher(), [tmp_path]).summary()["gestures"] == {}
+    (tmp_path / "sources.csv").write_text("file\ndrawn/00.png\n")
+    with pytest.raises(DatasetError, match="expected columns file and hint"):
+        measure_hands(DotTeacher(), [tmp_path], "drawn")

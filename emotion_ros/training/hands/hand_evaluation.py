@@ -34,6 +34,10 @@ ANNOTATED = "boxes.csv"
 """File with the hands of ``images.zip`` in pixels: ``file``, ``gesture``, ``xmin``, ``ymin``, ``xmax``, ``ymax``."""
 
 
+HINTS = "sources.csv"
+"""Optional file beside ``photos.zip`` with columns ``file`` and ``hint``: the gesture that a photo was taken for."""
+
+
 @dataclass
 class HandFigures:
     """Figures of a detector.
@@ -44,7 +48,8 @@ class HandFigures:
         sides: for each found hand, whether its side is the teacher's.
         same_gesture: for each found hand, whether the rules recognize the same gesture as in the teacher's landmarks.
         annotated: for each annotated box, whether the middle of a detected hand lies in it.
-        gestures: annotated gesture to the recognized ones of the hands in its boxes.
+        gestures: annotated gesture to the recognized ones of the hands in its boxes; hint to those of all hands of its
+            photos.
         empty_photos: number of photos without hands, and ``false_hands``: hands detected in them.
         image_ms: median time to search an image of 640 × 480, and ``tracked_ms``: for a tracked hand in it.
     """
@@ -88,7 +93,7 @@ def measure_hands(detector: HandDetector, folders: Sequence[Path], every_photo_o
         folders: each with ``photos.zip`` and :data:`LABELS`, whose held-out photos are measured; with ``photos.zip``
             only, whose photos show no hands; or with ``images.zip`` and :data:`ANNOTATED`.
         every_photo_of: folder of the archives whose photos are all measured, and no others: one without which the
-            detector was trained. Empty: the held-out photos.
+            detector was trained; with the gestures by :data:`HINTS`. Empty: the held-out photos.
 
     Raises:
         DatasetError: a file is missing or cannot be read.
@@ -110,14 +115,28 @@ def _measure_labelled(
     detector: HandDetector, folder: Path, every_photo_of: str, gestures: Gestures, figures: HandFigures
 ) -> None:
     labels = read_labels(folder / LABELS)
+    hints = _read_hints(folder / HINTS) if every_photo_of else {}
     for name, image in read_archive(folder / "photos.zip"):
         source = name.split("/")[0] if "/" in name else folder.name
         is_measured = source == every_photo_of if every_photo_of else is_held_out(name)
         if name in labels and is_measured and labels[name].points:
             hands = detector.detect(image)
+            if name in hints:
+                figures.gestures[hints[name]].update(_gesture(hand.landmarks, gestures) for hand in hands)
             _compare(hands, labels[name], source, gestures, figures)
             if np.isnan(figures.tracked_ms) and hands:
                 _time(detector, image, hands, figures)
+
+
+def _read_hints(path: Path) -> Mapping[str, str]:
+    """Return the hint of each photo; none if there is no such file."""
+    if not path.is_file():
+        return {}
+    try:
+        with path.open(newline="") as file:
+            return {row["file"]: row["hint"] for row in csv.DictReader(file)}
+    except (KeyError, OSError, ValueError, csv.Error) as error:
+        raise DatasetError(f"{path}: expected columns file and hint, cannot read them: {error!r}") from error
 
 
 def _compare(hands: Sequence[Hand], labels: PhotoHands, source: str, gestures: Gestures, figures: HandFigures) -> None:
