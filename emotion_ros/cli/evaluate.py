@@ -36,8 +36,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--folder",
         default="",
-        help="folder in photos.zip whose photos alone are measured, all of them, and what was recognized of each gesture "
-        "that sources.csv names in its column hint (hand detectors)",
+        help="folder in photos.zip whose photos alone are measured, all of them, and what was recognized of each "
+        "gesture that sources.csv names in its column hint (hand detectors)",
     )
     parser.add_argument("--backgrounds", default="", help="pictures without people, for scenes (face detectors)")
     parser.add_argument(
