@@ -13,12 +13,19 @@ from typing import Any
 from emotion_ros.cli.ros_installation import require_ros
 from emotion_ros.errors import OutputError
 from emotion_ros.io.atomic_file import replacing
+from emotion_ros.perception.detection import HAND_DETECTORS
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     parser.add_argument(
         "--source", default="sample", metavar="SOURCE", help="source of the images, scaled to 640×480 (default: sample)"
+    )
+    parser.add_argument(
+        "--hand-detector",
+        choices=("auto", *HAND_DETECTORS),
+        default="auto",
+        help="of the pipeline on the source; auto: as in the detector node (default: auto)",
     )
     parser.add_argument("--out", type=Path, metavar="FILE", help="also write the figures to a JSON file")
     parser.add_argument(
@@ -35,14 +42,14 @@ def run(parsed: argparse.Namespace) -> int:
         return _benchmark_provider(parsed)
     require_ros("benchmark")
     figures: dict[str, Any] = {}
-    for name, measure in _benchmarks(parsed.source).items():
+    for name, measure in _benchmarks(parsed.source, parsed.hand_detector).items():
         figures[name] = {key: round(value, 2) for key, value in measure().items()}
         print(f"{name}: " + ", ".join(f"{key} {value:g}" for key, value in figures[name].items()), flush=True)
     _save(figures, parsed.out)
     return 0
 
 
-def _benchmarks(source: str) -> dict[str, Callable[[], dict[str, float]]]:
+def _benchmarks(source: str, hand_detector: str) -> dict[str, Callable[[], dict[str, float]]]:
     """Return the benchmarks with ROS, by name; each returns figures by name."""
     from emotion_ros.cli import benchmark_pipeline as benchmark
     from emotion_ros.io.sources import frames
@@ -51,7 +58,7 @@ def _benchmarks(source: str) -> dict[str, Callable[[], dict[str, float]]]:
     picture = next(frame.image for frame in frames("sample") if frame.image is not None)
     return {
         "decode 640×480": lambda: ros.decode(picture),
-        f"pipeline on {source} at 640×480": lambda: benchmark.stages(source),
+        f"pipeline on {source} at 640×480": partial(benchmark.stages, source, hand_detector),
         **{f"{count} faces at 640×480": partial(benchmark.crowd, count) for count in benchmark.CROWDS},
         **{f"{count} cameras at 640×480": partial(benchmark.cameras, count) for count in (1, 2, 3)},
         "a hand and a face": benchmark.gestures,

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from emotion_ros.cli.benchmark_pipeline import crowd_image
+from emotion_ros.cli.benchmark_pipeline import crowd_image, stages
 from emotion_ros.config import PipelineConfig
 from emotion_ros.perception.loaded_models import LoadedModels, load_models
 from emotion_ros.perception.pipeline import Pipeline
@@ -240,3 +240,11 @@ def test_failed_images_count_for_the_idle_rate():
     assert is_idle(history, 1.6, 1.0)
     assert not is_due(history, 1.6, 5.0, 1.0)
     assert is_due(history, 1.75, 5.0, 1.0)
+
+
+def test_benchmark_of_the_pipeline_measures_all_stages():
+    figures = stages("sample", "emotion_hands")
+    assert figures["faces_per_frame"] == 1
+    assert figures["frames_per_second"] > 1
+    stages_ms = [figures[f"{stage}_ms"] for stage in ("hands", "faces", "pose", "eyes", "classify", "people", "total")]
+    assert min(stages_ms) > 0
