@@ -33,7 +33,6 @@ MIN_PALM_WIDTH = 0.5
 ANNOTATED = "boxes.csv"
 """File with the hands of ``images.zip`` in pixels: ``file``, ``gesture``, ``xmin``, ``ymin``, ``xmax``, ``ymax``."""
 
-
 HINTS = "sources.csv"
 """Optional file beside ``photos.zip`` with columns ``file`` and ``hint``: the gesture that a photo was taken for."""
 
