@@ -93,6 +93,21 @@ def test_one_output_is_measured_on_classes_and_on_votes(voted, small, tmp_path):
     assert metadata.accuracy == {"val": 0.5, "val_votes": 1.0}
 
 
+def test_confidence_errs_alike_on_data_where_the_labels_are_right_and_where_half_are_wrong(data, trained, tmp_path):
+    other = {"bright": "dark", "dark": "bright"}
+    for index, path in enumerate(sorted(data.glob("*/*/*.png"))):
+        label = other[path.parent.name] if index % 2 else path.parent.name
+        link = tmp_path / "guessed" / path.parent.parent.name / label / f"{index}.png"
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(path)
+    calibrate_on = {"right": data, "guessed": tmp_path / "guessed"}
+    metadata = export(trained / "best.ckpt", tmp_path / "m.onnx", calibrate_on=calibrate_on)
+    assert metadata.accuracy == {"right val": 1.0, "guessed val": 0.5}
+    pictures = [cv2.imread(str(path)) for path in sorted(data.glob("val/*/*.png"))]
+    confidences = EmotionClassifier(tmp_path / "m.onnx", "cpu").classify(pictures).max(1)
+    assert confidences.mean() == pytest.approx(0.75, abs=0.01)  # 0.25 below 1, 0.25 above 0.5
+
+
 @pytest.mark.parametrize("name", ["emotion_resnet18.onnx", "emotion_resnet18_int8.onnx"])
 def test_shipped_classifier_has_one_output(name):
     file = default_model().with_name(name)

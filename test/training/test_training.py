@@ -269,7 +269,7 @@ def test_detector_that_starts_from_an_exported_file_gives_its_output():
     assert first > 10 * DetectionNetwork().near[0][0].weight.abs().max() / 255  # trainable, not divided by 255
 
 
-def test_hand_detector_starts_from_its_exported_file_and_not_from_that_of_faces():
+def test_hand_detector_starts_from_its_exported_file():
     model = Detection(dataclasses.asdict(DetectorTrainConfig(kind="hands", arch="uniform", width=64)))
     pixels = torch.rand(4, 3, 96, 128) * 255
     file = default_model().with_name("emotion_hands.onnx")
@@ -277,8 +277,21 @@ def test_hand_detector_starts_from_its_exported_file_and_not_from_that_of_faces(
     (expected,) = ort.InferenceSession(str(file)).run(None, {"pixels": pixels.numpy()})
     with torch.no_grad():
         assert np.abs(model.network.eval()(pixels).numpy() - expected).max() < 1e-2
-    with pytest.raises(ModelError, match="expected the ONNX file of a detector of hands"):
-        start_detector(model, default_model().with_name("emotion_faces.onnx"), pixels)
+
+
+def test_hand_detector_starts_from_that_of_faces_except_for_the_last_layers():
+    pixels = torch.rand(4, 3, 96, 128) * 255
+    file = default_model().with_name("emotion_faces.onnx")
+    faces, hands = (Detection(dataclasses.asdict(DetectorTrainConfig(kind=kind))) for kind in ("faces", "hands"))
+    last = hands.network.heads[0][1].weight.clone()
+    start_detector(faces, file, pixels)
+    start_detector(hands, file, pixels)
+    weights = [[*model.network.far.parameters()] for model in (faces, hands)]
+    assert all(torch.equal(*pair) for pair in zip(*weights, strict=True))
+    assert torch.equal(faces.network.heads[0][0][1][0].weight, hands.network.heads[0][0][1][0].weight)
+    assert torch.equal(hands.network.heads[0][1].weight, last)
+    with pytest.raises(ModelError, match="a detector of faces, --arch uniform --width 48"):
+        start_detector(Detection(dataclasses.asdict(DetectorTrainConfig(kind="hands", arch="uniform"))), file, pixels)
 
 
 def test_start_accepts_other_labels_and_colours_but_no_other_architecture(tmp_path):

@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader
 
 from emotion_ros.config import DetectorTrainConfig
 from emotion_ros.perception.detection.cells import STRIDES, cell_centres, decode_cells
+from emotion_ros.perception.detection.network_input import read_metadata_of_kind
 from emotion_ros.training.checkpoints import load_checkpoint, start_from_file
 from emotion_ros.training.detector.detection_loss import decode, imitation_loss, loss
 from emotion_ros.training.detector.matching import Match, average_precision, match_faces
@@ -177,6 +178,8 @@ def load_detector(checkpoint: Path) -> Detection:
 def start_detector(model: Detection, path: Path, pixels: Tensor) -> None:
     """Load the weights of an exported file or of a checkpoint into a model, in place.
 
+    The exported file may be of a detector of other objects; the last layers, which then differ, keep their weights.
+
     Args:
         model: gets the weights.
         path: an ONNX file of ``emotion-ros export``, or a checkpoint.
@@ -184,9 +187,17 @@ def start_detector(model: Detection, path: Path, pixels: Tensor) -> None:
             layers by running the network on them.
 
     Raises:
-        ModelError: the file is missing, or is no detector of these objects, architecture and width.
+        ModelError: the file is missing, or is no detector of this architecture and width.
     """
-    wanted = f"a detector of {model.config.kind}, --arch {model.config.arch} --width {model.config.width}"
-    model.network.undivided = path.suffix == ".onnx"  # the weights of an exported file contain the division by 255
-    start_from_file(model, path, model.config.kind, wanted, "train-detector", pixels)
-    model.network.restore_division()
+    config, exported = model.config, path.suffix == ".onnx"
+    found = read_metadata_of_kind(path, *OBJECT_KINDS) if exported else {}
+    kind = found.get("kind", config.kind)
+    source = model if kind == config.kind else Detection({**dataclasses.asdict(config), "kind": kind})
+    wanted = f"a detector of {kind}, --arch {config.arch} --width {config.width}"
+    source.network.undivided = exported  # the weights of an exported file contain the division by 255
+    start_from_file(source, path, kind, wanted, "train-detector", pixels)
+    source.network.restore_division()
+    if source is not model:
+        own = model.network.state_dict()
+        shared = {name: value for name, value in source.network.state_dict().items() if value.shape == own[name].shape}
+        model.network.load_state_dict({**own, **shared})
