@@ -12,8 +12,15 @@ ARGUMENTS = {
     "image": ("image_raw", "topic of the images"),
     "source": ("", "also publish this source: sample (repeated), camera index or device, video, picture or folder"),
     "params_file": (str(share() / "config" / "detect.yaml"), "YAML file with parameters of the nodes"),
-    "model": ("", "ONNX file of the classifier; empty: this package's own"),
-    "provider": ("auto", "auto, tensorrt, cuda or cpu"),
+    "model": ("", "ONNX file of the classifier; empty: that of params_file, as for the arguments below"),
+    "provider": ("", "auto, tensorrt, cuda or cpu"),
+    "face_detector": ("", "emotion_faces, mediapipe, mediapipe_full or yunet"),
+    "face_model": ("", "ONNX file of the face detector"),
+    "hand_detector": ("", "auto, emotion_hands or mediapipe"),
+    "hand_model": ("", "ONNX file that finds hands"),
+    "hand_landmark_model": ("", "ONNX file that finds the landmarks of a hand"),
+    "face_landmark_model": ("", "ONNX file that finds the landmarks of a face"),
+    "eye_model": ("", "ONNX file that finds the eyelids"),
     "namespace": ("", "namespace of all nodes and topics"),
     "annotated": ("annotated", "topic of the annotated images"),
     "web": ("false", "also serve the live page, http://127.0.0.1:8080 (see parameters of the node web)"),
@@ -22,6 +29,19 @@ ARGUMENTS = {
     "log_level": ("info", "debug, info, warn, error or fatal"),
 }
 """Name to default and description."""
+
+PARAMETERS = (
+    "model",
+    "provider",
+    "face_detector",
+    "face_model",
+    "hand_detector",
+    "hand_model",
+    "hand_landmark_model",
+    "face_landmark_model",
+    "eye_model",
+)
+"""Arguments that are parameters of the detector; those that are empty do not override params_file."""
 
 RESPAWN_DELAY_S = 2.0
 """Seconds until a detector that ended is started again. One that cannot be created ends each time."""
@@ -35,8 +55,7 @@ def _nodes(value):
         "additional_env": environment() if value["source"] else {},
         "arguments": ["--ros-args", "--log-level", value["log_level"]],
     }
-    # Arguments left at their default do not override params_file.
-    overrides = {name: value[name] for name in ("model", "provider") if value[name] != ARGUMENTS[name][0]}
+    overrides = {name: value[name] for name in PARAMETERS if value[name]}
     info = posixpath.join(posixpath.dirname(value["image"]), "camera_info")
     topics = [
         ("image_raw", value["image"]),

@@ -64,7 +64,7 @@ def _add_option(group: Any, option: Option) -> None:
 
 def add_crop_argument(parser: argparse.ArgumentParser) -> None:
     """Add ``--crop``, which commands that read pictures share."""
-    description = "crop pictures to the region that the model expects; auto: pictures of more than 128 pixels"
+    description = "crop pictures to the region that the model expects; auto: pictures of more than 64 pixels"
     parser.add_argument("--crop", default="auto", choices=("auto", "yes", "no"), help=description)
 
 

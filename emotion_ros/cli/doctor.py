@@ -42,8 +42,8 @@ def _findings(seconds: float) -> Iterator[Finding]:
     try:
         require_ros("doctor")
     except ConfigError as error:
-        problem, _, cure = str(error).partition("; ")
-        yield Finding(ERROR, "ROS 2", problem, cure)
+        problem, _, remedy = str(error).partition("; ")
+        yield Finding(ERROR, "ROS 2", problem, remedy)
         return
     from emotion_ros.cli.graph_checks import graph_findings
     from emotion_ros.nodes.graph_survey import survey
@@ -52,6 +52,6 @@ def _findings(seconds: float) -> Iterator[Finding]:
 
 
 def _line(finding: Finding) -> str:
-    cure = f"\n{'':9}{'-> ' + finding.cure}" if finding.cure and finding.level != OK else ""
-    note = f" ({finding.cure})" if finding.cure and finding.level == OK else ""
-    return f"{finding.level:8} {finding.subject}: {finding.text}{note}{cure}"
+    remedy = f"\n{'':9}{'-> ' + finding.remedy}" if finding.remedy and finding.level != OK else ""
+    note = f" ({finding.remedy})" if finding.remedy and finding.level == OK else ""
+    return f"{finding.level:8} {finding.subject}: {finding.text}{note}{remedy}"

@@ -16,10 +16,10 @@ class Finding:
         level: :data:`OK`, :data:`WARNING` or :data:`ERROR`.
         subject: what was checked.
         text: what was found, one line.
-        cure: what to do, one line; empty if there is nothing to do.
+        remedy: what to do, one line; empty if there is nothing to do.
     """
 
     level: str
     subject: str
     text: str
-    cure: str = ""
+    remedy: str = ""

@@ -29,15 +29,15 @@ def graph_findings(survey: Survey) -> Iterator[Finding]:
     """Yield the findings of all checks of this module."""
     yield from _middleware(survey.rmw)
     if not survey.topics:
-        cure = "start the camera driver, or the detector with source:=0; compare ROS_DOMAIN_ID on both sides"
-        yield Finding(WARNING, "cameras", "nobody publishes images", cure)
+        remedy = "start the camera driver, or the detector with source:=0; compare ROS_DOMAIN_ID on both sides"
+        yield Finding(WARNING, "cameras", "nobody publishes images", remedy)
     for topic in survey.topics:
-        yield _camera(topic, survey.lost_images_cure)
+        yield _camera(topic, survey.lost_images_remedy)
     if not survey.detectors:
         yield Finding(OK, "detector", "not running", "ros2 launch emotion_ros detect.launch.py image:=TOPIC")
     for name, (level, message) in survey.detectors.items():
-        cure = "" if level == 0 else "ros2 topic echo /diagnostics shows the details"
-        yield Finding(LEVELS.get(level, ERROR), "detector", f"{name}: {message}", cure)
+        remedy = "" if level == 0 else "ros2 topic echo /diagnostics shows the details"
+        yield Finding(LEVELS.get(level, ERROR), "detector", f"{name}: {message}", remedy)
 
 
 def _middleware(rmw: str) -> Iterator[Finding]:
@@ -48,17 +48,17 @@ def _middleware(rmw: str) -> Iterator[Finding]:
         for name in PROFILE_VARIABLES:
             path = os.environ.get(name)
             if path and not Path(path).is_file():
-                cure = f"unset {name}, or set it to a file that exists"
-                yield Finding(ERROR, "Fast DDS", f"{name} names no file: {path}", cure)
+                remedy = f"unset {name}, or set it to a file that exists"
+                yield Finding(ERROR, "Fast DDS", f"{name} names no file: {path}", remedy)
 
 
-def _camera(topic: ImageTopic, lost_images_cure: str) -> Finding:
+def _camera(topic: ImageTopic, lost_images_remedy: str) -> Finding:
     reliability = "reliable" if topic.is_reliable else "best effort"
     text = f"{topic.type} by {', '.join(topic.publishers)}, {reliability}, {topic.rate:.1f} images/s arrive"
     if topic.rate == 0:
-        cure = f"look at the driver's log; ros2 topic hz {topic.name}"
-        return Finding(WARNING, topic.name, text, cure)
+        remedy = f"look at the driver's log; ros2 topic hz {topic.name}"
+        return Finding(WARNING, topic.name, text, remedy)
     if topic.rate < MIN_ARRIVED_SHARE * topic.info_rate:
         text += f" of {topic.info_rate:.1f}: images are lost"
-        return Finding(WARNING, topic.name, text, lost_images_cure)
+        return Finding(WARNING, topic.name, text, lost_images_remedy)
     return Finding(OK, topic.name, text)

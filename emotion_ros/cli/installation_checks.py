@@ -54,8 +54,8 @@ def _runtime() -> Iterator[Finding]:
     text = f"{onnxruntime.__version__}, providers: {', '.join(usable)}"
     has_gpu = any(device.exists() for device in GPU_DEVICES)
     if has_gpu and usable == ["cpu"]:
-        cure = "replace onnxruntime by onnxruntime-gpu (on a Jetson: by NVIDIA's build), see docs/jetson.md"
-        yield Finding(WARNING, "ONNX Runtime", f"{text}; this machine has an NVIDIA GPU, which is not used", cure)
+        remedy = "replace onnxruntime by onnxruntime-gpu (on a Jetson: by NVIDIA's build), see docs/jetson.md"
+        yield Finding(WARNING, "ONNX Runtime", f"{text}; this machine has an NVIDIA GPU, which is not used", remedy)
     else:
         yield Finding(OK, "ONNX Runtime", text)
 
@@ -70,8 +70,8 @@ def _models() -> Iterator[Finding]:
         return
     wrong = [text for is_valid, text in results if not is_valid]
     for text in wrong:
-        found, _, cure = text.rpartition("; ")
-        yield Finding(ERROR, "models", found, cure)
+        found, _, remedy = text.rpartition("; ")
+        yield Finding(ERROR, "models", found, remedy)
     if not wrong:
         yield Finding(OK, "models", "the files match the catalog")
 
@@ -81,8 +81,8 @@ def _clashes() -> Iterator[Finding]:
     for module in SHARED_MODULES:
         names = sorted(set(providers.get(module, ())))
         if len(names) > 1:
-            cure = f"keep one: pip uninstall {' '.join(names)}, then install the one that you want"
-            yield Finding(WARNING, module, f"installed by {' and by '.join(names)}, which overwrite each other", cure)
+            remedy = f"keep one: pip uninstall {' '.join(names)}, then install the one that you want"
+            yield Finding(WARNING, module, f"installed by {' and by '.join(names)}, which overwrite each other", remedy)
     numpy_version = importlib.metadata.version("numpy")
     if os.environ.get("ROS_DISTRO") == "humble" and not numpy_version.startswith("1."):
         text = f"{numpy_version}; cv_bridge of ROS 2 Humble was built for NumPy 1"
@@ -90,9 +90,9 @@ def _clashes() -> Iterator[Finding]:
 
 
 def _optional() -> Iterator[Finding]:
-    for module, (text, cure) in OPTIONAL_MODULES.items():
+    for module, (text, remedy) in OPTIONAL_MODULES.items():
         if importlib.util.find_spec(module) is None:
-            yield Finding(OK, module, f"not installed: {text}", cure)
+            yield Finding(OK, module, f"not installed: {text}", remedy)
 
 
 def _shared_memory() -> Iterator[Finding]:
@@ -103,6 +103,6 @@ def _shared_memory() -> Iterator[Finding]:
     if free >= MIN_SHARED_MEMORY_BYTES:
         yield Finding(OK, "shared memory", text)
     else:
-        cure = "in a container: docker run --shm-size=512m or --ipc=host; else end processes that fill it"
+        remedy = "in a container: docker run --shm-size=512m or --ipc=host; else end processes that fill it"
         expected = f"{text}; images need {MIN_SHARED_MEMORY_BYTES >> 20}"
-        yield Finding(WARNING, "shared memory", expected, cure)
+        yield Finding(WARNING, "shared memory", expected, remedy)

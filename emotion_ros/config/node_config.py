@@ -82,7 +82,7 @@ class SourceConfig:
 class RecorderConfig:
     """Settings of the recorder node."""
 
-    out: str = option("out", "folder for annotated.mp4 and emotions.jsonl", common=True)
+    out: str = option("", "folder for annotated.mp4 and emotions.jsonl; empty: nothing is stored", common=True)
 
 
 @dataclass(frozen=True)

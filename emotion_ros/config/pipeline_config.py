@@ -151,8 +151,8 @@ class PipelineConfig:
     )
     personal_baseline: float = option(
         0.0,
-        "seconds over which each person's usual expression is learned and taken off, so that a resting frown is not "
-        "anger; 60 suits most robots; 0: off",
+        "seconds over which each person's usual expression is learned and subtracted, so that a neutral face that "
+        "looks angry is not labelled angry; 60 suits most robots; 0: off",
         minimum=0.0,
         maximum=3600.0,
         live=True,
@@ -190,7 +190,7 @@ class PipelineConfig:
     )
     eyes: bool = option(
         True,
-        "people whose eyes are cast down or closed do not attend; false, or without head_pose: the head decides alone",
+        "people who look down or close their eyes have low attention; false, or without head_pose: the head counts",
         group="attention",
     )
     eye_model: str = option("", "ONNX file that finds the eyelids; empty: that of this package", group="attention")

@@ -70,7 +70,7 @@ class TrainConfig(LoopConfig):
     )
     crop: str = option(
         "auto",
-        "detect the region in each picture; auto: in pictures of more than 128 pixels",
+        "detect the region in each picture; auto: in pictures of more than 64 pixels",
         choices=("auto", "yes", "no"),
         group=DATA,
     )

@@ -18,7 +18,7 @@ from emotion_ros.errors import ConfigError
 from emotion_ros.io.drawing import draw
 from emotion_ros.io.encodings import decode
 from emotion_ros.msg import EmotionArray, ExpressionEvent
-from emotion_ros.nodes.dds_settings import cure
+from emotion_ros.nodes.dds_settings import remedy
 from emotion_ros.nodes.image_conversion import to_bgr, to_jpeg, to_message
 from emotion_ros.nodes.image_subscription import Choice, ImageSubscription
 from emotion_ros.nodes.message_conversion import (
@@ -181,7 +181,7 @@ class Camera:
         """Return how many images are lost before they arrive, and what to do; empty if none are."""
         if self._images is None:
             return ""
-        name, what_to_do = self._images.topic_name, cure(get_rmw_implementation_identifier())
+        name, what_to_do = self._images.topic_name, remedy(get_rmw_implementation_identifier())
         lost, published = self._reception.lost(self._has_info_per_image(name))
         if lost:
             return f"{lost} of the last {published} images on {name} were lost: {what_to_do}"

@@ -48,7 +48,7 @@ def profiles_variable() -> str:
     return OWN_VARIABLES[1 if os.environ.get("ROS_DISTRO") in FAST_DDS_2 else 0]
 
 
-def cure(rmw: str) -> str:
+def remedy(rmw: str) -> str:
     """Return what to do where images are lost between a camera driver and this process.
 
     Args:

@@ -18,7 +18,7 @@ from rclpy.qos import QoSProfile
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from emotion_ros.nodes.camera import camera_info_topic
-from emotion_ros.nodes.dds_settings import CAMERA_PROFILE, cure, profile_variables
+from emotion_ros.nodes.dds_settings import CAMERA_PROFILE, profile_variables, remedy
 from emotion_ros.nodes.qos import all_reliable, image_subscription
 
 DISCOVERY_S = 3.0
@@ -58,13 +58,13 @@ class Survey:
 
     Attributes:
         rmw: implementation of the middleware, such as ``rmw_fastrtps_cpp``.
-        lost_images_cure: what to do if images are lost between two processes.
+        lost_images_remedy: what to do if images are lost between two processes.
         topics: with images, except those that detectors publish.
         detectors: name of the status of each detector to its level (0 OK, 1 WARN, 2 ERROR, 3 STALE) and message.
     """
 
     rmw: str
-    lost_images_cure: str
+    lost_images_remedy: str
     topics: tuple[ImageTopic, ...]
     detectors: Mapping[str, tuple[int, str]]
 
@@ -100,7 +100,7 @@ def survey(seconds: float) -> Survey:
         elapsed = time.monotonic() - start
         topics = tuple(_image_topic(node, name, type_, counts, elapsed) for name, type_ in found.items())
         rmw = rclpy.get_rmw_implementation_identifier()
-        return Survey(rmw, cure(rmw), topics, detectors)
+        return Survey(rmw, remedy(rmw), topics, detectors)
 
 
 @contextmanager

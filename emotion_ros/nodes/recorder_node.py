@@ -1,4 +1,4 @@
-"""The recorder node: prints a line per person and writes annotated.mp4 and emotions.jsonl."""
+"""The recorder node: prints a line per person; writes annotated.mp4 and emotions.jsonl into a folder that is named."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import json
 import os
 import sys
 from collections import Counter, deque
+from functools import partial
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from rclpy.node import Node
 from sensor_msgs.msg import Image as ImageMessage
@@ -33,7 +34,9 @@ EMOTIONS_DEPTH = 100
 
 
 class Recorder(Node):
-    """Writes the messages of ``emotions`` and ``annotated`` to files. Subscribes from its creation on.
+    """Prints the messages of ``emotions``, and writes them and those of ``annotated`` to files if there is a folder.
+
+    Subscribes from its creation on.
 
     Raises:
         ConfigError: a parameter has a wrong value.
@@ -43,16 +46,14 @@ class Recorder(Node):
     def __init__(self) -> None:
         super().__init__("recorder")
         self.config = declare(self, RecorderConfig)
-        folder = Path(self.config.out)
-        self._lines = _open_lines(folder)
-        self._video = VideoFile(folder / "annotated.mp4")
-        self._write_failed = False
+        self._recording = _Recording(Path(self.config.out)) if self.config.out else None
         self._image_count = 0
         self._label_counts: Counter[str] = Counter()
         self._events: deque[dict[str, Any]] = deque(maxlen=EMOTIONS_DEPTH)  # until the line of the next image
         self.create_subscription(ExpressionEvent, "events", self._on_event, EMOTIONS_DEPTH)
         self.create_subscription(EmotionArray, "emotions", self._on_emotions, EMOTIONS_DEPTH)
-        self.create_subscription(ImageMessage, "annotated", self._on_annotated, PUBLISH)
+        if self._recording:
+            self.create_subscription(ImageMessage, "annotated", partial(self._on_annotated, self._recording), PUBLISH)
 
     def start(self) -> None:
         """Do nothing: the subscriptions exist already."""
@@ -63,14 +64,14 @@ class Recorder(Node):
         Raises:
             OutputError: a file is incomplete.
         """
-        self._video.close()
         counts = ", ".join(f"{count} {label}" for label, count in self._label_counts.most_common())
         self._print(
             f"{self._image_count} images, {self._label_counts.total()} faces" + (f": {counts}" if counts else "")
         )
-        self._print(f"written: {self._lines.name}, {self._video.path} ({self._video.frames} frames)")
-        if self._write_failed or not self._video.written:
-            raise OutputError(f"{self.config.out}: not everything could be written; is the disk full?")
+        if self._recording:
+            self._print(f"written: {self._recording.close()}")
+            if not self._recording.complete:
+                raise OutputError(f"{self.config.out}: not everything could be written; is the disk full?")
 
     def _on_event(self, message: ExpressionEvent) -> None:
         self._events.append(event_record(to_event(message)))
@@ -79,7 +80,8 @@ class Recorder(Node):
         self._image_count += 1
         record = {**perception_record(to_perception(message)), "events": [*self._events]}
         self._events.clear()
-        self._write(json.dumps({"time": round(seconds(message.header), 6), **record}) + "\n")
+        if self._recording:
+            self._write_line(self._recording, {"time": round(seconds(message.header), 6), **record})
         for person in record["people"]:
             self._label_counts[person["label"]] += 1
             self._print(_person_line(self._image_count, person))
@@ -92,29 +94,61 @@ class Recorder(Node):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # later lines, and the flush at exit
             self.context.try_shutdown()
 
-    def _write(self, line: str) -> None:
-        """Write a line to the disk at once, so that it is kept if the process is killed."""
+    def _write_line(self, recording: _Recording, record: dict[str, Any]) -> None:
         try:
-            self._lines.write(line)
-            self._lines.flush()
+            recording.write_line(json.dumps(record))
         except OSError as error:
-            self._write_failed = True
-            text = f"{self._lines.name}: cannot be written: {error}"
+            text = f"{recording.lines_name}: cannot be written: {error}"
             self.get_logger().error(text, throttle_duration_sec=LOG_INTERVAL_S)
 
-    def _on_annotated(self, message: ImageMessage) -> None:
+    def _on_annotated(self, recording: _Recording, message: ImageMessage) -> None:
         try:
-            self._video.add(to_bgr(message, sys.maxsize), seconds(message.header))
+            recording.video.add(to_bgr(message, sys.maxsize), seconds(message.header))
         except ImageError as error:
             self.get_logger().error(f"annotated: {error}", throttle_duration_sec=LOG_INTERVAL_S)
 
 
-def _open_lines(folder: Path) -> TextIO:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        return (folder / "emotions.jsonl").open("w")
-    except OSError as error:
-        raise OutputError(f"{folder}: expected a folder that can be written to: {error.strerror}") from error
+class _Recording:
+    """The files of a recording: ``emotions.jsonl`` and ``annotated.mp4``.
+
+    Attributes:
+        video: the latter.
+        lines_name: path of the former.
+
+    Raises:
+        OutputError: the folder cannot be written to.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._lines = (folder / "emotions.jsonl").open("w")
+        except OSError as error:
+            raise OutputError(f"{folder}: expected a folder that can be written to: {error.strerror}") from error
+        self.video, self.lines_name, self._line_lost = VideoFile(folder / "annotated.mp4"), self._lines.name, False
+
+    def write_line(self, line: str) -> None:
+        """Write a line to the disk at once, so that it is kept if the process is killed.
+
+        Raises:
+            OSError: it could not be written.
+        """
+        try:
+            self._lines.write(f"{line}\n")
+            self._lines.flush()
+        except OSError:
+            self._line_lost = True
+            raise
+
+    def close(self) -> str:
+        """Finish the video and return what was written."""
+        self.video.close()
+        return f"{self.lines_name}, {self.video.path} ({self.video.frames} frames)"
+
+    @property
+    def complete(self) -> bool:
+        """Whether all lines and images were written."""
+        return not self._line_lost and self.video.written
 
 
 def _person_line(image: int, person: dict[str, Any]) -> str:

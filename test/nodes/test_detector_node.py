@@ -426,14 +426,14 @@ def test_node_lives_on_without_its_model_and_can_be_configured_again(
     assert listener.until(error), "no diagnostics of an error"
     assert text in error()[0].message
     assert state(listener) == "unconfigured"
-    cure = {
+    remedy = {
         "image_topics": ["image_raw"],
         "model": str(default_model()),
         "provider": "cpu",
         "face_detector": "mediapipe",
     }
     for name in parameters:
-        assert set_parameter(listener, name, cure[name]).successful
+        assert set_parameter(listener, name, remedy[name]).successful
     assert change_state(listener, Transition.TRANSITION_CONFIGURE)
     assert change_state(listener, Transition.TRANSITION_ACTIVATE)
     camera(to_message(portrait, header()))

@@ -42,7 +42,7 @@ def test_without_a_camera_the_first_step_is_named(doctor):
     code, findings = doctor("--seconds", "0.5")
     assert code == 0
     assert findings["cameras"]["level"] == "warning"
-    assert "start the camera driver" in findings["cameras"]["cure"]
+    assert "start the camera driver" in findings["cameras"]["remedy"]
 
 
 def test_a_camera_whose_images_do_not_arrive_gets_a_warning_with_a_cure(doctor, listener):
@@ -59,7 +59,7 @@ def test_a_camera_whose_images_do_not_arrive_gets_a_warning_with_a_cure(doctor, 
     camera = findings["/camera/image_raw"]
     assert camera["level"] == "warning"
     assert "images are lost" in camera["text"]
-    assert "fastdds.xml" in camera["cure"]
+    assert "fastdds.xml" in camera["remedy"]
 
 
 def test_a_profile_that_does_not_exist_is_an_error(doctor, monkeypatch):
@@ -85,7 +85,7 @@ def test_little_shared_memory_is_named_with_the_option_of_docker(monkeypatch):
     monkeypatch.setattr(installation_checks, "MIN_SHARED_MEMORY_BYTES", 1 << 60)
     memory = next(each for each in installation_checks.installation_findings() if each.subject == "shared memory")
     assert memory.level == "warning"
-    assert "--shm-size" in memory.cure
+    assert "--shm-size" in memory.remedy
 
 
 def test_a_wrong_number_of_seconds_is_refused(command_line):

@@ -177,8 +177,9 @@ def test_launch_file_starts_the_same_nodes():
     description = PythonLaunchDescriptionSource(str(path)).get_launch_description(context)
     arguments = {each.name: each for each in description.get_launch_arguments()}
     assert set(arguments) == {
-        "image", "source", "params_file", "model", "provider", "namespace", "annotated", "web", "capture", "rviz",
-        "log_level",
+        "image", "source", "params_file", "model", "provider", "face_detector", "face_model", "hand_detector",
+        "hand_model", "hand_landmark_model", "face_landmark_model", "eye_model", "namespace", "annotated", "web",
+        "capture", "rviz", "log_level",
     }  # fmt: skip
     assert all(each.description for each in arguments.values())
     context.launch_configurations.update(source="sample", rviz="true", web="true", capture="data")
@@ -191,6 +192,35 @@ def test_launch_file_starts_the_same_nodes():
     for node in (shown[0], shown[2], shown[4]):
         node._perform_substitutions(context)
         assert ("annotated", "faces") in node.expanded_remapping_rules
+
+
+def test_arguments_of_the_launch_file_override_its_parameters_only_if_given():
+    pytest.importorskip("launch_ros", reason="the real launch_ros is not installed")
+    from launch.launch_description_sources import PythonLaunchDescriptionSource
+    from launch_ros.utilities import evaluate_parameters
+
+    import launch
+
+    path = Path(__file__).resolve().parents[2] / "launch" / "detect.launch.py"
+    context = launch.LaunchContext()
+    description = PythonLaunchDescriptionSource(str(path)).get_launch_description(context)
+    description.get_launch_arguments()
+    given = {"face_model": "/models/faces.onnx", "hand_detector": "emotion_hands", "provider": "cpu"}
+    context.launch_configurations.update(given)
+    (detector,) = [entity.visit(context) for entity in description.entities][-1]
+    file, *overrides = evaluate_parameters(context, detector._Node__parameters)
+    assert Path(file).name == "detect.yaml"
+    assert {name: value for each in overrides for name, value in each.items()} == given
+
+
+def test_run_stores_nothing_without_out(tmp_path, command_line, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = command_line("run", "--source", "sample", "--no-hands")
+    assert result.returncode == 0, result.stderr
+    assert "happy" in result.stdout
+    assert re.search(r"^\d+ images, \d+ faces", result.stdout, re.M)
+    assert "written" not in result.stdout
+    assert not [*tmp_path.iterdir()]
 
 
 LAUNCH = """

@@ -1,9 +1,9 @@
-"""Images that are lost before they arrive are noticed, with a cure for the middleware."""
+"""Images that are lost before they arrive are noticed, with a remedy for the middleware."""
 
 import pytest
 
 from emotion_ros.nodes import dds_settings, reception
-from emotion_ros.nodes.dds_settings import CAMERA_PROFILE, OWN_VARIABLES, cure, profile_path, profile_variables
+from emotion_ros.nodes.dds_settings import CAMERA_PROFILE, OWN_VARIABLES, profile_path, profile_variables, remedy
 from emotion_ros.nodes.reception import WINDOW_S, Reception
 
 
@@ -78,13 +78,13 @@ def no_settings(monkeypatch, tmp_path):
     ],
 )
 def test_cure_depends_on_the_middleware(no_settings, rmw, text):
-    assert text in cure(rmw)
+    assert text in remedy(rmw)
 
 
 def test_cure_is_the_kernel_limit_if_it_is_too_small_for_this_profile(no_settings, monkeypatch):
     monkeypatch.setenv(OWN_VARIABLES[0], profile_path(CAMERA_PROFILE))
     monkeypatch.setattr(dds_settings, "RECEIVE_BUFFER_BYTES", 1 << 30)  # more than any kernel grants by default
-    assert "sysctl -w net.core.rmem_max=1073741824" in cure("rmw_fastrtps_cpp")
+    assert "sysctl -w net.core.rmem_max=1073741824" in remedy("rmw_fastrtps_cpp")
 
 
 @pytest.mark.parametrize("variable", OWN_VARIABLES)
