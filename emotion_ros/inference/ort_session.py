@@ -24,6 +24,9 @@ METADATA_KEY = "emotion_ros"
 MAX_REASON_CHARACTERS = 200
 """Length to which ONNX Runtime's messages are cut in errors and diagnostics."""
 
+CUDA_MISSING = "CUDA could not be loaded; are the libraries of CUDA and cuDNN on the library path?"
+"""ONNX Runtime lists the providers that it was compiled with, and takes the CPU if their libraries are missing."""
+
 Array = NDArray[Any]
 
 
@@ -64,7 +67,7 @@ class Session:
         fallback = providers[1:] if builds else providers
         cpu_only = all(name == PROVIDERS["cpu"] for name, _ in fallback)
         self._active = _BoundSession(cpu_session if cpu_only else create(fallback))
-        self._failure = ""
+        self._failure = "" if cpu_only or self.provider != "cpu" else f"running on cpu: {CUDA_MISSING}"
         self._build_start = time.monotonic()
         self._builder = threading.Thread(
             target=self._build_engine, args=(create, providers, profile), name="engine", daemon=True
@@ -79,7 +82,7 @@ class Session:
 
     @property
     def engine_status(self) -> str:
-        """State of the TensorRT engine as text; empty if it is in use or was not requested."""
+        """State of the TensorRT engine, or that CUDA is missing, as text; empty if the first provider is in use."""
         if self._builder.is_alive():
             elapsed = time.monotonic() - self._build_start
             return (
@@ -186,9 +189,11 @@ def open_session(
     device = f"{platform.node()}-{ort.__version__}"
     name = cpu_session.get_inputs()[0].name
     available = ort.get_available_providers()
-    return Session(
-        cpu_session, create, select_providers(provider, available, cache, model_hash, device, name, profile), profile
-    )
+    providers = select_providers(provider, available, cache, model_hash, device, name, profile)
+    session = Session(cpu_session, create, providers, profile)
+    if provider == "cuda" and session.provider != "cuda":
+        raise ProviderError(f"provider 'cuda': {CUDA_MISSING}")
+    return session
 
 
 def _read_texts(session: ort.InferenceSession) -> None:

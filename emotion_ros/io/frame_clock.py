@@ -6,6 +6,11 @@ STALLED_AFTER = 3
 """Images in a row with the stamp of the image before, after which the stamps count as stalled. One or two occur with
 drivers that stamp coarsely."""
 
+LATE_S = 1.0
+"""An image is late if its stamp is less than that before the newest one, and it arrives within that time after it.
+Drivers were reported whose stamps go back by 0.1 s; a clock that is set back, or a bag that is played again, stays
+behind for longer."""
+
 
 class FrameClock:
     """Time of one camera's images in seconds: their stamps, or their arrival times while the stamps do not advance.
@@ -30,6 +35,10 @@ class FrameClock:
     def time(self) -> float:
         """Time of the last image, seconds."""
         return self._time
+
+    def is_late(self, stamp: float, arrival: float) -> bool:
+        """Return True if an image is a little older than the newest one; arguments as for :meth:`update`."""
+        return self._stamp is not None and 0 < self._stamp - stamp < LATE_S and arrival - self._arrival < LATE_S
 
     def update(self, stamp: float, arrival: float) -> float:
         """Time of an image, seconds.

@@ -51,7 +51,7 @@ class FrameProcessor:
         report_failure: logs and counts an error of a camera's frame.
 
     Attributes:
-        skipped: number of images that were not due.
+        skipped: number of images that were not due, or older than the one before.
         idle_cameras: topics of the cameras in front of which no face is visible.
     """
 
@@ -64,7 +64,7 @@ class FrameProcessor:
     ) -> None:
         self._pipeline, self._cameras, self._warn, self._report_failure = pipeline, cameras, warn, report_failure
         self._clocks = {topic: FrameClock() for topic in cameras}
-        self._stall_reported: set[str] = set()
+        self._warned: set[tuple[str, str]] = set()
         self.skipped = 0
         self.idle_cameras: frozenset[str] = frozenset()
 
@@ -110,7 +110,14 @@ class FrameProcessor:
         self._report_failure(topic, error)
 
     def _is_due(self, topic: str, arrival: Arrival, settings: Settings) -> bool:
-        time, history = self._update_clock(topic, arrival), self._pipeline.history(topic)
+        clock, stamp = self._clocks[topic], seconds(arrival.message.header)
+        if clock.is_late(stamp, arrival.time):  # processed, it would make everybody a new person
+            self._warn_once(topic, "the stamps of the images are not monotonic; images that are late are skipped")
+            self.skipped += 1
+            return False
+        time, history = clock.update(stamp, arrival.time), self._pipeline.history(topic)
+        if clock.is_stalled:
+            self._warn_once(topic, "the stamps of the images do not advance; their arrival times are used instead")
         timeout = settings.pipeline.track_timeout
         others = self.idle_cameras - {topic}
         self.idle_cameras = others | {topic} if is_idle(history, time, timeout) else others
@@ -118,10 +125,7 @@ class FrameProcessor:
         self.skipped += not due
         return due
 
-    def _update_clock(self, topic: str, arrival: Arrival) -> float:
-        clock = self._clocks[topic]
-        time = clock.update(seconds(arrival.message.header), arrival.time)
-        if clock.is_stalled and topic not in self._stall_reported:
-            self._stall_reported.add(topic)
-            self._warn(f"{topic}: the stamps of the images do not advance; their arrival times are used instead")
-        return time
+    def _warn_once(self, topic: str, text: str) -> None:
+        if (topic, text) not in self._warned:
+            self._warned.add((topic, text))
+            self._warn(f"{topic}: {text}")

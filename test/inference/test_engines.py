@@ -17,7 +17,7 @@ from rclpy.parameter import Parameter
 
 from emotion_ros.cli.benchmark_networks import DeviceSpec, min_time_ms
 from emotion_ros.config import PipelineConfig
-from emotion_ros.errors import OutputError
+from emotion_ros.errors import OutputError, ProviderError
 from emotion_ros.inference import ort_session
 from emotion_ros.inference.cache_folder import create_engine_folder, default_cache
 from emotion_ros.inference.catalog import default_model
@@ -53,6 +53,17 @@ def test_the_model_runs_on_cuda_until_the_engine_is_ready(gpu, portrait, classif
     ours.wait_until_ready(20)
     assert (ours.provider, ours.engine_status) == ("tensorrt", "")
     assert ours.classify([portrait] * 3) == pytest.approx(np.repeat(expected, 3, 0), abs=1e-4)
+
+
+@pytest.mark.filterwarnings("ignore:Specified provider:UserWarning")
+def test_cuda_whose_libraries_are_missing_is_refused_or_reported(monkeypatch):
+    providers = ["CUDAExecutionProvider", "CPUExecutionProvider"]  # as listed by onnxruntime-gpu without its libraries
+    monkeypatch.setattr(ort, "get_available_providers", lambda: providers)
+    with pytest.raises(ProviderError, match="CUDA could not be loaded"):
+        EmotionClassifier(default_model(), "cuda")
+    ours = EmotionClassifier(default_model(), "auto")
+    assert ours.provider == "cpu"
+    assert ours.engine_status.startswith("running on cpu: CUDA could not be loaded")
 
 
 def test_an_engine_is_kept_per_model_device_and_version_for_all_numbers_of_faces(gpu, tmp_path):

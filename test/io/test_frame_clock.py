@@ -22,6 +22,17 @@ def test_clock_follows_the_arrivals_while_the_stamps_stand_still():
     assert not clock.is_stalled
 
 
+def test_image_is_late_for_a_second_unless_the_clock_was_set_back():
+    clock = FrameClock()
+    assert not clock.is_late(5.0, 50.0)
+    clock.update(5.0, 50.0)
+    assert clock.is_late(4.9, 50.03)
+    assert not clock.is_late(5.0, 50.03)
+    assert not clock.is_late(5.1, 50.03)
+    assert not clock.is_late(3.9, 50.03)  # as in a bag that is played again
+    assert not clock.is_late(4.9, 51.1)  # nothing newer came meanwhile
+
+
 @pytest.mark.parametrize("resolution", [1.0, 0.1])
 def test_coarse_stamps_take_as_long_as_the_images_do(resolution):
     clock = FrameClock()

@@ -626,6 +626,24 @@ def test_label_follows_the_face_while_the_stamps_stand_still(listener, camera, s
     assert detector.communicate()[1].count("do not advance") == 1
 
 
+def test_person_stays_the_same_if_the_stamps_are_not_monotonic(listener, camera, start, portrait):
+    detector = start("detector", hands=False)
+    heard = listener.hear(EmotionArray, "emotions")
+    begin = time.time()
+    for number in range(20):
+        stamped = header()
+        late = 0.1 if number % 5 == 4 else 0.0
+        stamped.stamp.sec, stamped.stamp.nanosec = divmod(round((begin + 0.05 * number - late) * 1e9), 10**9)
+        camera(to_message(portrait, stamped))
+        listener.until(lambda: False, 0.05)
+    stamps = [each.header.stamp.sec + each.header.stamp.nanosec * 1e-9 for each in heard]
+    assert len(stamps) > 10
+    assert stamps == sorted(stamps)
+    assert len({each.emotions[0].id for each in heard}) == 1
+    detector.terminate()
+    assert detector.communicate()[1].count("not monotonic") == 1
+
+
 def test_lifecycle_goes_round(listener, camera, start, portrait):
     start("detector", hands=False, autostart=False)
     heard = listener.hear(EmotionArray, "emotions")

@@ -40,7 +40,7 @@ NOT_EXECUTED = {
     r"(rosdep|colcon|pip|python3 -m venv|sudo apt|\. install|export FASTDDS)\b": "needs ROS from apt",
     r"ros2 ": "needs the ros2 command",
     r"emotion-ros (capture|split|train|export|evaluate)\b": "needs pictures of the reader; test_training.py runs them",
-    r"\.venv/bin/emotion-ros run --web --source 0": "needs a camera; test_web.py runs it on a sample",
+    r"(\.venv/bin/)?emotion-ros run --web --source 0": "needs a camera; test_web.py runs it on a sample",
 }
 """Commands that are not executed, and why."""
 
