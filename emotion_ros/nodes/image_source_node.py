@@ -29,6 +29,9 @@ DISCOVERY_S = 0.3
 """Time from when a publisher knows a subscriber until the subscriber knows the publisher. Best-effort messages that are
 sent before may be lost."""
 
+LOG_INTERVAL_S = 5.0
+"""Seconds between two log lines about images that cannot be read."""
+
 LAST_IMAGE_S = 0.5
 """Time between the last image and the shutdown, in which a slow detector receives and processes that image."""
 
@@ -94,17 +97,25 @@ class ImageSource(Node):
             self.context.try_shutdown()
 
     def _play(self, source: Iterator[SourceFrame]) -> None:
-        start = time.monotonic()
+        """Publish each frame at its time. In a loop, the next pass begins when the last frame has had its time."""
+        start, end = time.monotonic(), 0.0
         for frame in source:
             if not is_camera(self.config.source):  # a camera delivers its frames at their times itself
-                self._stopping.wait(max(start + frame.time - time.monotonic(), 0))
+                self._wait_until(start + frame.time)
             if self._stopping.is_set():
                 return
             self._publish(frame)
+            end = frame.time + (1 / frame.rate if frame.rate else 0.0)
+        if self.config.loop:
+            self._wait_until(start + end)
+
+    def _wait_until(self, time_s: float) -> None:
+        self._stopping.wait(max(time_s - time.monotonic(), 0))
 
     def _publish(self, frame: SourceFrame) -> None:
         if frame.image is None:
-            self.get_logger().error(f"{frame.source}: {frame.problem}; skipped")
+            text = f"{frame.source}: {frame.problem}; skipped"
+            self.get_logger().error(text, throttle_duration_sec=LOG_INTERVAL_S)
             return
         header = Header(stamp=self.get_clock().now().to_msg(), frame_id=self.config.frame_id)
         self._images.publish(to_message(frame.image, header))

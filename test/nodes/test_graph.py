@@ -151,6 +151,29 @@ def test_video_is_played_at_its_own_rate(listener, start, tmp_path):
     assert source.returncode == 0
 
 
+@pytest.mark.parametrize("count", [1, 2])
+def test_pictures_keep_their_rate_in_a_loop(listener, start, tmp_path, portrait, count):
+    for number in range(count):
+        cv2.imwrite(str(tmp_path / f"{number}.png"), cv2.resize(portrait, (64, 48)))
+    images = listener.hear(Image, "image_raw")
+    start("image_source", source=str(tmp_path), loop=True, rate=10.0)
+    assert listener.until(lambda: len(images) > 10)
+    stamps = [each.header.stamp.sec + each.header.stamp.nanosec * 1e-9 for each in images]
+    assert np.mean(np.diff(stamps)) == pytest.approx(0.1, rel=0.2)
+
+
+def test_picture_that_cannot_be_read_is_not_logged_at_each_pass(listener, start, tmp_path):
+    (tmp_path / "a.png").write_bytes(b"nothing")
+    images = listener.hear(Image, "image_raw")
+    source = start("image_source", source=str(tmp_path / "a.png"), loop=True, rate=20.0)
+    assert listener.until(lambda: listener.node.count_publishers("image_raw"))
+    time.sleep(2)
+    source.send_signal(signal.SIGINT)
+    _, errors = source.communicate(timeout=5)
+    assert errors.count("skipped") == 1
+    assert not images
+
+
 def test_index_finds_everything_that_is_installed():
     prefix, share = Path(get_package_prefix("emotion_ros")), Path(get_package_share_directory("emotion_ros"))
     programs = {path.name for path in (prefix / "lib" / "emotion_ros").iterdir() if os.access(path, os.X_OK)}
