@@ -40,6 +40,20 @@ def check_source(source: str) -> None:
         raise SourceError(f"{source}: expected sample, a camera, a video, a picture or a folder, found nothing there")
 
 
+def check_live_source(source: str) -> None:
+    """Check that a source exists and can be played as a camera, without opening it.
+
+    Raises:
+        SourceError: there is nothing of that name, or it is a bag, which has other times and many topics.
+    """
+    check_source(source)
+    if is_bag(Path(source)):
+        raise SourceError(
+            f"{source}: expected sample, a camera, a video, a picture or a folder of pictures, got a bag; "
+            f"play it with: ros2 bag play {source}"
+        )
+
+
 def frames(
     source: str, rate: float = 0.0, size: tuple[int, int] = (640, 480), max_pixels: int = MAX_IMAGE_PIXELS
 ) -> Iterator[SourceFrame]:

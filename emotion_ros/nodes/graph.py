@@ -16,7 +16,7 @@ from pathlib import Path
 from ament_index_python.packages import get_package_prefix, get_package_share_directory
 
 from emotion_ros.config.options import as_yaml
-from emotion_ros.io.sources import check_source
+from emotion_ros.io.sources import check_live_source
 from emotion_ros.nodes.dds_settings import SHARED_PROFILE, profile_variables
 
 STOP_TIMEOUT_S = 1.5
@@ -71,9 +71,9 @@ def run(
         0, or 1 if any process failed.
 
     Raises:
-        SourceError: the source does not exist.
+        SourceError: the source does not exist, or is a bag.
     """
-    check_source(str(source["source"]))
+    check_live_source(str(source["source"]))
     with _interruption() as interrupted:
         processes = _start(
             Process("recorder", recorder), *others, Process("detector", detector), Process("image_source", source)

@@ -14,7 +14,7 @@ from std_msgs.msg import Header
 from emotion_ros.config import SourceConfig
 from emotion_ros.errors import EmotionRosError
 from emotion_ros.io.frames import SourceFrame, is_camera
-from emotion_ros.io.sources import frames
+from emotion_ros.io.sources import check_live_source, frames
 from emotion_ros.nodes.image_conversion import to_message
 from emotion_ros.nodes.parameters import declare
 from emotion_ros.nodes.qos import PUBLISH
@@ -59,8 +59,9 @@ class ImageSource(Node):
         """Start the reader.
 
         Raises:
-            SourceError: the source does not exist.
+            SourceError: the source does not exist, or is a bag.
         """
+        check_live_source(self.config.source)
         first_pass = self._open()
         self._reader = threading.Thread(target=self._read, args=(first_pass,), name="reader", daemon=True)
         self._reader.start()

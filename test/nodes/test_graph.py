@@ -174,6 +174,17 @@ def test_picture_that_cannot_be_read_is_not_logged_at_each_pass(listener, start,
     assert not images
 
 
+def test_bag_is_refused_with_the_command_that_plays_it(start, command_line, tmp_path):
+    (tmp_path / "metadata.yaml").touch()
+    source = start("image_source", source=str(tmp_path))
+    _, errors = source.communicate(timeout=20)
+    graph = command_line("run", "--source", tmp_path)
+    assert source.returncode == graph.returncode == 1
+    for text in (errors, graph.stderr):
+        assert f"got a bag; play it with: ros2 bag play {tmp_path}" in text
+        assert "Traceback" not in text
+
+
 def test_index_finds_everything_that_is_installed():
     prefix, share = Path(get_package_prefix("emotion_ros")), Path(get_package_share_directory("emotion_ros"))
     programs = {path.name for path in (prefix / "lib" / "emotion_ros").iterdir() if os.access(path, os.X_OK)}
