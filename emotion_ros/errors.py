@@ -17,7 +17,7 @@ Every message says what was expected, what was received and what to do.
 MAX_LINE_CHARACTERS = 500
 """Length to which :func:`one_line` cuts a text: models may have names of any length."""
 
-DISTRIBUTIONS = {"cv2": "opencv-python", "yaml": "pyyaml", "google": "protobuf"}
+DISTRIBUTIONS = {"cv2": "opencv-python", "yaml": "pyyaml", "google": "protobuf", "skimage": "scikit-image"}
 """Module name to pip package name, if they differ."""
 
 
@@ -60,7 +60,7 @@ def one_line(error: Exception) -> str:
         name = str(error.name).partition(".")[0]
         text = f"the Python library {name} is not installed: pip install {DISTRIBUTIONS.get(name, name)}"
     elif isinstance(error, MemoryError):
-        text = "not enough memory to load the models; set hands to false, or free memory"
+        text = "not enough memory; free some, use smaller images, or set hands of the detector to false"
     elif not isinstance(error, EmotionRosError):
         text = f"{type(error).__name__}: {text.strip()}".removesuffix(": ")
     line = next(iter(text.splitlines()), "")

@@ -12,7 +12,7 @@ from sensor_msgs.msg import Image as ImageMessage
 from std_msgs.msg import Header
 
 from emotion_ros.config import SourceConfig
-from emotion_ros.errors import EmotionRosError
+from emotion_ros.errors import EmotionRosError, SourceError, one_line
 from emotion_ros.io.frames import SourceFrame, is_camera
 from emotion_ros.io.sources import check_live_source, frames
 from emotion_ros.nodes.image_conversion import to_message
@@ -94,6 +94,8 @@ class ImageSource(Node):
                 self.get_logger().info("end of the source")
         except EmotionRosError as error:
             self._error = error
+        except Exception as error:  # such as a missing library; the node must not run on without its reader
+            self._error = SourceError(f"{self.config.source}: {one_line(error)}")
         if not self._stopping.wait(LAST_IMAGE_S):
             self.context.try_shutdown()
 

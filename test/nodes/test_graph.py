@@ -185,6 +185,24 @@ def test_bag_is_refused_with_the_command_that_plays_it(start, command_line, tmp_
         assert "Traceback" not in text
 
 
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ("sys.modules['skimage'] = None", "the Python library skimage is not installed: pip install scikit-image"),
+        ("node.frames = lambda *_: (1 / 0 for _ in 'a')", "ZeroDivisionError: division by zero"),
+    ],
+)
+def test_unexpected_error_of_a_source_ends_the_node_with_one_line(listener, spawn, change, text):
+    listener.hear(Image, "image_raw")
+    code = f"import sys; from emotion_ros.nodes import image_source_node as node; {change}; sys.exit(node.main())"
+    source = spawn(sys.executable, "-c", code)
+    assert listener.until(lambda: source.poll() is not None)
+    errors = source.communicate()[1]
+    assert source.returncode == 1
+    assert f"emotion_ros: sample: {text}\n" in errors
+    assert "Traceback" not in errors
+
+
 def test_index_finds_everything_that_is_installed():
     prefix, share = Path(get_package_prefix("emotion_ros")), Path(get_package_share_directory("emotion_ros"))
     programs = {path.name for path in (prefix / "lib" / "emotion_ros").iterdir() if os.access(path, os.X_OK)}
