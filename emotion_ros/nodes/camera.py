@@ -52,13 +52,19 @@ def check_topics(node: Node, topics: Sequence[str]) -> None:
         topics: at least one.
 
     Raises:
-        ConfigError: there is no topic, ROS does not allow a name, or two names resolve to the same topic.
+        ConfigError: there is no topic, ROS does not allow a name, a name is that of compressed images, or two names
+            resolve to the same topic.
     """
     if not topics:
         raise ConfigError("image_topics: expected at least one topic, got none; name the topic of a camera")
     resolved: dict[str, str] = {}
     for topic in topics:
         name = resolve_topic(node, topic, "image_topics: expected names of topics")
+        if name.endswith("/compressed"):
+            raise ConfigError(
+                f"image_topics: expected topics of raw images, got {name}; "
+                f"name {name.removesuffix('/compressed')} and set image_transport: compressed"
+            )
         if name in resolved:
             raise ConfigError(
                 f"image_topics: expected different topics, got {resolved[name]!r} and {topic!r}, "
@@ -128,7 +134,7 @@ class Camera:
         """Adapt the subscription to publishers that came, went or changed, and return whether it was replaced."""
         if self._images is None:
             return False
-        self._reception.record_publishers(self._node.count_publishers(self._images.topic_name))
+        self._reception.record_publishers(len(self._images.publishers))
         return self._images.follow_publishers()
 
     def unsubscribe(self) -> None:
@@ -172,10 +178,11 @@ class Camera:
         return intrinsics if intrinsics.is_usable else None
 
     def describe_source(self) -> str:
-        """Return the resolved image topic and its number of publishers, for diagnostics."""
-        name = self._images.topic_name if self._images is not None else self.topic
-        count = self._node.count_publishers(name)
-        return f"{name} ({count} publisher{'s' * (count != 1)})"
+        """Return the topic that is subscribed to and its number of publishers, for diagnostics."""
+        if self._images is None:
+            return self.topic
+        count = len(self._images.publishers)
+        return f"{self._images.topic_name} ({count} publisher{'s' * (count != 1)})"
 
     def describe_loss(self) -> str:
         """Return how many images are lost before they arrive, and what to do; empty if none are."""

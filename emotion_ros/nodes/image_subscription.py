@@ -12,6 +12,9 @@ from sensor_msgs.msg import Image as ImageMessage
 
 from emotion_ros.nodes.qos import SubscriptionEventCallbacks, all_reliable, image_subscription
 
+MESSAGES = {"raw": ImageMessage, "compressed": CompressedImage}
+"""Message of each transport."""
+
 
 @dataclass(frozen=True)
 class Choice:
@@ -62,6 +65,11 @@ class ImageSubscription:
         """Reliability of the subscription: ``reliable`` or ``best_effort``."""
         return self._choice.reliability
 
+    @property
+    def publishers(self) -> Sequence[Any]:
+        """Publishers of the messages that are subscribed to. Those of another type on the topic do not count."""
+        return self._publishers(self._choice.transport)
+
     def follow_publishers(self) -> bool:
         """Replace the subscription if publishers came, went or changed. Called periodically.
 
@@ -93,7 +101,8 @@ class ImageSubscription:
 
     def _publishers(self, transport: str) -> Sequence[Any]:
         name = self._node.resolve_topic_name(_topic_of(self._topic, transport))
-        return list(self._node.get_publishers_info_by_topic(name))
+        type_ = f"sensor_msgs/msg/{MESSAGES[transport].__name__}"
+        return [each for each in self._node.get_publishers_info_by_topic(name) if each.topic_type == type_]
 
     def _create(self, choice: Choice) -> Any:
         # rclpy's own callback would warn of publishers with another reliability, which this class follows.
@@ -102,9 +111,8 @@ class ImageSubscription:
             message_lost=lambda event: self._on_lost(event.total_count_change),
             incompatible_qos=(lambda _: None) if follows else None,
         )
-        type_ = CompressedImage if choice.transport == "compressed" else ImageMessage
         return self._node.create_subscription(
-            type_,
+            MESSAGES[choice.transport],
             _topic_of(self._topic, choice.transport),
             self._on_image,
             image_subscription(choice.reliability),

@@ -2,6 +2,7 @@
 
 import os
 import sys
+import time
 from pathlib import Path
 from subprocess import PIPE, Popen
 
@@ -20,6 +21,7 @@ from emotion_ros.errors import ConfigError
 from emotion_ros.nodes.camera import Camera, check_topics
 from emotion_ros.nodes.graph import Process, stop
 from emotion_ros.nodes.image_conversion import to_message
+from emotion_ros.nodes.reception import WINDOW_S
 
 PICTURES = {"annotated", "annotated/compressed"}
 OUTPUTS = {"emotions", "events", "detections", "markers", "label_info", "vision_info"} | PICTURES
@@ -78,6 +80,15 @@ def test_topics_that_cannot_be_told_apart_are_refused(make_node, topics, remappi
     with pytest.raises(ConfigError, match="image_topics") as error:
         check_topics(make_node(*remappings), topics)
     assert text in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("topic", "remappings"),
+    [("/eye/image_raw/compressed", []), ("image_raw", ["image_raw:=/eye/image_raw/compressed"])],
+)
+def test_topic_of_compressed_images_is_refused_with_the_one_to_name(make_node, topic, remappings):
+    with pytest.raises(ConfigError, match="name /eye/image_raw and set image_transport: compressed"):
+        check_topics(make_node(*remappings), [topic])
 
 
 def test_different_topics_are_accepted(make_node):
@@ -198,6 +209,23 @@ def test_compressed_images_are_taken_while_only_they_are_published(make_node):
     assert node.count_subscribers("/eye/camera_info") == 1
     node.create_publisher(Image, "/eye/image", 5)
     assert spin_until(node, camera, lambda: camera.subscription == "/eye/image (reliable)")
+
+
+def test_publishers_of_another_type_do_not_count(make_node):
+    node = make_node()
+    camera = Camera(node, "image_raw", "")
+    camera.subscribe(DetectorConfig(image_transport="raw"), lambda *_: None)
+    context = rclpy.Context()  # a topic has one type within a context
+    rclpy.init(context=context)
+    driver = rclpy.create_node("driver", context=context)
+    driver.create_publisher(CompressedImage, "image_raw", 5)
+    assert spin_until(node, camera, lambda: node.count_publishers("image_raw"))
+    time.sleep(WINDOW_S)
+    camera.follow_publishers()
+    assert camera.describe_source() == "/image_raw (0 publishers)"
+    assert camera.describe_loss() == ""
+    driver.destroy_node()
+    context.shutdown()
 
 
 DRIVER = Path(__file__).resolve().parents[2] / "scripts" / "foreign_camera.py"
