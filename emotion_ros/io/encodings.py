@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from emotion_ros.config.image_limit import MAX_IMAGE_PIXELS
 from emotion_ros.errors import ImageError
-from emotion_ros.io.picture_header import picture_format
 from emotion_ros.io.pictures import decode_picture
 from emotion_ros.types import Image
 
@@ -134,9 +133,7 @@ def decode(message: Any, max_pixels: int = MAX_IMAGE_PIXELS) -> Image:
         ImageError: the data cannot be decoded, have too many pixels, or are a JPEG that ends too early.
     """
     data = memoryview(message.data)
-    if picture_format(data) == "JPEG" and b"\xff\xd9" not in bytes(data[-64:]):
-        raise ImageError(f"compressed image: the JPEG of {len(data)} bytes ends too early")
     try:
-        return decode_picture(data, max_pixels)
+        return decode_picture(data, max_pixels, allow_truncated=False)
     except ImageError as error:
         raise ImageError(f"compressed image of {len(data)} bytes: {error}") from error

@@ -1,4 +1,4 @@
-"""Structure of JPEG pictures that takes too long to decode, found before decoding."""
+"""Structure of JPEG pictures that take too long to decode or end too early, found before decoding."""
 
 from __future__ import annotations
 
@@ -20,14 +20,15 @@ _MARKER = re.compile(rb"\xff([\xc0-\xcf\xd9-\xdd\xe0-\xef\xfe])")
 passed over byte by byte. Thus at least the scans are counted that libjpeg decodes, also in a broken picture."""
 
 
-def jpeg_excess(content: bytes | memoryview) -> str:
-    """Return what a JPEG has too much of, in words; empty for one that can be decoded, and for other formats.
+def jpeg_problem(content: bytes | memoryview, allow_truncated: bool = True) -> str:
+    """Return why a JPEG must not be decoded; empty for one that can be decoded, and for other formats.
 
     A JPEG of 2 MB with 15,000 empty scans takes minutes to decode, one of 8 MB with two million empty segments days.
     The check takes a few hundredths of a second for 8 MB.
 
     Args:
         content: encoded picture. What follows the end of the JPEG is ignored, as by decoders.
+        allow_truncated: accept a JPEG without an end.
     """
     if content[:2] != _SOI:
         return ""
@@ -42,4 +43,4 @@ def jpeg_excess(content: bytes | memoryview) -> str:
             return f"expected at most {MAX_JPEG_SEGMENTS} segments, got more"
         length = int.from_bytes(content[marker.end() : marker.end() + 2], "big")
         position = marker.end() + max(length, 2)
-    return ""
+    return "" if marker or allow_truncated else "the JPEG ends too early"

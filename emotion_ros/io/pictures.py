@@ -14,7 +14,7 @@ import numpy as np
 from emotion_ros.config.image_limit import MAX_IMAGE_PIXELS
 from emotion_ros.errors import ImageError, SourceError
 from emotion_ros.io.frames import PICTURES, is_picture
-from emotion_ros.io.jpeg_scans import jpeg_excess
+from emotion_ros.io.jpeg_scans import jpeg_problem
 from emotion_ros.io.picture_header import picture_format, picture_size
 from emotion_ros.io.png_chunks import still_png
 from emotion_ros.types import Image
@@ -73,7 +73,10 @@ def read_piped_picture(path: Path, max_pixels: int = MAX_IMAGE_PIXELS) -> Image:
 
 
 def decode_picture(
-    content: bytes | memoryview, max_pixels: int = MAX_IMAGE_PIXELS, flags: int = cv2.IMREAD_COLOR
+    content: bytes | memoryview,
+    max_pixels: int = MAX_IMAGE_PIXELS,
+    flags: int = cv2.IMREAD_COLOR,
+    allow_truncated: bool = True,
 ) -> Image:
     """Decode a picture whose content is not trusted: the only place where this package does so.
 
@@ -81,6 +84,7 @@ def decode_picture(
         content: one of :data:`emotion_ros.io.picture_header.FORMATS`.
         max_pixels: maximum width × height. It is read from the header, before memory is taken for the pixels.
         flags: OpenCV's ``IMREAD_*``.
+        allow_truncated: decode what there is of a JPEG that ends too early.
 
     Returns:
         BGR, uint8, h × w × 3, rotated by its EXIF data, unless ``flags`` say otherwise.
@@ -90,8 +94,8 @@ def decode_picture(
     """
     if len(content) > MAX_PICTURE_BYTES:
         raise ImageError(f"expected a picture of at most {MAX_PICTURE_BYTES} bytes, got more")
-    if excess := jpeg_excess(content):
-        raise ImageError(excess)
+    if problem := jpeg_problem(content, allow_truncated):
+        raise ImageError(problem)
     width, height = picture_size(content)
     if width * height > max_pixels:
         raise ImageError(f"expected at most {max_pixels} pixels (max_image_pixels), got {width} × {height}")

@@ -16,7 +16,7 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
 from emotion_ros.errors import ImageError
-from emotion_ros.io.jpeg_scans import jpeg_excess
+from emotion_ros.io.jpeg_scans import jpeg_problem
 from emotion_ros.io.picture_header import FORMATS, picture_format, picture_size
 from emotion_ros.io.pictures import decode_picture
 from emotion_ros.types import Image
@@ -115,7 +115,7 @@ async def decode_image(upload: Upload) -> Image:
 def check_image(name: str, content: bytes, max_pixels: int) -> Upload:
     """Check the format, size and structure of an encoded image by its header and markers, without decoding it.
 
-    A few kilobytes can decode to gigabytes (a decompression bomb), or for minutes (see :func:`jpeg_excess`).
+    A few kilobytes can decode to gigabytes (a decompression bomb), or for minutes (see :func:`jpeg_problem`).
 
     Raises:
         HTTPException: 413 (too large or too many parts), 415 (unknown format) or 422 (empty or broken).
@@ -124,8 +124,8 @@ def check_image(name: str, content: bytes, max_pixels: int) -> Upload:
         raise HTTPException(422, f"{name}: expected an image, got nothing")
     if picture_format(content) is None:
         raise HTTPException(415, f"{name}: expected {', '.join(FORMATS)}, got another format")
-    if excess := jpeg_excess(content):
-        raise HTTPException(413, f"{name}: {excess}")
+    if problem := jpeg_problem(content):
+        raise HTTPException(413, f"{name}: {problem}")
     try:
         width, height = picture_size(content)
     except ImageError as error:

@@ -225,11 +225,15 @@ def test_compressed_image_with_thousands_of_scans_is_refused_before_it_is_decode
     assert time.process_time() - start < 3
 
 
-def test_jpeg_is_decoded_and_a_truncated_one_refused(portrait):
+@pytest.mark.parametrize("padding", [0, 1000])
+def test_jpeg_is_decoded_and_a_truncated_one_refused(portrait, padding):
     jpeg = cv2.imencode(".jpg", portrait)[1].tobytes()
-    assert decode(CompressedImage(format="jpeg", data=array("B", jpeg))).shape == portrait.shape
-    with pytest.raises(ImageError, match="ends too early"):
-        decode(CompressedImage(format="jpeg", data=array("B", jpeg[:5000])))
+    assert decode(CompressedImage(format="jpeg", data=array("B", jpeg + bytes(padding)))).shape == portrait.shape
+    thumbnail = encoded(".jpg")
+    segment = b"\xff\xe1" + (len(thumbnail) + 2).to_bytes(2, "big") + thumbnail
+    for truncated in (jpeg[:5000], jpeg[:2] + segment, jpeg[:2] + segment + jpeg[2:5000]):
+        with pytest.raises(ImageError, match="ends too early"):
+            decode(CompressedImage(format="jpeg", data=array("B", truncated + bytes(padding))))
     with pytest.raises(ImageError, match="got another format"):
         decode(CompressedImage(format="jpeg", data=array("B", b"hello")))
 
