@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import posixpath
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +17,7 @@ from emotion_ros.errors import ConfigError
 from emotion_ros.io.drawing import draw
 from emotion_ros.io.encodings import decode
 from emotion_ros.msg import EmotionArray, ExpressionEvent
+from emotion_ros.nodes.camera_info import camera_info_topic, to_intrinsics
 from emotion_ros.nodes.dds_settings import remedy
 from emotion_ros.nodes.image_conversion import to_bgr, to_jpeg, to_message
 from emotion_ros.nodes.image_subscription import Choice, ImageSubscription
@@ -37,11 +37,6 @@ from emotion_ros.types import GroupMood, Image, Perception
 
 if TYPE_CHECKING:
     from emotion_ros.nodes.markers import MarkerPublisher
-
-
-def camera_info_topic(image_topic: str) -> str:
-    """Return the camera_info topic beside a resolved image topic, by the convention of image_transport."""
-    return posixpath.join(posixpath.dirname(image_topic.removesuffix("/compressed")), "camera_info")
 
 
 def check_topics(node: Node, topics: Sequence[str]) -> None:
@@ -94,7 +89,7 @@ class Camera:
         self._infos: Any = None
         self._reception = Reception()
         # Written by the executor's thread, read by the worker: one reference, replaced as a whole, so without a lock.
-        self._info: CameraInfo | None = None
+        self._intrinsics: CameraIntrinsics | None = None
         self._info_relay: Any = None
         self._emotions = node.create_publisher(EmotionArray, f"{prefix}emotions", PUBLISH)
         self._events = node.create_publisher(ExpressionEvent, f"{prefix}events", EVENTS)
@@ -145,7 +140,7 @@ class Camera:
             self._node.destroy_subscription(self._infos)
         if self._info_relay is not None:
             self._node.destroy_publisher(self._info_relay)
-        self._images = self._infos = self._info = self._info_relay = None
+        self._images = self._infos = self._intrinsics = self._info_relay = None
 
     @property
     def is_subscribed(self) -> bool:
@@ -171,11 +166,7 @@ class Camera:
     @property
     def intrinsics(self) -> CameraIntrinsics | None:
         """Intrinsics of the last camera_info; None before the first one and if the camera is not calibrated."""
-        info = self._info
-        if info is None:
-            return None
-        intrinsics = CameraIntrinsics(info.k[0], info.k[4], info.k[2], info.k[5], info.width, info.height)
-        return intrinsics if intrinsics.is_usable else None
+        return self._intrinsics
 
     def describe_source(self) -> str:
         """Return the topic that is subscribed to and its number of publishers, for diagnostics."""
@@ -273,7 +264,8 @@ class Camera:
 
     def _on_info(self, message: CameraInfo) -> None:
         self._reception.record_info()
-        self._info = message
+        if self._images is not None:
+            self._intrinsics = to_intrinsics(message, self._images.topic_name)
         if self._info_relay is not None:
             self._info_relay.publish(message)
 

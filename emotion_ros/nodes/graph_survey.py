@@ -17,7 +17,7 @@ from rclpy.node import Node
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
-from emotion_ros.nodes.camera import camera_info_topic
+from emotion_ros.nodes.camera_info import camera_info_topic
 from emotion_ros.nodes.dds_settings import CAMERA_PROFILE, profile_variables, remedy
 from emotion_ros.nodes.qos import all_reliable, image_subscription
 
