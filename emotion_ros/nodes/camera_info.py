@@ -18,7 +18,7 @@ def camera_info_topic(image_topic: str) -> str:
 
 
 def to_intrinsics(info: CameraInfo, image_topic: str) -> CameraIntrinsics | None:
-    """Return the intrinsics of the images of a topic; None if the camera is not calibrated.
+    """Return the intrinsics of the images of a topic, before binning; None if the camera is not calibrated.
 
     Args:
         info: beside the images.
@@ -29,5 +29,8 @@ def to_intrinsics(info: CameraInfo, image_topic: str) -> CameraIntrinsics | None
         fx, fy, cx, cy = info.p[0], info.p[5], info.p[2], info.p[6]
     else:
         fx, fy, cx, cy = info.k[0], info.k[4], info.k[2], info.k[5]
-    intrinsics = CameraIntrinsics(fx, fy, cx, cy, info.width, info.height)
+    width, height, roi = info.width, info.height, info.roi
+    if roi.width and roi.height:  # K and P are those of the whole sensor; a roi of zeros is the whole sensor
+        cx, cy, width, height = cx - roi.x_offset, cy - roi.y_offset, roi.width, roi.height
+    intrinsics = CameraIntrinsics(fx, fy, cx, cy, width, height)
     return intrinsics if intrinsics.is_usable else None

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from sensor_msgs.msg import CameraInfo
+from sensor_msgs.msg import CameraInfo, RegionOfInterest
 
 from emotion_ros.nodes.camera_info import to_intrinsics
 from emotion_ros.perception.geometry import PUPIL_DISTANCE_M, face_position
@@ -18,11 +18,11 @@ def calibration(rectified=RECTIFIED):
     return CameraInfo(width=640, height=480, k=ORIGINAL.ravel().tolist(), p=projection.ravel().tolist())
 
 
-def position(info, topic, matrix):
-    """Position of the eyes that a camera of a matrix projects to an image of 640 × 480 pixels."""
+def position(info, topic, matrix, origin=(0, 0), size=(640, 480), binning=1):
+    """Position of the eyes that a camera of a matrix projects to a part of its sensor, scaled down by ``binning``."""
     pixels = ((matrix @ EYES.T) / EYES[:, 2]).T[:, :2]
-    face = Face(Box(0, 0, 1, 1), 1.0, pixels.astype(np.float32))
-    return face_position(face, to_intrinsics(info, topic), 640, 480)
+    face = Face(Box(0, 0, 1, 1), 1.0, ((pixels - origin) / binning).astype(np.float32))
+    return face_position(face, to_intrinsics(info, topic), *(each // binning for each in size))
 
 
 @pytest.mark.parametrize(
@@ -42,3 +42,19 @@ def test_rectified_images_are_measured_with_their_projection(topic, matrix):
 def test_rectified_images_of_a_driver_without_a_projection_are_measured_with_k():
     info = calibration(np.zeros((3, 3)))
     assert position(info, "/eye/image_rect", ORIGINAL) == pytest.approx((0.2, 0.1, 1.5), abs=1e-3)
+
+
+@pytest.mark.parametrize(("topic", "matrix"), [("/eye/image_raw", ORIGINAL), ("/eye/image_rect", RECTIFIED)])
+@pytest.mark.parametrize("binning", [1, 2])
+def test_region_of_interest_is_a_part_of_the_sensor_and_not_a_scaled_image(topic, matrix, binning):
+    info = calibration()
+    info.roi = RegionOfInterest(x_offset=200, y_offset=100, width=320, height=240)
+    info.binning_x = info.binning_y = binning
+    found = position(info, topic, matrix, (200, 100), (320, 240), binning)
+    assert found == pytest.approx((0.2, 0.1, 1.5), abs=1e-3)
+
+
+@pytest.mark.parametrize("binning", [1, 2])
+def test_binned_image_of_the_whole_sensor_is_a_scaled_one(binning):
+    found = position(calibration(), "/eye/image_raw", ORIGINAL, binning=binning)
+    assert found == pytest.approx((0.2, 0.1, 1.5), abs=1e-3)
