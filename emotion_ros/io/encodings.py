@@ -57,14 +57,17 @@ PLANAR = {"nv12": cv2.COLOR_YUV2BGR_NV12, "nv21": cv2.COLOR_YUV2BGR_NV21}
 """Encodings of two planes: height rows of luma, then height / 2 rows of interleaved chroma."""
 
 
-def to_bgr(message: Any, bridge: Callable[[Any], Image] | None = None, max_pixels: int = MAX_IMAGE_PIXELS) -> Image:
+def to_bgr(
+    message: Any, bridge: Callable[[Any], Image | None] | None = None, max_pixels: int = MAX_IMAGE_PIXELS
+) -> Image:
     """Return the pixels of a message, BGR, height × width × 3, uint8; a view of its data if that is BGR already.
 
     65535 becomes 255 in encodings of 16 bits, as in cv_bridge; 1.0 becomes 255 in 32FC1.
 
     Args:
         message: a sensor_msgs/Image.
-        bridge: cv_bridge's conversion, if installed; used for :data:`BRIDGED` after size and step are checked.
+        bridge: cv_bridge's conversion, if installed; used for :data:`BRIDGED` after size and step are checked. Returns
+            None if it failed.
         max_pixels: maximum width × height.
 
     Raises:
@@ -86,7 +89,9 @@ def to_bgr(message: Any, bridge: Callable[[Any], Image] | None = None, max_pixel
     size = np.dtype(dtype).itemsize
     rows = _rows(data, height, width * channels * size, message)
     if bridge is not None and encoding in BRIDGED and message.step % (channels * size) == 0:
-        return bridge(message)
+        image = bridge(message)
+        if image is not None:
+            return image
     if size > 1:
         order = np.dtype(dtype).newbyteorder(">" if message.is_bigendian else "<")
         rows = _to_8_bits(np.ascontiguousarray(rows).view(order).astype(dtype, copy=False))

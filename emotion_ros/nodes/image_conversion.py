@@ -1,4 +1,4 @@
-"""Conversion between images and image messages, with cv_bridge if it is installed."""
+"""Conversion between images and image messages, with cv_bridge if it is installed and works."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from typing import Any
 
 import cv2
 import numpy as np
+from rclpy.logging import get_logger
 from sensor_msgs.msg import CompressedImage
 from sensor_msgs.msg import Image as ImageMessage
 from std_msgs.msg import Header
 
 from emotion_ros.config.image_limit import MAX_IMAGE_PIXELS
+from emotion_ros.errors import one_line
 from emotion_ros.io import encodings
 from emotion_ros.types import Image
 
@@ -33,8 +35,15 @@ def to_bgr(message: ImageMessage, max_pixels: int = MAX_IMAGE_PIXELS) -> Image:
     return encodings.to_bgr(message, _bridge if CvBridge is not None else None, max_pixels)
 
 
-def _bridge(message: Any) -> Image:
-    return CvBridge().imgmsg_to_cv2(message, "bgr8")  # type: ignore[no-any-return]
+def _bridge(message: Any) -> Image | None:
+    """Convert with cv_bridge; None, and not again, if it fails: one built for another NumPy fails on every image."""
+    global CvBridge
+    try:
+        return CvBridge().imgmsg_to_cv2(message, "bgr8")  # type: ignore[no-any-return]
+    except Exception as error:  # of any library that cv_bridge uses
+        CvBridge = None
+        get_logger("emotion_ros").warning(f"cv_bridge failed: {one_line(error)}; images are converted without it")
+        return None
 
 
 def to_message(image: Image, header: Header) -> ImageMessage:

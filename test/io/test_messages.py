@@ -199,6 +199,17 @@ def test_cv_bridge_gives_the_same_pixels(monkeypatch, encoding, pixels_of_paddin
     assert np.array_equal(bridged, to_bgr(sent))
 
 
+def test_cv_bridge_that_fails_costs_no_image_and_is_warned_of_once(monkeypatch, capfd):
+    class BrokenBridge:
+        def imgmsg_to_cv2(self, *_):
+            raise AttributeError("_ARRAY_API not found")
+
+    monkeypatch.setattr(images, "CvBridge", BrokenBridge)
+    for _ in range(2):
+        assert np.array_equal(to_bgr(message(picture()[..., ::-1], "rgb8", 72)), picture())
+    assert capfd.readouterr().err.count("cv_bridge failed") == 1
+
+
 def test_own_message_comes_back_unchanged():
     header = Header(frame_id="camera")
     there = to_message(picture(), header)
