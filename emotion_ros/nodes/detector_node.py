@@ -62,7 +62,7 @@ class Detector(LifecycleNode):
         self._collector = DiagnosticsCollector()
         self._restarts = count_start()
         self._state, self._failure = "unconfigured", ""
-        self._reported_engines: dict[str, str] = {}
+        self._reported_engines: dict[str, str] = {}  # of the present models only
         self._reported_losses: Set[str] = frozenset()
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         steady = Clock(clock_type=ClockType.STEADY_TIME)  # timers of the system's clock stop while it is set back
@@ -137,6 +137,7 @@ class Detector(LifecycleNode):
         if self._worker is not None:
             self._worker.close()
             self._worker = self._models = None
+            self._reported_engines = {}
             give_back_memory()
         self._state = "unconfigured"
 
@@ -213,6 +214,7 @@ class Detector(LifecycleNode):
             if self._worker is not None and self._models is not None:
                 if RELOADABLE & set(values):
                     self._models = load_models(pipeline_config, self._models, RELOADABLE & set(values))
+                    self._reported_engines = {}
                 self._worker.apply(Settings(config, pipeline_config, self._models))
         except Exception as error:  # any exception while loading rejects the value; the old model stays
             return SetParametersResult(successful=False, reason=one_line(error))

@@ -170,33 +170,62 @@ def test_the_usual_cache_is_in_the_users_cache_folder(monkeypatch):
     assert str(default_cache()) == "/home/robot/.cache/emotion_ros"
 
 
-def test_diagnostics_report_the_engine_build_while_the_node_runs(gpu, listener):
-    machine = gpu()
-    reports = listener.hear(DiagnosticArray, "/diagnostics")
+@pytest.fixture
+def detector(gpu, listener):
+    """A node of this process on a simulated GPU that waits with its engines."""
+    gpu()
     # The first import of mediapipe keeps an error, in whose traceback the node would live on.
-    detector = Detector(parameter_overrides=[Parameter("hands", value=False)])
+    node = Detector(parameter_overrides=[Parameter("hands", value=False)])
+    node.start()
+    yield node
+    node.stop()
+    node.destroy_node()
+
+
+@pytest.fixture
+def until(detector, listener):
+    """A function that spins the detector and the listener until a condition is true."""
     executor = SingleThreadedExecutor()
     executor.add_node(detector)
 
-    def until(condition):
+    def spin(condition):
         deadline = time.monotonic() + 20
         while not condition() and time.monotonic() < deadline:
             executor.spin_once(0.02)
             rclpy.spin_once(listener.node, timeout_sec=0.02)
         return condition()
 
-    try:
-        detector.start()
-        assert until(lambda: reports and "building TensorRT engine" in reports[-1].status[0].message)
-        assert reports[-1].status[0].level == DiagnosticStatus.WARN
-        machine.may_build.set()
-        assert until(lambda: reports[-1].status[0].level == DiagnosticStatus.OK)
-        values = {entry.key: entry.value for entry in reports[-1].status[0].values}
-        assert values["provider"] == "tensorrt"
-        assert not any(name.startswith("engine of") for name in values)
-    finally:
-        detector.stop()
-        detector.destroy_node()
+    return spin
+
+
+def test_diagnostics_report_the_engine_build_while_the_node_runs(detector, until, listener, capfd):
+    reports = listener.hear(DiagnosticArray, "/diagnostics")
+    assert until(lambda: reports and "building TensorRT engine" in reports[-1].status[0].message)
+    assert reports[-1].status[0].level == DiagnosticStatus.WARN
+    ort_session.ort.may_build.set()
+    assert until(lambda: reports[-1].status[0].level == DiagnosticStatus.OK)
+    values = {entry.key: entry.value for entry in reports[-1].status[0].values}
+    assert values["provider"] == "tensorrt"
+    assert not any(name.startswith("engine of") for name in values)
+    assert "classifier: the TensorRT engine runs" in capfd.readouterr().err
+
+
+def test_an_engine_whose_network_is_gone_is_not_said_to_run(detector, until, listener, capfd):
+    reports = listener.hear(DiagnosticArray, "/diagnostics")
+
+    def report_without_engines():
+        reports.clear()
+        return until(lambda: reports and "TensorRT" not in reports[-1].status[0].message)
+
+    assert until(lambda: reports and "building TensorRT engine" in reports[-1].status[0].message)
+    assert detector.set_parameters([Parameter("provider", value="cuda")])[0].successful
+    assert report_without_engines()
+    assert detector.set_parameters([Parameter("provider", value="tensorrt")])[0].successful
+    assert until(lambda: "building TensorRT engine" in reports[-1].status[0].message)
+    detector.trigger_deactivate()
+    detector.trigger_cleanup()
+    assert report_without_engines()
+    assert "engine runs" not in capfd.readouterr().err
 
 
 @pytest.mark.timeout(300)
