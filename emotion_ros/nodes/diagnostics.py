@@ -109,7 +109,7 @@ class DiagnosticsCollector:
             return [
                 camera
                 for camera, status in self._counters.cameras.items()
-                if camera is not None and status.last_image is not None and now - status.last_image > NO_IMAGE_AFTER_S
+                if camera is not None and _is_silent(status, now)
             ]
 
     def level(self, min_rate: float, cameras: Collection[str]) -> tuple[bytes, str]:
@@ -154,11 +154,9 @@ class DiagnosticsCollector:
 
     def _totals(self) -> dict[str, object]:
         """The caller holds the lock."""
-        return {
-            "processed": self._processed,
-            "failed": self._failed,
-            "people": sum(status.people for status in self._counters.cameras.values()),
-        }
+        now = time.monotonic()
+        people = sum(status.people for status in self._counters.cameras.values() if not _is_silent(status, now))
+        return {"processed": self._processed, "failed": self._failed, "people": people}
 
 
 def _latencies(latencies: Sequence[float]) -> dict[str, object]:
@@ -175,6 +173,10 @@ def _times(frames: Sequence[Mapping[str, float]]) -> dict[str, object]:
     for stage in timings[-1] if timings else ():
         figures[f"{stage} (ms)"] = f"{np.median([stages[stage] for stages in timings if stage in stages]):.2f}"
     return figures
+
+
+def _is_silent(status: _CameraStatus, now: float) -> bool:
+    return status.last_image is not None and now - status.last_image > NO_IMAGE_AFTER_S
 
 
 def _is_failing(status: _CameraStatus) -> bool:

@@ -5,7 +5,7 @@ import pytest
 from diagnostic_msgs.msg import DiagnosticStatus
 
 from emotion_ros.nodes import diagnostics
-from emotion_ros.nodes.diagnostics import FAILING_FROM, DiagnosticsCollector
+from emotion_ros.nodes.diagnostics import FAILING_FROM, NO_IMAGE_AFTER_S, DiagnosticsCollector
 from emotion_ros.nodes.graph_benchmark import PIPELINE_FIGURES
 from emotion_ros.types import Box, Emotion, Face, Perception
 
@@ -116,6 +116,16 @@ def test_figures_have_their_units_in_the_keys(collector, clock):
         "faces (ms)": "4.00",
         "last error": "bad",
     }
+
+
+def test_people_of_a_camera_without_images_are_not_counted(collector, clock):
+    for camera, people in (("left", 2), ("right", 1)):
+        collector.record_arrival(camera)
+        collector.record_result(camera, perception(people), 0.02)
+    assert values(collector)["people"] == "3"
+    clock.now += NO_IMAGE_AFTER_S + 0.1
+    collector.record_arrival("right")
+    assert values(collector)["people"] == "1"
 
 
 def test_benchmark_reads_keys_that_exist(collector):
