@@ -96,8 +96,9 @@ class ProcessingWorker:
 
     @property
     def is_idle(self) -> bool:
-        """True while images are skipped because no face is visible."""
-        return self._settings.detector.idle_rate > 0 and not self._idle_cameras.isdisjoint(self.subscribed)
+        """True while images of all cameras are skipped because no face is visible."""
+        subscribed = self.subscribed
+        return self._settings.detector.idle_rate > 0 and bool(subscribed) and self._idle_cameras.issuperset(subscribed)
 
     @property
     def subscribed(self) -> list[str]:

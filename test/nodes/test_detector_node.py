@@ -329,6 +329,30 @@ def test_empty_room_is_processed_at_the_idle_rate_and_a_face_is_found_soon(liste
     assert listener.until(lambda: play(empty, 0.2) and not heard[-1].emotions)
 
 
+def test_node_is_idle_only_if_all_its_cameras_are(listener, start, portrait):
+    sides = ("left", "right")
+    start(
+        "detector", hands=False, track_timeout=0.5, min_rate=500.0, image_topics=[f"{side}/image_raw" for side in sides]
+    )
+    cameras = [listener.node.create_publisher(Image, f"{side}/image_raw", 5) for side in sides]
+    heard = listener.hear(DiagnosticArray, "/diagnostics")
+    for side in sides:
+        listener.hear(EmotionArray, f"{side}/emotions")
+    assert listener.until(lambda: all(each.get_subscription_count() for each in cameras))
+
+    def play(*pictures):
+        for _ in range(80):
+            stamped = header()
+            stamped.stamp = listener.node.get_clock().now().to_msg()
+            for camera, picture in zip(cameras, pictures, strict=True):
+                camera.publish(to_message(picture, stamped))
+            listener.until(lambda: False, 0.05)
+        return last_status(heard).message
+
+    assert "fewer than min_rate" in play(portrait, np.zeros_like(portrait))
+    assert play(np.zeros_like(portrait), np.zeros_like(portrait)).startswith("no face is visible")
+
+
 def test_one_node_serves_several_cameras_and_none_starves(listener, start, portrait):
     start("detector", hands=False, image_topics=["left/image_raw", "right_eye"])
     left = listener.node.create_publisher(Image, "left/image_raw", 5)
