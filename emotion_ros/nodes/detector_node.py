@@ -34,12 +34,12 @@ SUBSCRIPTION_INTERVAL_S = 0.1
 """Seconds between two checks whether the outputs have subscribers."""
 
 NO_SUBSCRIBERS = "no output has subscribers: no camera is subscribed to (see lazy)"
+STALLED = "no image was processed for {:.0f} s: an inference does not return; restart the detector"
 IDLE = "no face is visible: images are processed at idle_rate"
 SHARED_LIST = (
     "another node publishes {} too, so that people come and go in it; give one detector all cameras (image_topics), or "
     "each detector a humans_prefix of its own; beside a manager of persons set persons: false"
 )
-
 SHARED_NAME = (
     "another node is named {}: requests reach one of both, and both publish; end one, or rename it with --ros-args -r "
     "__node:=NAME"
@@ -161,6 +161,7 @@ class Detector(LifecycleNode):
             return
         try:
             with until_shutdown():
+                self._worker.check_progress()
                 self._worker.update_subscriptions()
         except Exception as error:  # a subscription that cannot be created is tried again with the next timer
             self._worker.report_failure(None, error)
@@ -264,6 +265,8 @@ class Detector(LifecycleNode):
             return DiagnosticStatus.ERROR, self._failure
         if worker is None or not worker.is_started:
             return DiagnosticStatus.OK, "not enabled" if self._state == "active" else self._state
+        if worker.stalled:
+            return DiagnosticStatus.ERROR, STALLED.format(worker.stalled)
         subscribed = worker.subscribed
         throttled = (IDLE if worker.is_idle else "") if subscribed else NO_SUBSCRIBERS
         level, text = self._collector.level(0.0 if throttled else self._config.min_rate, subscribed)

@@ -23,6 +23,7 @@ from emotion_ros.nodes.group_publisher import GroupPublisher
 from emotion_ros.nodes.latest_frame_slot import LatestFrameSlot
 from emotion_ros.nodes.receive_buffer import ReceiveBuffer
 from emotion_ros.nodes.spin import until_shutdown
+from emotion_ros.nodes.watchdog import Watchdog
 from emotion_ros.perception.pipeline import Pipeline
 from emotion_ros.perception.state import Frame
 from emotion_ros.types import Perception
@@ -53,6 +54,10 @@ class ProcessingWorker:
         pipeline: handed over to the worker's thread, which also closes it.
         config: settings of the node.
         diagnostics: records the result of each frame.
+
+    Attributes:
+        cameras: by topic.
+        stalled: seconds for which the worker's thread has been hanging; 0: it runs. See :meth:`check_progress`.
 
     Raises:
         ConfigError: the image topics cannot share outputs.
@@ -86,6 +91,7 @@ class ProcessingWorker:
         # Replaced by the worker's thread, read by the node's.
         self._skipped = 0
         self._idle_cameras: frozenset[str] = frozenset()
+        self._watchdog, self.stalled = Watchdog(), 0.0
         self._thread = threading.Thread(target=self._run, args=(pipeline,), name="pipeline", daemon=True)
         self._thread.start()
 
@@ -127,9 +133,7 @@ class ProcessingWorker:
             camera.unsubscribe()
         with self._publishing:
             self._started = False
-            if self._hri is not None:
-                with until_shutdown():
-                    self._hri.publish_empty()
+        self._remove_people()
 
     def close(self) -> None:
         """Stop, end the thread and destroy all publishers. The worker frees the networks."""
@@ -177,11 +181,25 @@ class ProcessingWorker:
             elif camera.follow_publishers():
                 self._node.get_logger().info(f"now subscribed to {camera.subscription}, as published")
 
+    def check_progress(self) -> None:
+        """Publish empty lists of people once if an inference does not return. Called periodically.
+
+        The worker's thread, which removes people otherwise, cannot do it then.
+        """
+        before, self.stalled = self.stalled, self._watchdog.check()
+        if self.stalled and not before:
+            self._remove_people()
+
     def report_failure(self, camera: str | None, error: Exception) -> None:
         """Log and count an error of a frame. Called by both threads."""
         self._diagnostics.record_failure(camera, str(error) or repr(error))
         text = str(error) if isinstance(error, EmotionRosError) else "".join(traceback.format_exception(error))
         self._node.get_logger().error(text, throttle_duration_sec=LOG_INTERVAL_S)
+
+    def _remove_people(self) -> None:
+        if self._hri is not None:
+            with self._publishing, until_shutdown():
+                self._hri.publish_empty()
 
     def _on_image(self, camera: str, message: Any) -> None:
         self._diagnostics.record_arrival(camera)
@@ -193,6 +211,7 @@ class ProcessingWorker:
         processor = FrameProcessor(pipeline, self.cameras, self._node.get_logger().warning, self.report_failure)
         try:
             while (arrivals := self._slot.take(WAKE_UP_INTERVAL_S)) is not None:
+                self._watchdog.beat()
                 try:
                     with until_shutdown():
                         self._step(processor, arrivals)

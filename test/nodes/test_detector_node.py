@@ -29,11 +29,12 @@ from vision_msgs.msg import Detection2DArray, LabelInfo, VisionInfo
 
 from emotion_ros.inference.catalog import default_model
 from emotion_ros.io.encodings import decode
-from emotion_ros.nodes import detector_node
+from emotion_ros.nodes import detector_node, watchdog
 from emotion_ros.nodes.camera import Camera
 from emotion_ros.nodes.graph import Process
 from emotion_ros.nodes.image_conversion import to_jpeg, to_message
 from emotion_ros.perception.loaded_models import LoadedModels, load_models
+from emotion_ros.perception.pipeline import Pipeline
 
 
 @pytest.fixture
@@ -629,6 +630,39 @@ def test_enabling_again_during_a_long_inference_keeps_one_thread_and_publishes_n
     assert change_state(listener, Transition.TRANSITION_DEACTIVATE, OWN)
     assert change_state(listener, Transition.TRANSITION_CLEANUP, OWN)
     assert slow[0].closed
+
+
+def test_inference_that_does_not_return_is_an_error_and_people_vanish(listener, own_node, monkeypatch, portrait):
+    messages = pytest.importorskip("hri_msgs.msg", reason="hri_msgs is not installed")
+    monkeypatch.setattr(watchdog, "STALLED_AFTER_S", 2.0)
+    returns, perceive_all = threading.Event(), Pipeline.perceive_all
+    returns.set()
+    monkeypatch.setattr(Pipeline, "perceive_all", lambda *frames: returns.wait(60) and perceive_all(*frames))
+    diagnostics = listener.hear(DiagnosticArray, "/diagnostics")
+    people = listener.hear(messages.IdsList, "/humans/faces/tracked")
+    own_node(hands=False).start()
+    publisher = listener.node.create_publisher(Image, "apart/image_raw", 5)
+    assert listener.until(publisher.get_subscription_count)
+    listener.settle()
+
+    def play(condition):
+        for _ in range(200):
+            stamped = header()
+            stamped.stamp = listener.node.get_clock().now().to_msg()
+            publisher.publish(to_message(portrait, stamped))
+            if listener.until(condition, 0.1):
+                return True
+        return False
+
+    assert play(lambda: people and people[-1].ids and last_status(diagnostics).level == DiagnosticStatus.OK)
+    returns.clear()
+    assert play(lambda: last_status(diagnostics).level == DiagnosticStatus.ERROR)
+    assert last_status(diagnostics).message.startswith("no image was processed for ")
+    assert listener.until(lambda: not people[-1].ids)
+    people.clear()
+    assert not listener.until(lambda: people, 2)  # they are removed once
+    returns.set()
+    assert play(lambda: people and people[-1].ids and last_status(diagnostics).level == DiagnosticStatus.OK)
 
 
 def test_label_follows_the_face_while_the_stamps_stand_still(listener, camera, start, portrait):
