@@ -16,7 +16,7 @@ ARGUMENTS = {
     "provider": ("", "auto, tensorrt, cuda or cpu"),
     "face_detector": ("", "emotion_faces, mediapipe, mediapipe_full or yunet"),
     "face_model": ("", "ONNX file of the face detector"),
-    "hand_detector": ("", "auto, emotion_hands or mediapipe"),
+    "hand_detector": ("", "emotion_hands or mediapipe"),
     "hand_model": ("", "ONNX file that finds hands"),
     "hand_landmark_model": ("", "ONNX file that finds the landmarks of a hand"),
     "face_landmark_model": ("", "ONNX file that finds the landmarks of a face"),

@@ -31,7 +31,7 @@ CROWDS = {1: (1, 1), 2: (2, 1), 4: (2, 2), 8: (4, 2)}
 """Number of faces to the columns and rows of their grid."""
 
 
-def stages(source: str, hand_detector: str = "auto") -> dict[str, float]:
+def stages(source: str, hand_detector: str = "emotion_hands") -> dict[str, float]:
     """Measure the first frames of a source at 640×480.
 
     Args:

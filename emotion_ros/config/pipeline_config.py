@@ -40,9 +40,9 @@ class PipelineConfig:
         group="models",
     )
     hand_detector: str = option(
-        "auto",
-        "hand detector; auto: mediapipe if it is installed, else emotion_hands",
-        choices=("auto", "emotion_hands", "mediapipe"),
+        "emotion_hands",
+        "hand detector; mediapipe needs the Python package of that name",
+        choices=("emotion_hands", "mediapipe"),
         group="models",
         common=True,
     )

@@ -144,9 +144,6 @@ class DetectorTrainConfig(LoopConfig):
     pretrained: str = option(
         "", "initial weights: a checkpoint or ONNX file of a detector; empty: random", group=MODEL, common=True
     )
-    arch: str = option(
-        "deep", "deep: more channels and layers for large objects; uniform", choices=("deep", "uniform"), group=MODEL
-    )
     width: int = option(48, "channels of the network at a stride of 8", minimum=8, maximum=512, group=MODEL)
     kind: str = option("faces", "objects to detect", choices=("faces", "hands"), group=MODEL, common=True)
     images: int = option(8000, "images per epoch", minimum=32, maximum=10_000_000, group=DATA)

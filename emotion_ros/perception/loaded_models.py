@@ -24,7 +24,6 @@ from emotion_ros.perception.detection import (
     HandDetector,
     HandSettings,
 )
-from emotion_ros.perception.detection.mediapipe_solutions import can_import_mediapipe
 from emotion_ros.perception.emotion.emotion_model import EmotionModel
 from emotion_ros.perception.eyes import EyelidNetwork
 from emotion_ros.perception.face_points import FacePointsNetwork
@@ -163,8 +162,6 @@ def create_hand_detector(config: PipelineConfig) -> HandDetector:
         ProviderError: the execution provider is not available.
     """
     name = config.hand_detector
-    if name == "auto":
-        name = "mediapipe" if can_import_mediapipe() else "emotion_hands"
     if name != "emotion_hands":
         return HAND_DETECTORS[name](HandSettings(config.max_hands))
     names = config.hand_model, config.hand_landmark_model

@@ -26,6 +26,7 @@ from emotion_ros.perception.detection import HAND_DETECTORS, HandSettings
 from emotion_ros.perception.emotion.preprocess import region_crop, to_input
 from emotion_ros.perception.face_crop import CROP_SIZE_PX
 from emotion_ros.perception.group import TREND_S, group_mood, update_members
+from emotion_ros.perception.loaded_models import create_hand_detector
 from emotion_ros.perception.pipeline import Pipeline
 from emotion_ros.perception.quality import quality
 from emotion_ros.perception.social import SocialTracker
@@ -121,6 +122,7 @@ def measure():
     peaks = Peaks(product_rate("MatMul"), product_rate("MatMulInteger"), copy_rate())
     image = crowd_image(1)
     pipeline = Pipeline(PipelineConfig(model="emotion_resnet18", hands=False))
+    own_hands = create_hand_detector(PipelineConfig())
     hands = HAND_DETECTORS["mediapipe"](HandSettings(MAX_HANDS))
     pipeline.perceive(image, 0.0)
     perception = pipeline.perceive(image, 0.1)
@@ -132,12 +134,14 @@ def measure():
         *pose_stages(pipeline.models.face_points, image, face, peaks),
         Stage("eyelids, both eyes", lambda: pipeline.models.eyes.lid_heights(image, [face.points])),
         *classifier_stages(metadata, to_crop, peaks),
+        Stage("hands, none in view", lambda: own_hands.detect(image)),
         Stage("hands (MediaPipe), none in view", lambda: hands.detect(image)),
         *other_stages(image, face, to_crop().nbytes, perception),
         *social_stages(perception, pipeline.config),
     ]
     figures = {stage.name: stage_figures(stage, peaks) for stage in stages}
     pipeline.close()
+    own_hands.close()
     hands.close()
     return {"peaks": peaks._asdict(), "stages": figures}
 

@@ -29,7 +29,7 @@ BLANK_IMAGES = 60
 
 SCENARIOS = {
     "one person": {},
-    "one person, `hand_detector: emotion_hands`": {"hand_detector": "emotion_hands"},
+    "one person, `hand_detector: mediapipe`": {"hand_detector": "mediapipe"},
     "one person, no hands": {"hands": False},
     "nobody in view": {"blank": True},
     "nobody in view, `idle_rate: 0`": {"blank": True, "idle_rate": 0.0},

@@ -35,5 +35,4 @@ print(type(create_hand_detector(PipelineConfig())).__name__)
 """
     script = f"import sys; sys.path.insert(0, {str(tmp_path)!r}){script}"
     result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
-    assert result.stdout.strip() == "EmotionHands", result.stderr
-    assert "(broken); pip install mediapipe" in result.stderr
+    assert (result.stdout.strip(), result.stderr) == ("EmotionHands", "")

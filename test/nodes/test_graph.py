@@ -257,7 +257,7 @@ def test_arguments_of_the_launch_file_override_its_parameters_only_if_given():
     context = launch.LaunchContext()
     description = PythonLaunchDescriptionSource(str(path)).get_launch_description(context)
     description.get_launch_arguments()
-    given = {"face_model": "/models/faces.onnx", "hand_detector": "emotion_hands", "provider": "cpu"}
+    given = {"face_model": "/models/faces.onnx", "hand_detector": "mediapipe", "provider": "cpu"}
     context.launch_configurations.update(given)
     (detector,) = [entity.visit(context) for entity in description.entities][-1]
     file, *overrides = evaluate_parameters(context, detector._Node__parameters)

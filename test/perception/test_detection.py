@@ -20,7 +20,7 @@ from emotion_ros.inference.ort_session import Session
 from emotion_ros.perception.detection import FACE_DETECTORS, HAND_DETECTORS, FaceSettings, HandSettings
 from emotion_ros.perception.detection.image_region import ImageRegion, search_regions
 from emotion_ros.perception.emotion.preprocess import crop_square, face_square, roll
-from emotion_ros.perception.loaded_models import create_face_detector
+from emotion_ros.perception.loaded_models import create_face_detector, create_hand_detector
 from emotion_ros.types import Box
 
 YUNET = "models/face_detection_yunet_2026may.onnx"
@@ -182,7 +182,7 @@ def test_every_face_and_every_hand_of_real_pictures_is_found(shared):
         name: create_face_detector(PipelineConfig(face_detector=name)) for name in ("emotion_faces", "mediapipe")
     }
     false = dict.fromkeys(detectors, 0)
-    hands = HAND_DETECTORS["mediapipe"](HandSettings(4))
+    hands = create_hand_detector(config)
     boxes = defaultdict(list)
     for row in csv.DictReader(io.StringIO(shared("data/hands/boxes.csv").read_text())):
         left, top, right, bottom = (float(row[edge]) for edge in ("xmin", "ymin", "xmax", "ymax"))

@@ -8,12 +8,13 @@ import cv2
 import numpy as np
 import pytest
 
+from emotion_ros.config import PipelineConfig
 from emotion_ros.config.package_files import default_gestures
 from emotion_ros.errors import ConfigError
 from emotion_ros.perception.association import associate_hands, filter_false_faces
-from emotion_ros.perception.detection import FACE_DETECTORS, HAND_DETECTORS, FaceSettings, HandSettings
 from emotion_ros.perception.gesture_rules import FINGERS, read_gestures
 from emotion_ros.perception.gestures import GestureRecognizer, HandObservation, extension, recognize_gesture
+from emotion_ros.perception.loaded_models import create_face_detector, create_hand_detector
 from emotion_ros.types import Box, Face, Hand
 
 ALWAYS = ("open_palm", "fist", "thumb_up", "victory", "pointing")
@@ -238,16 +239,19 @@ def test_labelled_landmarks_of_real_hands(shared, shipped):
     assert max(mistaken.values()) <= 0.05
 
 
-@pytest.mark.usefixtures("mediapipe")
+@pytest.mark.parametrize("detectors", [("emotion_faces", "emotion_hands"), ("mediapipe", "mediapipe")])
 @pytest.mark.timeout(300)
-def test_gestures_of_people_in_pictures(shared, shipped):
+def test_gestures_of_people_in_pictures(detectors, shared, shipped, request):
+    if "mediapipe" in detectors:
+        request.getfixturevalue("mediapipe")
     archive = zipfile.ZipFile(shared("data/hands/images.zip"))
     with shared("data/hands/boxes.csv").open() as file:
         boxes = {}
         for row in csv.DictReader(file):
             boxes.setdefault(row["file"], []).append([float(row[edge]) for edge in ("xmin", "ymin", "xmax", "ymax")])
     inside = {name.split("images/")[-1]: name for name in archive.namelist()}
-    faces, hands = FACE_DETECTORS["mediapipe"](FaceSettings()), HAND_DETECTORS["mediapipe"](HandSettings(4))
+    config = PipelineConfig(face_detector=detectors[0], hand_detector=detectors[1])
+    faces, hands = create_face_detector(config), create_hand_detector(config)
     pairs, missed = [], []
     for name, annotated in sorted(boxes.items()):
         image = cv2.imdecode(np.frombuffer(archive.read(inside[name]), np.uint8), cv2.IMREAD_COLOR)
@@ -260,7 +264,7 @@ def test_gestures_of_people_in_pictures(shared, shipped):
             pairs.append((PICTURES[name.split("/")[0]], hand.gesture))
     right, mistaken = confusion(pairs)
     assert missed == []
-    assert min(right[name] for name in ALWAYS) >= 0.92
+    assert min(right[name] for name in ALWAYS) >= 0.98
     assert max(mistaken.values()) <= 0.05
 
 

@@ -164,7 +164,7 @@ def test_training_starts_from_what_an_onnx_file_does(model, checkpoint, tmp_path
     assert not torch.allclose(before, first(pixels), atol=0.1)
     assert torch.allclose(again.eval()(pixels), first(pixels), atol=1e-2)
     (tmp_path / "none.onnx").write_bytes(b"none")
-    with pytest.raises(ModelError, match="expected the ONNX file of a detector of faces, --arch deep --width 8"):
+    with pytest.raises(ModelError, match="expected the ONNX file of a detector of faces, --width 8"):
         start_detector(again, tmp_path / "none.onnx", pixels)
 
 

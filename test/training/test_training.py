@@ -270,7 +270,7 @@ def test_detector_that_starts_from_an_exported_file_gives_its_output():
 
 
 def test_hand_detector_starts_from_its_exported_file():
-    model = Detection(dataclasses.asdict(DetectorTrainConfig(kind="hands", arch="uniform", width=64)))
+    model = Detection(dataclasses.asdict(DetectorTrainConfig(kind="hands")))
     pixels = torch.rand(4, 3, 96, 128) * 255
     file = default_model().with_name("emotion_hands.onnx")
     start_detector(model, file, pixels)
@@ -290,8 +290,8 @@ def test_hand_detector_starts_from_that_of_faces_except_for_the_last_layers():
     assert all(torch.equal(*pair) for pair in zip(*weights, strict=True))
     assert torch.equal(faces.network.heads[0][0][1][0].weight, hands.network.heads[0][0][1][0].weight)
     assert torch.equal(hands.network.heads[0][1].weight, last)
-    with pytest.raises(ModelError, match="a detector of faces, --arch uniform --width 48"):
-        start_detector(Detection(dataclasses.asdict(DetectorTrainConfig(kind="hands", arch="uniform"))), file, pixels)
+    with pytest.raises(ModelError, match="a detector of faces, --width 32"):
+        start_detector(Detection(dataclasses.asdict(DetectorTrainConfig(kind="hands", width=32))), file, pixels)
 
 
 def test_start_accepts_other_labels_and_colours_but_no_other_architecture(tmp_path):

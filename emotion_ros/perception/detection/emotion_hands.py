@@ -20,6 +20,10 @@ MIN_PRESENCE = 0.9
 MAX_OVERLAP = 0.5
 """Share of the smaller of two boxes on the other above which they are one hand; the higher presence stays."""
 
+REFINING_SCALES = 1.1, 1.0
+"""Scales of the two crops of landmarks that follow the crop of a detection: closer and closer, see
+models/emotion_hands.md."""
+
 CANDIDATES_PER_HAND = 2
 """Detections that are examined per hand that may be returned: some are no hands, or the same hand twice."""
 
@@ -27,8 +31,8 @@ CANDIDATES_PER_HAND = 2
 class EmotionHands:
     """Hands with 21 landmarks.
 
-    A detector searches the whole image; a landmark network runs on a rotated crop of each detection, and again on the
-    crop of the landmarks that it found. A tracked hand needs only the last step.
+    A detector searches the whole image; a landmark network runs on a rotated crop of each detection, and twice again on
+    the crop of the landmarks that it found. A tracked hand needs only the last step.
     """
 
     def __init__(
@@ -80,8 +84,10 @@ class EmotionHands:
 
     def _search(self, image: Image) -> list[HandLandmarks]:
         crops = self._find_crops(image)[: CANDIDATES_PER_HAND * self._max_hands]
-        rough = self._present(image, crops)
-        return self._present(image, [crop_of_landmarks(result.points) for result in rough])
+        found = self._present(image, crops)
+        for scale in REFINING_SCALES:
+            found = self._present(image, [crop_of_landmarks(result.points, scale) for result in found])
+        return found
 
     def _present(self, image: Image, crops: Sequence[HandCrop]) -> list[HandLandmarks]:
         """Return the landmarks of the crops that show a hand, each hand once."""

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emotion_ros.perception.detection.cells import STRIDES, decode_cells
-from emotion_ros.perception.detection.hand_crop import CROP_SIZE_PX, HandCrop, crop_of_box
+from emotion_ros.perception.detection.hand_crop import CROP_SIZE_PX, HandCrop, crop_of_detection
 from emotion_ros.perception.detection.image_region import ImageRegion
 from emotion_ros.perception.detection.network_input import NetworkInput, open_network
 from emotion_ros.types import Image, Points
@@ -105,4 +105,4 @@ def _mirrored(rows: NDArray[np.float32]) -> NDArray[np.float32]:
 def _crop(row: NDArray[np.float32]) -> HandCrop:
     """Return the crop of a row of :func:`decode_cells`: box, wrist, middle knuckle, score."""
     x, y, width, height = row[:4].tolist()
-    return crop_of_box(x + width / 2, y + height / 2, max(width, height), row[4:6], row[6:8])
+    return crop_of_detection(x + width / 2, y + height / 2, max(width, height), row[4:6], row[6:8])

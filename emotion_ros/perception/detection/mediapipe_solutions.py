@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import importlib
-import logging
 import platform
-from functools import cache
 from typing import Any
 
 from emotion_ros.errors import ModelError
 from emotion_ros.perception.stub_modules import stub_modules
-
-LOG = logging.getLogger(__name__)
 
 DRAWING_MODULES = ("matplotlib", "matplotlib.pyplot")
 """Imported by mediapipe for its own drawings only: a third of a second and 28 MiB."""
@@ -39,14 +35,3 @@ def import_solution(module: str, name: str, alternative: str) -> Any:
             f"{module}: expected the library mediapipe, cannot import it ({error}); "
             f"pip install mediapipe=={MEDIAPIPE_VERSION}, or set {alternative}"
         ) from error
-
-
-@cache
-def can_import_mediapipe() -> bool:
-    """Return True if MediaPipe's hands can be imported; else log once why, and what is used instead."""
-    try:
-        import_solution("hands", "Hands", "hand_detector: emotion_hands")
-    except ModelError as error:
-        LOG.warning("%s. Hands are detected by emotion_hands, which recognizes fewer gestures", error)
-        return False
-    return True

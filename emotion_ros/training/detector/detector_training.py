@@ -54,7 +54,7 @@ class Detection(L.LightningModule):
         self.save_hyperparameters()
         self.config = DetectorTrainConfig(**config)
         points = len(OBJECT_KINDS[self.config.kind].points)
-        self.network = DetectionNetwork(self.config.width, points, self.config.arch)
+        self.network = DetectionNetwork(self.config.width, points)
         self._matches: list[Match] = []
 
     def forward(self, pixels: Tensor) -> Tensor:
@@ -187,13 +187,13 @@ def start_detector(model: Detection, path: Path, pixels: Tensor) -> None:
             layers by running the network on them.
 
     Raises:
-        ModelError: the file is missing, or is no detector of this architecture and width.
+        ModelError: the file is missing, or is no detector of this width.
     """
     config, exported = model.config, path.suffix == ".onnx"
     found = read_metadata_of_kind(path, *OBJECT_KINDS) if exported else {}
     kind = found.get("kind", config.kind)
     source = model if kind == config.kind else Detection({**dataclasses.asdict(config), "kind": kind})
-    wanted = f"a detector of {kind}, --arch {config.arch} --width {config.width}"
+    wanted = f"a detector of {kind}, --width {config.width}"
     source.network.undivided = exported  # the weights of an exported file contain the division by 255
     start_from_file(source, path, kind, wanted, "train-detector", pixels)
     source.network.restore_division()

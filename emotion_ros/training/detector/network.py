@@ -47,28 +47,23 @@ class DetectionNetwork(nn.Module):
     """Depth-wise convolutions to strides of 8, 16 and 32, a feature pyramid, and a head per stride.
 
     The pyramid is that of Lin et al., "Feature Pyramid Networks for Object Detection", 2017. Half of the time is spent
-    at strides of 2 to 8, so that channels and layers at 16 and 32, which find the large objects, cost little.
+    at strides of 2 to 8, so that channels and layers at 16 and 32, which find the large objects, cost little: there are
+    two and 2.7 times as many channels there, in residual blocks.
 
     Args:
         width: channels at a stride of 8, and of the pyramid.
         points: landmarks of an object.
-        arch: ``deep``: two and 2.7 times as many channels at 16 and 32, in residual blocks; ``uniform``: as many.
     """
 
-    def __init__(self, width: int = 48, points: int = 5, arch: str = "deep") -> None:
+    def __init__(self, width: int = 48, points: int = 5) -> None:
         super().__init__()
         self.near = nn.Sequential(
             _convolution(3, 16, 3, 2), _block(16, 32, 2), _block(32, width, 2), _block(width, width)
         )
-        if arch == "deep":
-            middle, far = 2 * width, 8 * width // 3
-            self.middle = nn.Sequential(_block(width, middle, 2), *(_Residual(middle) for _ in range(3)))
-            self.far = nn.Sequential(_block(middle, far, 2), *(_Residual(far) for _ in range(4)))
-            self.laterals = nn.ModuleList(nn.Sequential(*_linear(channels, width)) for channels in (middle, far))
-        else:
-            self.middle = nn.Sequential(*(_block(width, width, stride) for stride in (2, 1, 1)))
-            self.far = nn.Sequential(*(_block(width, width, stride) for stride in (2, 1, 1, 1)))
-            self.laterals = nn.ModuleList(nn.Identity() for _ in range(2))
+        middle, far = 2 * width, 8 * width // 3
+        self.middle = nn.Sequential(_block(width, middle, 2), *(_Residual(middle) for _ in range(3)))
+        self.far = nn.Sequential(_block(middle, far, 2), *(_Residual(far) for _ in range(4)))
+        self.laterals = nn.ModuleList(nn.Sequential(*_linear(channels, width)) for channels in (middle, far))
         self.merge = nn.ModuleList(_block(width, width) for _ in range(2))
         self.heads = nn.ModuleList(
             nn.Sequential(_block(width, width), nn.Conv2d(width, values_per_cell(points), 1)) for _ in range(3)
