@@ -741,7 +741,7 @@ def test_deactivated_node_idles_and_a_cleaned_up_one_gives_memory_back(listener,
     time.sleep(3)
     assert (processor(detector) - before) / 3 < 0.05
     assert change_state(listener, Transition.TRANSITION_CLEANUP)
-    assert resident(detector) < active - 50
+    assert resident(detector) < active - 35
 
 
 @pytest.mark.parametrize(
