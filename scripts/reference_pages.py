@@ -39,6 +39,12 @@ def on_page_markdown(markdown, page, **_):
         markdown = re.sub(r"\]\((?:docs/)?([\w/]+\.md)", r"](\1", markdown)
     markdown = re.sub(r"\]\(\.\./models/", f"]({to_root}models/", markdown)
     markdown = re.sub(r"\]\(\.\./CONTRIBUTING\.md", f"]({to_root}contributing.md", markdown)
+    markdown = re.sub(
+        r"\]\(\.\./msg(?:/(\w+)\.msg)?\)",
+        lambda link: f"](reference/messages.md{f'#{link[1].lower()}' if link[1] else ''})",
+        markdown,
+    )
+    markdown = markdown.replace("](../config/detect.yaml)", "](reference/parameters.md)")
     return re.sub(r"\[([^\]]*)\]\(\.\./(?:config|examples|msg)/[^)]*\)", r"`\1`", markdown)
 
 
