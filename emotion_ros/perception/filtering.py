@@ -66,12 +66,13 @@ def select_label(
 
     Returns:
         :data:`NO_LABEL` if no probability reaches ``min_confidence``, and from then on until one exceeds it by half the
-        hysteresis.
+        hysteresis, or by half of what is left to 1.
     """
     best = int(probabilities.argmax())
     if current in labels and probabilities[best] < probabilities[labels.index(current)] + LABEL_HYSTERESIS:
         best = labels.index(current)
-    needed = min_confidence + LABEL_HYSTERESIS / 2 if current == NO_LABEL else min_confidence
+    lead = min(LABEL_HYSTERESIS, 1.0 - min_confidence) / 2  # no probability would reach more than 1
+    needed = min_confidence + lead if current == NO_LABEL else min_confidence
     return labels[best] if probabilities.max() >= needed else NO_LABEL
 
 

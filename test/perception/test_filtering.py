@@ -13,12 +13,12 @@ def one_hot(label, sure=0.9):
     return np.array([sure if each == label else rest for each in CLASSES], np.float32)
 
 
-def labels_of(frames, smoothing=0.25, rate=15.0, quality=1.0):
+def labels_of(frames, smoothing=0.25, rate=15.0, quality=1.0, min_confidence=0.3):
     """Labels of a face whose probabilities arrive at a rate."""
     emotions, labels = EmotionFilter(), []
     for number, probabilities in enumerate(frames):
         emotions.update("a", probabilities, quality, number / rate, smoothing)
-        labels.append(emotions.update_label("a", CLASSES, emotions.probabilities("a"), 0.3))
+        labels.append(emotions.update_label("a", CLASSES, emotions.probabilities("a"), min_confidence))
     return labels
 
 
@@ -57,6 +57,11 @@ def test_label_is_empty_below_min_confidence_and_does_not_flicker_around_it():
     assert set(labels_of([low] * 3, smoothing=0)) == {""}
     assert labels_of([high, low, high, high], smoothing=0) == ["happy", "", "", ""]
     assert labels_of([low, one_hot("happy", 0.36)], smoothing=0) == ["", "happy"]
+
+
+def test_label_returns_though_min_confidence_is_high():
+    low, high = one_hot("happy", 0.96), one_hot("happy", 0.99)
+    assert labels_of([low, low, high], smoothing=0, min_confidence=0.97) == ["", "", "happy"]
 
 
 def test_without_smoothing_each_image_counts_alone():
