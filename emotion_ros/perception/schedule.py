@@ -68,8 +68,10 @@ class FramePlan:
 
 
 def is_idle(history: FrameHistory, stamp: float, track_timeout: float) -> bool:
-    """Return True if no face was visible for ``track_timeout`` seconds."""
-    return stamp - max(history.last_face, history.first_frame) > track_timeout and history.first_frame > -math.inf
+    """Return True if no face was visible for ``track_timeout`` seconds, nor in the last image."""
+    if history.first_frame == -math.inf or history.last_face == history.last_frame:
+        return False
+    return stamp - max(history.last_face, history.first_frame) > track_timeout
 
 
 def is_due(history: FrameHistory, stamp: float, idle_rate: float, track_timeout: float) -> bool:

@@ -110,6 +110,13 @@ def test_images_without_faces_are_processed_at_the_idle_rate_after_the_timeout()
     assert is_due(FrameHistory(), 7.0, 5.0, 1.0)
 
 
+@pytest.mark.parametrize("track_timeout", [0.0, 0.1])
+def test_face_in_the_last_image_ends_the_idle_rate_though_images_are_rarer_than_the_timeout(track_timeout):
+    history = after((0.0, 1, None), (0.15, 1, None))
+    assert is_due(history, 0.3, 5.0, track_timeout)
+    assert not is_due(after((0.0, 1, None), (0.15, 0, None)), 0.3, 5.0, track_timeout)
+
+
 def test_history_starts_again_when_time_goes_back():
     history = after((100.0, 1, 0), (5.0, 0, None))
     assert (history.first_frame, history.last_frame) == (5.0, 5.0)
