@@ -19,7 +19,7 @@ from emotion_ros.config.options import options
 from emotion_ros.errors import ConfigError, EmotionRosError, one_line
 from emotion_ros.io.heap import give_back_memory
 from emotion_ros.nodes.camera import check_topics
-from emotion_ros.nodes.diagnostics import DiagnosticsCollector
+from emotion_ros.nodes.diagnostics import STATUS_NAME, DiagnosticsCollector
 from emotion_ros.nodes.frame_processor import Settings
 from emotion_ros.nodes.parameter_services import PreparedParameterService, in_thread
 from emotion_ros.nodes.parameters import changed, declare
@@ -231,8 +231,8 @@ class Detector(LifecycleNode):
     def _diagnose(self) -> DiagnosticStatus:
         engines = self._engine_status()
         level, text = self._level(engines)
-        namespace = self.get_namespace().rstrip("/")
-        status = DiagnosticStatus(level=level, name=f"/social_perception/faces/emotion_ros{namespace}", message=text)
+        name = STATUS_NAME + self.get_namespace().rstrip("/")
+        status = DiagnosticStatus(level=level, name=name, message=text)
         classifier = self._models.emotion.classifier if self._models is not None else None
         values = {
             "Module name": self.get_name(),

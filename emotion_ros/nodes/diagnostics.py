@@ -13,6 +13,9 @@ from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 
 from emotion_ros.types import Perception
 
+STATUS_NAME = "/social_perception/faces/emotion_ros"
+"""Name of the detector's status, which its namespace follows."""
+
 RATE_WINDOW_S = 5.0
 """Time over which rates are averaged."""
 

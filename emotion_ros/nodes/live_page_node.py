@@ -17,6 +17,7 @@ from emotion_ros.io.event_messages import to_event, to_group
 from emotion_ros.io.records import event_record, group_record, perception_record
 from emotion_ros.msg import EmotionArray, ExpressionEvent, GroupMood
 from emotion_ros.nodes.detector_settings import DetectorSettings
+from emotion_ros.nodes.diagnostics import STATUS_NAME
 from emotion_ros.nodes.parameters import declare
 from emotion_ros.nodes.qos import EVENTS, PUBLISH, image_subscription
 from emotion_ros.serving.authentication import read_token
@@ -27,9 +28,6 @@ from emotion_ros.srv import StartCapture
 
 VIEWER_CHECK_INTERVAL_S = 0.2
 """Seconds between two checks for viewers."""
-
-DETECTOR_STATUS = "emotion_ros"
-"""Part of the name of the detector's diagnostic status."""
 
 CAPTURE_TIMEOUT_S = 5.0
 """Maximum seconds for an answer of the capture node."""
@@ -127,8 +125,13 @@ class LivePage(Node):
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
         for status in message.status:
-            if DETECTOR_STATUS in status.name:
+            if self._is_of_detector(status.name):
                 self._state.update(diagnostics={item.key: item.value for item in status.values}, status=status.message)
+
+    def _is_of_detector(self, status: str) -> bool:
+        """Return whether a status is of a detector in this node's namespace, or above it: cameras have their own."""
+        own = f"{STATUS_NAME}{self.get_namespace().rstrip('/')}/"
+        return status.startswith(STATUS_NAME) and own.startswith(f"{status}/")
 
     def _start_capture(self, label: str, count: int) -> tuple[bool, str]:
         """Request pictures from the capture node. Called by the web server's thread, answered by the executor's."""

@@ -1,5 +1,7 @@
 """The live page in a browser, with a detector."""
 
+import functools
+import json
 import re
 import shutil
 import subprocess
@@ -11,6 +13,7 @@ import httpx
 import numpy as np
 import pytest
 from axe_core_python.base import AXE_SCRIPT
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rcl_interfaces.srv import GetParameters, SetParameters
 from rclpy.parameter import Parameter
 from selenium import webdriver
@@ -20,6 +23,7 @@ from serve_process import answering, encoded, free_port
 from websockets.sync.client import connect
 
 from emotion_ros.inference.catalog import default_model
+from emotion_ros.nodes.graph import Process
 
 DRIVER = shutil.which("chromedriver")
 needs_browser = pytest.mark.skipif(DRIVER is None, reason="chromedriver is missing: apt install chromium-driver")
@@ -233,6 +237,50 @@ def test_a_viewer_that_requests_no_update_gets_none_and_delays_no_other(page, li
         assert pictures == 20
         with pytest.raises(TimeoutError):
             slow.recv(0.5)
+
+
+def state_of(viewer):
+    """The state that a viewer is sent."""
+    viewer.send("next")
+    message = json.loads(viewer.recv(5))
+    if message["picture"]:
+        viewer.recv(5)
+    return message["state"]
+
+
+def until_shown(viewer, listener, condition, send=lambda: None):
+    """The state that a viewer is sent once it meets a condition; ``send`` is called until then."""
+    state = {}
+
+    def is_shown():
+        nonlocal state
+        send()
+        state = state_of(viewer)
+        return condition(state)
+
+    assert listener.until(is_shown), state
+    return state
+
+
+def diagnostics_of(*namespaces):
+    """Diagnostics of detectors; the message of each is its namespace."""
+    name = "/social_perception/faces/emotion_ros"
+    values = [KeyValue(key="provider", value="cpu")]
+    return DiagnosticArray(
+        status=[DiagnosticStatus(name=name + each, message=each, values=values) for each in namespaces]
+    )
+
+
+def test_a_page_shows_the_diagnostics_of_the_detector_in_its_namespace_only(spawn, listener):
+    port = free_port()
+    spawn(*Process("web", {"port": port}).command(), "-r", "__ns:=/left")
+    answering(f"http://127.0.0.1:{port}")
+    diagnostics = listener.node.create_publisher(DiagnosticArray, "/diagnostics", 10)
+    send = functools.partial(diagnostics.publish, diagnostics_of("/left", "/right", "/left/camera", "/lef"))
+    with connect(f"ws://127.0.0.1:{port}/live") as viewer:
+        viewer.recv(5)
+        for _ in range(3):
+            assert until_shown(viewer, listener, lambda state: "status" in state, send)["status"] == "/left"
 
 
 def test_a_page_that_others_reach_needs_a_token(start, tmp_path):
