@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from typing import Any
 
@@ -28,6 +29,12 @@ from emotion_ros.srv import StartCapture
 
 VIEWER_CHECK_INTERVAL_S = 0.2
 """Seconds between two checks for viewers."""
+
+OUTDATED_AFTER_S = 3.0
+"""Seconds without a message after which the page forgets the last one: the detector or its camera stopped. Diagnostics
+come each second; a detector that sends fewer images sees nobody (``idle_rate``)."""
+
+NO_DIAGNOSTICS = "no message of the detector"
 
 CAPTURE_TIMEOUT_S = 5.0
 """Maximum seconds for an answer of the capture node."""
@@ -61,6 +68,7 @@ class LivePage(Node):
         self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [self._listening]}, name="http")
         self._detector_subscriptions: list[Any] = []
         self._events: deque[dict[str, Any]] = deque(maxlen=SHOWN_EVENTS)
+        self._last_emotions = self._last_diagnostics = 0.0  # arrival, or subscription, seconds of the monotonic clock
         steady = Clock(clock_type=ClockType.STEADY_TIME)  # timers of the system's clock stop while it is set back
         self.create_timer(VIEWER_CHECK_INTERVAL_S, self._update_subscriptions, clock=steady)
 
@@ -86,8 +94,18 @@ class LivePage(Node):
             self._subscribe()
         elif self._detector_subscriptions and not has_viewers:
             self._unsubscribe()
+        elif has_viewers:
+            self._forget_outdated(time.monotonic() - OUTDATED_AFTER_S)
+
+    def _forget_outdated(self, limit: float) -> None:
+        """Remove from the page what arrived before a time of the monotonic clock."""
+        if self._last_emotions < limit:
+            self._state.update(people=[], group=None)
+        if self._last_diagnostics < limit:
+            self._state.update(diagnostics={}, status=NO_DIAGNOSTICS)
 
     def _subscribe(self) -> None:
+        self._last_emotions = self._last_diagnostics = time.monotonic()
         self._detector_subscriptions = [
             self.create_subscription(
                 CompressedImage, "annotated/compressed", self._on_image, image_subscription("best_effort")
@@ -109,6 +127,7 @@ class LivePage(Node):
         self._state.update(bytes(message.data))
 
     def _on_emotions(self, message: EmotionArray) -> None:
+        self._last_emotions = time.monotonic()
         self._state.update(
             people=perception_record(to_perception(message))["people"],
             labels=[*message.labels],
@@ -126,6 +145,7 @@ class LivePage(Node):
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
         for status in message.status:
             if self._is_of_detector(status.name):
+                self._last_diagnostics = time.monotonic()
                 self._state.update(diagnostics={item.key: item.value for item in status.values}, status=status.message)
 
     def _is_of_detector(self, status: str) -> bool:

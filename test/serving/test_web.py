@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from axe_core_python.base import AXE_SCRIPT
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from emotion_ros.msg import Emotion, EmotionArray
 from rcl_interfaces.srv import GetParameters, SetParameters
 from rclpy.parameter import Parameter
 from selenium import webdriver
@@ -281,6 +282,26 @@ def test_a_page_shows_the_diagnostics_of_the_detector_in_its_namespace_only(spaw
         viewer.recv(5)
         for _ in range(3):
             assert until_shown(viewer, listener, lambda state: "status" in state, send)["status"] == "/left"
+
+
+def test_a_page_forgets_people_and_diagnostics_of_a_detector_that_ended(start, listener):
+    port = free_port()
+    start("web", port=port)
+    answering(f"http://127.0.0.1:{port}")
+    emotions = listener.node.create_publisher(EmotionArray, "emotions", 10)
+    diagnostics = listener.node.create_publisher(DiagnosticArray, "/diagnostics", 10)
+    people = EmotionArray(labels=["happy"], emotions=[Emotion(id="abcde", label="happy", probabilities=[1.0])])
+
+    def send():
+        emotions.publish(people)
+        diagnostics.publish(diagnostics_of(""))
+
+    with connect(f"ws://127.0.0.1:{port}/live") as viewer:
+        viewer.recv(5)
+        until_shown(viewer, listener, lambda state: state.get("people") and state.get("diagnostics"), send)
+        last = until_shown(viewer, listener, lambda state: not state["people"] and not state["diagnostics"])
+        assert last["status"] == "no message of the detector"
+        until_shown(viewer, listener, lambda state: state["people"] and state["diagnostics"], send)
 
 
 def test_a_page_that_others_reach_needs_a_token(start, tmp_path):
