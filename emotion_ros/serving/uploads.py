@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ from emotion_ros.io.jpeg_scans import jpeg_problem
 from emotion_ros.io.picture_header import FORMATS, picture_format, picture_size
 from emotion_ros.io.pictures import decode_picture
 from emotion_ros.types import Image
+
+logging.getLogger("python_multipart").setLevel(logging.ERROR)  # it warns of each form that a client sends malformed
 
 MULTIPART = "multipart/form-data"
 

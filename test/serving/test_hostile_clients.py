@@ -247,6 +247,14 @@ def test_clients_that_leave_or_send_nonsense_write_nothing_to_the_log(server, cl
     assert server.log[before:] == []
 
 
+def test_malformed_forms_write_nothing_to_the_log(server, client):
+    before = len(server.log)
+    for content in (b"no form", b"--b\r\nno header\r\n\r\n", b"--b\r\n: \r\n\r\n"):
+        form = {"Content-Type": "multipart/form-data; boundary=b"}
+        assert client.post("/v1/detect", content=content, headers=form).status_code == 400
+    assert server.log[before:] == []
+
+
 def until_metric(client, part):
     """The metrics of the service, once they have a part."""
     deadline = time.monotonic() + 10
