@@ -46,7 +46,7 @@ ERROR_RESPONSES: dict[int | str, dict[str, Any]] = {
         429: "The queue is full; retry after Retry-After seconds",
         431: "The headers are too large or too many",
         500: "The request failed; the log of the service has the cause",
-        503: "Processing took longer than request_timeout; retry after Retry-After seconds",
+        503: "Processing took longer than request_timeout, or the service shuts down; retry after Retry-After seconds",
     }.items()
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Collection
 
@@ -74,6 +75,8 @@ class RequestGuard:
                 await self._forward(scope, receive, send_and_note)
         except HTTPException as error:
             refusal = error
+        except asyncio.CancelledError:  # by the server's shutdown, after SHUTDOWN_TIMEOUT_S; it would log a stack trace
+            refusal = HTTPException(503, "the service is shutting down", {"Retry-After": "1"})
         except Exception as error:
             LOG.error("a request failed: %s: %s", type(error).__name__, error)
             refusal = HTTPException(500, INTERNAL_ERROR)

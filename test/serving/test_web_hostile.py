@@ -57,6 +57,17 @@ def test_what_viewers_send_writes_nothing_to_the_log(start):
     assert not re.search("Traceback|Error|WARN", node.communicate(timeout=10)[1])
 
 
+def test_request_that_is_open_when_the_node_ends_is_refused_without_a_stack_trace(start):
+    port = free_port()
+    node = start("web", port=port)
+    url = answering(f"http://127.0.0.1:{port}")
+    with posted(url, b"Content-Length: 1000\r\n", b"x") as post:
+        seconds_to_health(url)
+        node.terminate()
+        assert status(post) == 503
+    assert "Traceback" not in node.communicate(timeout=10)[1]
+
+
 def test_half_open_connections_do_not_shut_a_viewer_out(start):
     port = free_port()
     node = start("web", port=port)
