@@ -268,6 +268,8 @@ def test_diagnostics_have_state_rates_times_and_people(listener, start):
     assert float(values["input rate (Hz)"]) > 0 < float(values["output rate (Hz)"])
     assert float(values["latency p95 (ms)"]) >= float(values["latency p50 (ms)"]) > 0
     assert all(float(values[f"{stage} (ms)"]) > 0 for stage in ("faces", "classify", "people", "total"))
+    topics = (Path(__file__).parents[2] / "docs" / "topics.md").read_text()
+    assert [key for key in values if f"`{key}`" not in topics] == []
 
 
 def test_diagnostics_are_an_error_while_frames_keep_failing_and_warn_when_none_come(listener, camera, start, portrait):
