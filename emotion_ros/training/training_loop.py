@@ -64,16 +64,21 @@ def writable(model_dir: Path) -> Path:
     return model_dir
 
 
-def checkpoint_to_resume(model_dir: Path) -> Path:
-    """Return ``last.ckpt`` of an earlier run.
+def checkpoint_to_resume(model_dir: Path, resume: bool) -> Path | None:
+    """Return ``last.ckpt`` of an earlier run to resume it, None to start a new one.
 
     Raises:
-        OutputError: the file is missing.
+        OutputError: there is no run to resume, or there is one that a new run would overwrite.
     """
     last = model_dir / "last.ckpt"
-    if not last.is_file():
+    if resume and not last.is_file():
         raise OutputError(f"{last}: expected the checkpoint of an earlier run; omit --resume to start a new one")
-    return last
+    if not resume and (last.exists() or (model_dir / "best.ckpt").exists()):
+        raise OutputError(
+            f"{model_dir}: expected a folder without an earlier run, found one, which would be overwritten; add "
+            f"--resume to continue it, or name another --model-dir"
+        )
+    return last if resume else None
 
 
 class _AtomicFiles(TorchCheckpointIO):

@@ -2,8 +2,10 @@
 
 import csv
 import json
+import signal
 import subprocess
 import sys
+import time
 import zipfile
 
 import cv2
@@ -384,21 +386,31 @@ def test_full_disk_while_saving_a_checkpoint_keeps_the_old_one(data, small, tmp_
     try:
         (disk / "ballast").write_bytes(bytes(30_000_000))
         code = "import sys; from emotion_ros.cli import main; sys.exit(main())"
-        flags = {"arch": "tiny", "epochs": 1, "batch-size": 8, "precision": "32-true", "size": 32, "pretrained": "none"}
+        flags = {
+            "arch": "tiny",
+            "epochs": 500,
+            "batch-size": 8,
+            "precision": "32-true",
+            "size": 32,
+            "pretrained": "none",
+        }
         command = [sys.executable, "-c", code, "train", str(data), "--model-dir", str(disk / "run")]
         command += [part for name, value in flags.items() for part in (f"--{name}", str(value))]
-        subprocess.run(command, capture_output=True, check=True, timeout=100)
-        old = (disk / "run" / "best.ckpt").read_bytes()
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as run:
+            while run.poll() is None and not (disk / "run" / "last.ckpt").exists():
+                time.sleep(0.1)
+            run.send_signal(signal.SIGINT)
+        old = (disk / "run" / "last.ckpt").read_bytes()
         free = int(
             subprocess.run(["df", "--output=avail", "-B1", str(disk)], capture_output=True, check=True).stdout.split()[
                 -1
             ]
         )
         (disk / "more").write_bytes(bytes(free - len(old) // 2))
-        result = subprocess.run([*command, "--seed", "2"], capture_output=True, text=True, check=False, timeout=100)
+        result = subprocess.run([*command, "--resume"], capture_output=True, text=True, check=False, timeout=100)
         assert result.returncode == 1, result.stderr[-2000:]
         assert "cannot be written" in result.stderr.splitlines()[-1]
-        assert torch.load(disk / "run" / "best.ckpt", weights_only=True)["epoch"] == 0
-        assert (disk / "run" / "best.ckpt").read_bytes() == old
+        assert "epoch" in torch.load(disk / "run" / "last.ckpt", weights_only=True)
+        assert (disk / "run" / "last.ckpt").read_bytes() == old
     finally:
         subprocess.run(["umount", str(disk)], check=True)

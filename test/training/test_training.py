@@ -355,6 +355,14 @@ def test_resume_without_a_checkpoint(data, tmp_path, small):
         train([data], tmp_path, small, resume=True)
 
 
+def test_training_into_the_folder_of_an_earlier_run_keeps_that_run(data, trained, small):
+    """Often --resume was forgotten after Ctrl-C: the first epoch replaced the checkpoints of hours."""
+    before = (trained / "last.ckpt").stat().st_mtime_ns
+    with pytest.raises(OutputError, match="found one, which would be overwritten; add --resume"):
+        train([data], trained, small)
+    assert (trained / "last.ckpt").stat().st_mtime_ns == before
+
+
 def test_augmented_pictures_keep_shape_and_range():
     pixels = torch.rand(32, 1, 48, 48) * 255
     config = TrainConfig(degrade=1.0, erase=0.5)
@@ -498,7 +506,7 @@ def test_teacher_is_learned_from(data, trained, small, tmp_path):
     config = TrainConfig(**{**small.__dict__, "teacher": str(tmp_path / "teacher.onnx"), "teacher_weight": 1.0})
     assert train([data], tmp_path, config).score <= 0.5
     with pytest.raises(ModelError, match="expected the labels bright, dark"):
-        train([data], tmp_path, TrainConfig(**{**small.__dict__, "teacher": str(default_model())}))
+        train([data], tmp_path / "other", TrainConfig(**{**small.__dict__, "teacher": str(default_model())}))
 
 
 def test_faces_without_labels_are_learned_from_a_teacher(data, trained, small, tmp_path, portrait, capsys):
@@ -517,9 +525,9 @@ def test_faces_without_labels_are_learned_from_a_teacher(data, trained, small, t
     assert not model.adjustment[1].any()
     train([data], tmp_path / "run", model.config, resume=True)
     with pytest.raises(ConfigError, match="expected a teacher"):
-        train([data], tmp_path / "run", TrainConfig(**{**small.__dict__, "unlabelled": str(photos)}))
+        train([data], tmp_path / "other", TrainConfig(**{**small.__dict__, "unlabelled": str(photos)}))
     with pytest.raises(DatasetError, match="found none"):
-        train([data], tmp_path / "run", TrainConfig(**{**small.__dict__, **options, "unlabelled": str(tmp_path)}))
+        train([data], tmp_path / "other", TrainConfig(**{**small.__dict__, **options, "unlabelled": str(tmp_path)}))
 
 
 def hub_folder(folder, channels=3, layers=(2, 2, 2, 2)):

@@ -154,9 +154,9 @@ def train(data: Sequence[Path], model_dir: Path, config: TrainConfig, resume: bo
         ConfigError: Weights & Biases is requested and not installed, or faces without labels have no teacher.
         DatasetError: the data cannot be used, or have other classes than those of the resumed run.
         ModelError: the initial weights or the checkpoint cannot be used.
-        OutputError: ``model_dir`` cannot be written, or has no checkpoint to resume.
+        OutputError: ``model_dir`` cannot be written, has no checkpoint to resume, or has one and ``resume`` is not set.
     """
-    last = checkpoint_to_resume(model_dir) if resume else None
+    last = checkpoint_to_resume(model_dir, resume)
     if last is not None:
         config = load(last).config
     if config.unlabelled and not config.teacher:

@@ -112,9 +112,9 @@ def train_detector(
     Raises:
         DatasetError: the photos or backgrounds cannot be used.
         ModelError: the checkpoint or the teacher cannot be used.
-        OutputError: ``model_dir`` cannot be written, or has nothing to resume.
+        OutputError: ``model_dir`` cannot be written, has nothing to resume, or has a run and ``resume`` is not set.
     """
-    last = checkpoint_to_resume(model_dir) if resume else None
+    last = checkpoint_to_resume(model_dir, resume)
     model = load_detector(last) if last else None
     config = model.config if model else config
     L.seed_everything(config.seed, verbose=False)

@@ -145,9 +145,9 @@ def train_eyes(data: Sequence[Path], model_dir: Path, config: EyeTrainConfig, re
     Raises:
         DatasetError: the photos or their faces cannot be used.
         ModelError: the checkpoint, or the face landmark network, cannot be used.
-        OutputError: ``model_dir`` cannot be written, or has nothing to resume.
+        OutputError: ``model_dir`` cannot be written, has nothing to resume, or has a run and ``resume`` is not set.
     """
-    last = checkpoint_to_resume(model_dir) if resume else None
+    last = checkpoint_to_resume(model_dir, resume)
     model = load_eyes(last) if last else None
     config = model.config if model else config
     L.seed_everything(config.seed, verbose=False)
