@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import lightning as L
 import torch
@@ -23,6 +23,8 @@ from emotion_ros.errors import ConfigError, DatasetError, OutputError
 from emotion_ros.io.atomic_file import replacing
 from emotion_ros.io.heap import keep_all_freed_memory
 from emotion_ros.training.plots import History, Progress
+
+C = TypeVar("C", bound=LoopConfig)
 
 EMA_INTERVAL_STEPS = 5
 """Steps between updates of the averaged weights. An update at each step copies 11 million numbers and gains nothing."""
@@ -79,6 +81,27 @@ def checkpoint_to_resume(model_dir: Path, resume: bool) -> Path | None:
             f"--resume to continue it, or name another --model-dir"
         )
     return last if resume else None
+
+
+def settings_to_resume(given: C, of_run: C) -> C:
+    """Return the settings of the run that is resumed.
+
+    Args:
+        given: those of the command; defaults count as not given.
+        of_run: those in the checkpoint.
+
+    Raises:
+        ConfigError: a setting is given that the run does not have: it would have no effect.
+    """
+    default = type(given)()
+    for field in dataclasses.fields(given):
+        value, before = getattr(given, field.name), getattr(of_run, field.name)
+        if value not in (before, getattr(default, field.name)):
+            raise ConfigError(
+                f"--resume: expected the settings of the run that began, {field.name} {before!r}, got {value!r}; leave "
+                f"it out, or start a new run in another --model-dir"
+            )
+    return of_run
 
 
 class _AtomicFiles(TorchCheckpointIO):

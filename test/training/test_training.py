@@ -355,6 +355,13 @@ def test_resume_without_a_checkpoint(data, tmp_path, small):
         train([data], tmp_path, small, resume=True)
 
 
+def test_resume_with_other_settings_is_refused(data, trained, small):
+    """They had no effect: a finished run with more --epochs just printed its old result."""
+    with pytest.raises(ConfigError, match="settings of the run that began, epochs 4, got 9; leave it out"):
+        train([data], trained, dataclasses.replace(small, epochs=9), resume=True)
+    assert train([data], trained, TrainConfig(), resume=True).epochs == 4
+
+
 def test_training_into_the_folder_of_an_earlier_run_keeps_that_run(data, trained, small):
     """Often --resume was forgotten after Ctrl-C: the first epoch replaced the checkpoints of hours."""
     before = (trained / "last.ckpt").stat().st_mtime_ns

@@ -35,7 +35,15 @@ from emotion_ros.training.data.readers import has
 from emotion_ros.training.data.region_crop import View
 from emotion_ros.training.data.unlabelled import read_unlabelled
 from emotion_ros.training.plots import save_batch
-from emotion_ros.training.training_loop import Result, checkpoint_to_resume, fit, make_trainer, one_cycle, writable
+from emotion_ros.training.training_loop import (
+    Result,
+    checkpoint_to_resume,
+    fit,
+    make_trainer,
+    one_cycle,
+    settings_to_resume,
+    writable,
+)
 
 STATISTICS_PICTURES = 512
 """Training pictures from which the batch normalisations of a network from an ONNX file get their statistics."""
@@ -147,18 +155,19 @@ def train(data: Sequence[Path], model_dir: Path, config: TrainConfig, resume: bo
         data: folders that :func:`emotion_ros.training.data.datasets.read_split` reads.
         model_dir: gets ``best.ckpt``, ``last.ckpt``, ``metrics.csv``, ``Accuracy.png``, ``Loss.png``, ``batch.png``
             (augmented training pictures) and TensorBoard's files.
-        config: settings; ignored with ``resume``.
+        config: settings; with ``resume`` those of the run, or defaults.
         resume: continue from ``last.ckpt`` in ``model_dir`` with the settings of that run.
 
     Raises:
-        ConfigError: Weights & Biases is requested and not installed, or faces without labels have no teacher.
+        ConfigError: Weights & Biases is requested and not installed, faces without labels have no teacher, or a
+            setting is not that of the run that is resumed.
         DatasetError: the data cannot be used, or have other classes than those of the resumed run.
         ModelError: the initial weights or the checkpoint cannot be used.
         OutputError: ``model_dir`` cannot be written, has no checkpoint to resume, or has one and ``resume`` is not set.
     """
     last = checkpoint_to_resume(model_dir, resume)
     if last is not None:
-        config = load(last).config
+        config = settings_to_resume(config, load(last).config)
     if config.unlabelled and not config.teacher:
         raise ConfigError("unlabelled: expected a teacher, whose probabilities are the targets; add --teacher")
     L.seed_everything(config.seed, verbose=False)

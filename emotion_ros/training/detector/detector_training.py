@@ -32,7 +32,15 @@ from emotion_ros.training.detector.training_images import (
     read_training_photos,
 )
 from emotion_ros.training.plots import save_batch
-from emotion_ros.training.training_loop import Result, checkpoint_to_resume, fit, make_trainer, one_cycle, writable
+from emotion_ros.training.training_loop import (
+    Result,
+    checkpoint_to_resume,
+    fit,
+    make_trainer,
+    one_cycle,
+    settings_to_resume,
+    writable,
+)
 from emotion_ros.types import Image
 
 VAL_PHOTOS = 400
@@ -103,20 +111,21 @@ def train_detector(
     Args:
         folders: see :func:`read_photos`.
         model_dir: gets ``best.ckpt``, ``last.ckpt``, ``metrics.csv``, curves, and ``batch.png`` (training images).
-        config: settings; those of the checkpoint with ``resume``.
+        config: settings; with ``resume`` those of the run, or defaults.
         resume: continue from ``last.ckpt``.
 
     Returns:
         The score is the average precision on held-out photos.
 
     Raises:
+        ConfigError: a setting is not that of the run that is resumed.
         DatasetError: the photos or backgrounds cannot be used.
         ModelError: the checkpoint or the teacher cannot be used.
         OutputError: ``model_dir`` cannot be written, has nothing to resume, or has a run and ``resume`` is not set.
     """
     last = checkpoint_to_resume(model_dir, resume)
     model = load_detector(last) if last else None
-    config = model.config if model else config
+    config = settings_to_resume(config, model.config) if model else config
     L.seed_everything(config.seed, verbose=False)
     cv2.setNumThreads(1)  # OpenCV's threads do not exist in the forked processes that make training images
     training, held_out = read_training_photos(folders, config)

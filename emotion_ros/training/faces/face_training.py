@@ -25,7 +25,15 @@ from emotion_ros.training.faces.face_network import FaceNetwork
 from emotion_ros.training.faces.face_patches import FacePatch, head_model, read_all_labels, read_patches
 from emotion_ros.training.numbered_batches import crop_loaders
 from emotion_ros.training.plots import save_batch
-from emotion_ros.training.training_loop import Result, checkpoint_to_resume, fit, make_trainer, one_cycle, writable
+from emotion_ros.training.training_loop import (
+    Result,
+    checkpoint_to_resume,
+    fit,
+    make_trainer,
+    one_cycle,
+    settings_to_resume,
+    writable,
+)
 from emotion_ros.types import FACE_POINTS, Image
 
 POINT_BETA, ROTATION_BETA = 0.01, 0.05
@@ -136,20 +144,21 @@ def train_face_landmarks(
     Args:
         data: folders with ``photos.zip`` and the file of ``emotion-ros label-meshes``.
         model_dir: gets ``best.ckpt``, ``last.ckpt``, ``metrics.csv``, curves, and ``batch.png`` (crops).
-        config: settings; those of the checkpoint with ``resume``.
+        config: settings; with ``resume`` those of the run, or defaults.
         resume: continue from ``last.ckpt``.
 
     Returns:
         The score is the share of poses within 5° of the teacher's on held-out photos.
 
     Raises:
+        ConfigError: a setting is not that of the run that is resumed.
         DatasetError: the photos or their faces cannot be used.
         ModelError: the checkpoint cannot be used.
         OutputError: ``model_dir`` cannot be written, has nothing to resume, or has a run and ``resume`` is not set.
     """
     last = checkpoint_to_resume(model_dir, resume)
     model = load_face_landmarks(last) if last else None
-    config = model.config if model else config
+    config = settings_to_resume(config, model.config) if model else config
     L.seed_everything(config.seed, verbose=False)
     cv2.setNumThreads(1)  # OpenCV's threads do not exist in the forked processes that make crops
     labels = read_all_labels(data)

@@ -27,7 +27,15 @@ from emotion_ros.training.hands.hand_photos import HandPatch, read_empty, read_p
 from emotion_ros.training.hands.landmark_network import HEATMAP_STRIDE, LANDMARKS, LandmarkNetwork
 from emotion_ros.training.numbered_batches import crop_loaders
 from emotion_ros.training.plots import save_batch
-from emotion_ros.training.training_loop import Result, checkpoint_to_resume, fit, make_trainer, one_cycle, writable
+from emotion_ros.training.training_loop import (
+    Result,
+    checkpoint_to_resume,
+    fit,
+    make_trainer,
+    one_cycle,
+    settings_to_resume,
+    writable,
+)
 from emotion_ros.types import Image
 
 POINT_BETA = 0.01
@@ -183,20 +191,21 @@ def train_hands(data: Sequence[Path], model_dir: Path, config: HandTrainConfig, 
     Args:
         data: folders, see :func:`read_patches`.
         model_dir: gets ``best.ckpt``, ``last.ckpt``, ``metrics.csv``, curves, and ``batch.png`` (crops).
-        config: settings; those of the checkpoint with ``resume``.
+        config: settings; with ``resume`` those of the run, or defaults.
         resume: continue from ``last.ckpt``.
 
     Returns:
         The score is the share of landmarks within a tenth of the palm's length of the teacher's on held-out photos.
 
     Raises:
+        ConfigError: a setting is not that of the run that is resumed.
         DatasetError: the photos or their hands cannot be used.
         ModelError: the checkpoint cannot be used.
         OutputError: ``model_dir`` cannot be written, has nothing to resume, or has a run and ``resume`` is not set.
     """
     last = checkpoint_to_resume(model_dir, resume)
     model = load_landmarks(last) if last else None
-    config = model.config if model else config
+    config = settings_to_resume(config, model.config) if model else config
     L.seed_everything(config.seed, verbose=False)
     cv2.setNumThreads(1)  # OpenCV's threads do not exist in the forked processes that make crops
     patches = read_hand_data(data, config)
