@@ -45,7 +45,7 @@ def add_training_arguments(parser: argparse.ArgumentParser) -> None:
 def report_result(result: Result, metric: str, export: str) -> int:
     """Print the score and the arguments of the next command, and return the exit code."""
     if result.interrupted:
-        advice = "add --resume to the command to continue"
+        advice = "add --resume to the command to continue" if result.epochs else "nothing is stored, start again"
         print(f"emotion-ros: stopped after {result.epochs} epochs; {advice}", file=sys.stderr)
         return 130
     print(f"best {metric} {result.score:.4f}")

@@ -318,3 +318,14 @@ def test_detection_that_is_interrupted_ten_times_finishes_its_files_and_ends_wit
     assert process.returncode == 130, errors
     assert "Traceback" not in errors
     assert 0 < frame_count(tmp_path / "out" / "clip.mp4") < 600
+
+
+def test_training_stopped_in_its_first_epoch_does_not_advise_to_resume(capsys):
+    """It has no checkpoint yet, and --resume was refused."""
+    from emotion_ros.cli.train import report_result
+    from emotion_ros.training.training_loop import Result
+
+    assert report_result(Result(None, 0, True), "", "") == 130
+    assert "nothing is stored, start again" in capsys.readouterr().err
+    assert report_result(Result(0.5, 1, True), "", "") == 130
+    assert "add --resume" in capsys.readouterr().err
