@@ -54,6 +54,15 @@ def test_trained_model_is_exported_and_right(data, trained, tmp_path):
     assert np.sum(report["confusion"]) == report["pictures"] == 16
 
 
+def test_calibration_on_other_classes_is_refused(data, trained, tmp_path):
+    for old, new in (("bright", "day"), ("dark", "dark")):
+        (tmp_path / "data" / "val").mkdir(parents=True, exist_ok=True)
+        (tmp_path / "data" / "val" / new).symlink_to(data / "val" / old)
+    with pytest.raises(DatasetError, match="expected only the classes bright, dark, found day too"):
+        export(trained / "best.ckpt", tmp_path / "m.onnx", calibrate_on={"other": tmp_path / "data"})
+    assert not (tmp_path / "m.onnx").exists()
+
+
 def test_training_leaves_a_table_curves_and_a_sample_batch(trained):
     rows = rows_of(trained)
     assert [float(row["epoch"]) for row in rows] == [0, 1, 2, 3]

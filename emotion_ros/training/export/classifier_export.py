@@ -13,7 +13,7 @@ from torch import nn
 
 from emotion_ros.perception.emotion.metadata import ModelMetadata
 from emotion_ros.training.classifier.classifier_training import CROP_MARGIN, CROP_SHIFT, Classifier, load, view
-from emotion_ros.training.data.datasets import Samples, read_split
+from emotion_ros.training.data.datasets import Samples, check_classes, read_split
 from emotion_ros.training.export import onnx_file
 
 TEMPERATURES = np.arange(0.5, 3.0, 0.01)
@@ -43,6 +43,7 @@ def export(
         The metadata as written.
 
     Raises:
+        DatasetError: the data cannot be used, or have classes that the model does not have.
         ModelError: the checkpoint cannot be read, or the file's output differs from the network's.
         OutputError: the file cannot be written.
     """
@@ -63,6 +64,8 @@ def prepare(
     metadata = replace(metadata, **(fields or {}))
     if calibrate_on:
         sets = {name: read_split(data, "val", view(config)) for name, data in calibrate_on.items()}
+        for name, samples in sets.items():
+            check_classes(f"{name}, val", samples.labels, model.labels)
         temperature, accuracy = _calibrate(model, sets, metadata.class_weights)
         metadata = replace(metadata, temperature=temperature, accuracy=accuracy)
     return model.network.eval(), metadata
