@@ -359,6 +359,17 @@ def test_resume_with_another_number_of_data_sets_is_refused(trained, data, small
         train([data, data], trained, small, resume=True)
 
 
+@pytest.mark.parametrize(("copied", "named"), [(["bright"], "bright"), (["bright", "dark"], "bright, dark")])
+def test_training_on_copies_of_val_alone_is_refused(data, tmp_path, small, copied, named):
+    """A class was trained without a single picture, and no picture at all ended in a traceback."""
+    shutil.copytree(data, tmp_path / "data")
+    for label in copied:
+        shutil.rmtree(tmp_path / "data" / "train" / label)
+        shutil.copytree(data / "val" / label, tmp_path / "data" / "train" / label)
+    with pytest.raises(DatasetError, match=f"those of {named} are all in val or test too"):
+        train([tmp_path / "data"], tmp_path / "run", small)
+
+
 def test_resume_without_a_checkpoint(data, tmp_path, small):
     with pytest.raises(OutputError, match="resume"):
         train([data], tmp_path, small, resume=True)

@@ -210,6 +210,12 @@ def _without_copies(data: Path, config: TrainConfig, samples: Samples, held_out:
     if not unique.all():
         count = f"{int((~unique).sum())} of {len(unique)} pictures"
         print(f"{data}: left out {count} of train that are copies of some in val or test")
+    lost = sorted(set(samples.labels) - {samples.labels[index] for index in samples.classes[unique]})
+    if lost:
+        raise DatasetError(
+            f"{data}: expected pictures of each class in train alone, those of {', '.join(lost)} are all in val or "
+            f"test too; divide the pictures with emotion-ros split"
+        )
     return samples.only(unique)
 
 
