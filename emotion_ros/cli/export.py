@@ -11,6 +11,9 @@ from emotion_ros.cli.extras import requires_training
 from emotion_ros.errors import ConfigError
 from emotion_ros.perception.emotion.label_map import read_prior
 
+SUFFIXES = {"onnx": (".onnx",), "tflite": (".tflite",), "c": (".c", ".cc", ".cpp")}
+"""Format to the suffixes of its file; the others are folders."""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
@@ -43,6 +46,7 @@ def run(parsed: argparse.Namespace) -> int:
     from emotion_ros.training.faces.face_export import export_face_landmarks, is_face_landmarks
     from emotion_ros.training.hands.landmark_export import export_landmarks, is_landmarks
 
+    _check_suffix(parsed.format, parsed.output)
     data = named_data(parsed.calibrate)
     options = {name: getattr(parsed, name) for name in ("margin", "shift", "prior", "data", "licence")}
     fields = {name: value for name, value in options.items() if value is not None}
@@ -66,6 +70,15 @@ def run(parsed: argparse.Namespace) -> int:
         return 0
     print(export_as(parsed.format, parsed.checkpoint, parsed.output, fields, data))
     return 0
+
+
+def _check_suffix(format_name: str, output: Path) -> None:
+    """Raise ConfigError if the file's name is that of another format, or of the checkpoint."""
+    suffixes = SUFFIXES.get(format_name)
+    if suffixes and output.suffix.lower() not in suffixes:
+        raise ConfigError(
+            f"export: expected a file that ends in {' or '.join(suffixes)} for --format {format_name}, got {output}"
+        )
 
 
 def _refuse(parsed: argparse.Namespace, model: str, *options: str) -> None:

@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 from hostile_pictures import png
 
+from emotion_ros.cli import main
+
 COMMAND = [sys.executable, "-c", "import sys; from emotion_ros.cli import main; sys.exit(main())"]
 
 
@@ -329,3 +331,21 @@ def test_training_stopped_in_its_first_epoch_does_not_advise_to_resume(capsys):
     assert "nothing is stored, start again" in capsys.readouterr().err
     assert report_result(Result(0.5, 1, True), "", "") == 130
     assert "add --resume" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("format_name", "output", "expected"),
+    [
+        ("onnx", "m.tflite", ".onnx for --format onnx"),
+        ("onnx", "best.ckpt", ".onnx for --format onnx"),
+        ("tflite", "m.onnx", ".tflite for --format tflite"),
+        ("c", "m.h", ".c or .cc or .cpp for --format c"),
+    ],
+)
+def test_export_refuses_a_name_of_another_format(format_name, output, expected, tmp_path, capsys):
+    """An ONNX file was written as .tflite, or over the checkpoint, and a header over its source."""
+    (tmp_path / "best.ckpt").write_text("hours of training")
+    arguments = [str(tmp_path / "best.ckpt"), str(tmp_path / output), "--format", format_name]
+    assert main(["export", *arguments, "--calibrate", str(tmp_path)]) == 2
+    assert f"expected a file that ends in {expected}, got {tmp_path / output}" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["best.ckpt"]
