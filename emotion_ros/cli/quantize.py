@@ -7,6 +7,7 @@ from pathlib import Path
 
 from emotion_ros.cli.arguments import add_crop_argument, named_data
 from emotion_ros.cli.extras import requires_training
+from emotion_ros.errors import ConfigError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,6 +27,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 @requires_training
 def run(parsed: argparse.Namespace) -> int:
     """Run the command and return its exit code."""
+    if parsed.output.suffix.lower() != ".onnx" or parsed.output.resolve() == parsed.model.resolve():
+        raise ConfigError(f"quantize: expected another file that ends in .onnx for the int8 copy, got {parsed.output}")
     from emotion_ros.training.export.quantization import quantize
 
     result = quantize(parsed.model, named_data(parsed.data), parsed.output, parsed.kind, parsed.max_drop, parsed.crop)

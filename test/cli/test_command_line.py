@@ -349,3 +349,11 @@ def test_export_refuses_a_name_of_another_format(format_name, output, expected, 
     assert main(["export", *arguments, "--calibrate", str(tmp_path)]) == 2
     assert f"expected a file that ends in {expected}, got {tmp_path / output}" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["best.ckpt"]
+
+
+@pytest.mark.parametrize("output", ["m.onnx", "data"])
+def test_quantize_does_not_replace_its_model(output, tmp_path, capsys):
+    (tmp_path / "m.onnx").write_text("float32")
+    assert main(["quantize", str(tmp_path / "m.onnx"), str(tmp_path), str(tmp_path / output)]) == 2
+    assert "expected another file that ends in .onnx for the int8 copy" in capsys.readouterr().err
+    assert (tmp_path / "m.onnx").read_text() == "float32"
