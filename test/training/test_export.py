@@ -18,6 +18,7 @@ import torch
 from emotion_ros.errors import ConfigError, DatasetError, ModelError, OutputError, ProviderError
 from emotion_ros.inference.catalog import default_model
 from emotion_ros.perception.emotion.classifier import EmotionClassifier
+from emotion_ros.perception.emotion.metadata import ModelMetadata
 from emotion_ros.perception.emotion.preprocess import to_input
 from emotion_ros.training.classifier.classifier_training import train
 from emotion_ros.training.data.corruptions import KINDS, LEVELS
@@ -190,6 +191,14 @@ def test_edge_impulse_package_holds_data_model_and_commands(data, tiny, lite, tm
     assert sum(each["category"] == "testing" for each in listed["files"]) == 16
     assert EmotionClassifier(tmp_path / "ei" / "model" / "model.tflite").metadata.labels == ("bright", "dark")
     assert "edge-impulse-uploader" in (tmp_path / "ei" / "README.md").read_text()
+
+
+def test_edge_impulse_package_replaces_no_other_files(tmp_path):
+    """The README of a folder of one's own was replaced."""
+    (tmp_path / "README.md").write_text("mine")
+    with pytest.raises(OutputError, match="expected an empty folder or an earlier package"):
+        write_package(tmp_path / "model.tflite", ModelMetadata(("a", "b")), {}, tmp_path)
+    assert (tmp_path / "README.md").read_text() == "mine"
 
 
 @pytest.mark.parametrize("form", [form for form in FORMATS if form != "onnx"])

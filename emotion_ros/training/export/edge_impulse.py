@@ -30,11 +30,15 @@ def write_package(model: Path, metadata: ModelMetadata, splits: dict[str, Sample
         model: an int8 .tflite file.
         metadata: metadata of the model.
         splits: split to its pictures in the model's view.
-        output: a folder; files of an earlier package are replaced.
+        output: a new or empty folder, or one with an earlier package, whose files are replaced.
 
     Raises:
-        OutputError: the folder cannot be written.
+        OutputError: the folder cannot be written, or holds something else.
     """
+    if output.is_dir() and any(output.iterdir()) and not (output / "data" / "info.labels").is_file():
+        raise OutputError(
+            f"{output}: expected an empty folder or an earlier package, it holds something else; name another"
+        )
     try:
         (output / "model").mkdir(parents=True, exist_ok=True)
         shutil.copyfile(model, output / "model" / "model.tflite")
