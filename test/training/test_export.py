@@ -1,12 +1,14 @@
 """From a checkpoint to files for every target, and from those to figures."""
 
 import csv
+import dataclasses
 import json
 import signal
 import subprocess
 import sys
 import time
 import zipfile
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -166,6 +168,14 @@ def test_c_array_compiles_and_is_the_model(lite, tmp_path):
     run = subprocess.run([str(tmp_path / "out")], capture_output=True, check=True)
     assert run.stdout.decode().split() == [str(needed.flash), str(needed.arena), "bright", "dark"]
     assert run.stderr == lite.read_bytes()
+
+
+def test_c_array_compiles_whatever_its_file_and_labels_are_named(lite, tmp_path, monkeypatch):
+    metadata = dataclasses.replace(EmotionClassifier(lite).metadata, labels=('sehr "gut"', "müde\\"))
+    monkeypatch.setattr(micro, "EmotionClassifier", lambda _: SimpleNamespace(metadata=metadata))
+    micro.write_c(lite, tmp_path / "3 gefühle.c")
+    assert "_3_gef_hle_labels" in (tmp_path / "3 gefühle.h").read_text()
+    subprocess.run(["gcc", "-std=c99", "-Werror", "-c", "3 gefühle.c"], cwd=tmp_path, check=True)
 
 
 def test_edge_impulse_package_holds_each_of_the_pictures_with_alike_names(lite, tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -64,9 +65,9 @@ def write_c(model: Path, output: Path) -> Requirements:
         OutputError: a file cannot be written.
     """
     metadata, needed, content = EmotionClassifier(model).metadata, requirements(model), model.read_bytes()
-    header, stem = output.with_suffix(".h"), re.sub(r"\W", "_", output.stem)
+    header, stem = output.with_suffix(".h"), _identifier(output.stem)
     rows = [", ".join(f"0x{byte:02x}" for byte in content[start : start + 16]) for start in range(0, len(content), 16)]
-    labels = ", ".join(f'"{label}"' for label in metadata.labels)
+    labels = ", ".join(json.dumps(label, ensure_ascii=False) for label in metadata.labels)
     guard, operators = f"{stem.upper()}_H", "\n".join(f"//   resolver.Add{name}();" for name in needed.operators)
     declarations = f"""\
 // {output.stem}: {", ".join(metadata.labels)}
@@ -112,3 +113,8 @@ __attribute__((aligned(16))) const unsigned char {stem}[] = {{
     except OSError as error:
         raise OutputError(f"{output}: cannot be written: {error.strerror}") from error
     return needed
+
+
+def _identifier(name: str) -> str:
+    """Return a name in C: other characters become underscores, and it begins with a letter or an underscore."""
+    return re.sub(r"\W|^(?=\d)", "_", name, flags=re.ASCII)
