@@ -102,7 +102,7 @@ def read_text_file(path: Path) -> str:
     if len(content) > MAX_CHARACTERS:
         raise ConfigError(f"{path}: expected at most {MAX_CHARACTERS} bytes, got more")
     try:
-        return content.decode()
+        return content.decode("utf-8-sig")  # Windows' editors write a byte order mark
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: expected text in UTF-8, got other bytes at position {error.start}") from error
 

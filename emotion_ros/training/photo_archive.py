@@ -14,6 +14,7 @@ from emotion_ros.errors import DatasetError, ImageError, OutputError
 from emotion_ros.io.atomic_file import replacing
 from emotion_ros.io.frames import PICTURES
 from emotion_ros.io.pictures import MAX_PICTURE_BYTES, decode_picture
+from emotion_ros.training.csv_table import ENCODING
 from emotion_ros.types import Image
 
 ARCHIVE_ERRORS = (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error, RuntimeError)
@@ -98,7 +99,7 @@ def read_groups(folder: Path) -> dict[str, dict[str, str]]:
     if not path.is_file():
         return {}
     try:
-        with path.open(newline="") as file:
+        with path.open(newline="", encoding=ENCODING) as file:
             return {row.pop("file"): row for row in csv.DictReader(file, restval="")}
     except (OSError, KeyError, ValueError) as error:
         raise DatasetError(f"{path}: expected a column file and a column per kind of group: {error!r}") from error

@@ -88,6 +88,11 @@ def test_model_with_a_nul_in_its_path_is_refused_in_one_line(name):
     assert "\0" not in str(refused.value)
 
 
+def test_labels_of_a_windows_editor_are_read_without_their_byte_order_mark(tmp_path):
+    (tmp_path / "labels.txt").write_bytes(b"\xef\xbb\xbfhappy\r\nsad\r\n")
+    assert read_text_file(tmp_path / "labels.txt").splitlines() == ["happy", "sad"]
+
+
 @pytest.mark.parametrize("read", [read_text_file, read_gestures])
 def test_file_with_a_nul_in_its_path_is_refused(read):
     with pytest.raises(ConfigError, match="expected a text file, found none"):

@@ -370,7 +370,7 @@ def test_groups_that_name_no_picture(data, model, tmp_path):
     with pytest.raises(DatasetError, match="none of these"):
         evaluate(model, data, "test", tmp_path / "groups.csv")
     (tmp_path / "groups.csv").write_text("picture\n1.png\n")
-    with pytest.raises(DatasetError, match="column file"):
+    with pytest.raises(DatasetError, match="column 'file'"):
         evaluate(model, data, "test", tmp_path / "groups.csv")
 
 

@@ -6,7 +6,6 @@ to those that a model was trained on measures what it has memorised.
 
 from __future__ import annotations
 
-import csv
 import shutil
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,6 +21,7 @@ from PIL import Image as PillowImage
 from emotion_ros.errors import ConfigError, DatasetError, ImageError, OutputError
 from emotion_ros.io.dataset_writer import CAPTURES_CSV
 from emotion_ros.io.pictures import read_picture
+from emotion_ros.training.csv_table import read_table
 from emotion_ros.training.data.readers import check_spelling, label_of, picture_folders
 
 SPLITS = ("train", "val", "test")
@@ -86,7 +86,8 @@ def split(source: Path, out: Path, ratios: str, seed: int, naive: bool = False) 
 
     Raises:
         ConfigError: the ratios cannot be met.
-        DatasetError: a class is empty or spelled in two ways, a picture cannot be read, or a split lacks a class.
+        DatasetError: a class is empty or spelled in two ways, a picture or the ``captures.csv`` cannot be read, or a
+            split lacks a class.
         OutputError: ``out`` cannot be written, or contains a split.
     """
     files = _files(source)
@@ -132,8 +133,8 @@ def _bursts(source: Path) -> dict[str, str]:
     path = source / CAPTURES_CSV
     if not path.is_file():
         return {}
-    with path.open(newline="") as file:
-        return {f"{row['label']}/{row['file']}": row["burst"] for row in csv.DictReader(file)}
+    rows = read_table(path, ("label", "file", "burst"))
+    return {f"{row['label']}/{row['file']}": row["burst"] for row in rows if row["burst"]}
 
 
 def _similar_pairs(hashes: NDArray[np.bool_]) -> Iterator[tuple[int, int]]:

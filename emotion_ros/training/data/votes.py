@@ -8,7 +8,6 @@ Two files are read: FER+'s ``fer2013new.csv`` in the folder of FER2013's CSV, an
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 
 from emotion_ros.errors import DatasetError
 from emotion_ros.perception.emotion.affect import canonical_label
+from emotion_ros.training.csv_table import read_table
 
 LABELS_CSV, FERPLUS_CSV = "labels.csv", "fer2013new.csv"
 """Names of the two files."""
@@ -85,7 +85,7 @@ def read_votes(data: Path, split: str, names: Sequence[str], labels: Sequence[st
         labels: classes, the columns of the shares.
 
     Raises:
-        DatasetError: a column or one of the pictures is missing.
+        DatasetError: a column or one of the pictures is missing, or votes are no numbers.
     """
     folder = data if data.is_dir() else data.parent
     path = next((folder / name for name in (LABELS_CSV, FERPLUS_CSV) if (folder / name).is_file()), None)
@@ -97,7 +97,10 @@ def read_votes(data: Path, split: str, names: Sequence[str], labels: Sequence[st
         raise DatasetError(f"{path}: {len(missing)} pictures of {split} are not listed, the first is {missing[0]}")
     label_columns = [_column_of(label) for label in labels]
     columns = [*CATEGORIES, *(column for column in label_columns if column not in CATEGORIES)]
-    counts = np.array([[float(rows[name].get(column) or 0) for column in columns] for name in names], np.float32)
+    try:
+        counts = np.array([[float(rows[name].get(column) or 0) for column in columns] for name in names], np.float32)
+    except ValueError as error:
+        raise DatasetError(f"{path}: expected the number of votes for each category: {error}") from error
     counts[counts < MIN_VOTES] = 0
     places = [columns.index(column) for column in label_columns]
     shares = counts[:, places] / np.maximum(counts[:, places].sum(1, keepdims=True), 1)
@@ -105,10 +108,7 @@ def read_votes(data: Path, split: str, names: Sequence[str], labels: Sequence[st
 
 
 def _rows_by_file(path: Path, split: str) -> dict[str, Row]:
-    with path.open(newline="") as file:
-        reader = csv.DictReader(file)
-        _check_columns(path, reader.fieldnames or (), ("split", "file"))
-        return {row["file"]: row for row in reader if row["split"] == split}
+    return {row["file"]: row for row in read_table(path, ("split", "file")) if row["split"] == split}
 
 
 def _rows_by_number(path: Path, names: Sequence[str]) -> dict[str, Row]:
@@ -117,10 +117,8 @@ def _rows_by_number(path: Path, names: Sequence[str]) -> dict[str, Row]:
     FER+ names a picture by its row in FER2013. The column with that name is empty in 35 rows, so rows are counted. FER+
     calls not_face NF.
     """
-    with path.open(newline="") as file:
-        reader = csv.DictReader(file)
-        _check_columns(path, reader.fieldnames or (), ("Usage", "Image name"))
-        rows: dict[str, Row] = {f"fer{n:07}.png": {**row, "not_face": row.get("NF")} for n, row in enumerate(reader)}
+    table = read_table(path, ("Usage", "Image name"))
+    rows: dict[str, Row] = {f"fer{n:07}.png": {**row, "not_face": row.get("NF")} for n, row in enumerate(table)}
     files = {name: name.split("/")[-1] for name in names}
     return {name: rows[file] for name, file in files.items() if file in rows}
 
@@ -131,12 +129,6 @@ def _majority(counts: NDArray[np.float32], places: Sequence[int]) -> NDArray[np.
     clear = counts.max(1) > counts.sum(1) / 2
     index = {column: label for label, column in enumerate(places)}
     return np.array([index.get(int(w), -1) if c else -1 for w, c in zip(winner, clear, strict=True)])
-
-
-def _check_columns(path: Path, columns: Sequence[str], needed: Sequence[str]) -> None:
-    for expected in needed:
-        if expected not in columns:
-            raise DatasetError(f"{path}: expected a column {expected!r}, found {', '.join(columns)}")
 
 
 def _column_of(label: str) -> str:

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from emotion_ros.errors import DatasetError, ImageError
 from emotion_ros.io.pictures import read_picture as read_picture_file
+from emotion_ros.training.csv_table import ENCODING
 from emotion_ros.training.detector.object_kinds import FACES, ObjectKind
 from emotion_ros.training.photo_archive import ARCHIVE_ERRORS, is_picture, photos_archive, read_picture
 from emotion_ros.types import Image
@@ -183,14 +184,14 @@ def _label_file(folder: Path, kind: ObjectKind) -> Path | None:
 
 
 def _columns(path: Path) -> list[str]:
-    with path.open(newline="") as file:
+    with path.open(newline="", encoding=ENCODING) as file:
         return next(csv.reader(file), [])
 
 
 def _read_rows(path: Path, columns: Sequence[str]) -> dict[str, list[list[float]]]:
     """Return file to the values of the columns of each of its objects. A missing column ``score`` reads as 1."""
     rows: dict[str, list[list[float]]] = {}
-    with path.open(newline="") as file:
+    with path.open(newline="", encoding=ENCODING) as file:
         for row in csv.DictReader(file):
             of_photo = rows.setdefault(row["file"], [])
             if row["x"]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emotion_ros.errors import DatasetError
+from emotion_ros.training.csv_table import read_table
 from emotion_ros.training.data.datasets import Samples
 from emotion_ros.training.data.readers import summarize
 from emotion_ros.training.evaluation.classification_metrics import wilson
@@ -64,15 +64,9 @@ def _gap(accuracy: dict[str, float]) -> dict[str, Any]:
 
 
 def _read(path: Path, samples: Samples) -> dict[str, dict[str, str]]:
-    try:
-        with path.open(newline="") as file:
-            reader = csv.DictReader(file)
-            columns = reader.fieldnames or ()
-            rows = {row.get("file", ""): row for row in reader}
-    except OSError as error:
-        raise DatasetError(f"{path}: expected a CSV of groups, cannot read it: {error.strerror}") from error
-    if "file" not in columns or len(columns) < 2 or not rows:
-        raise DatasetError(f"{path}: expected a column file and one per kind of group, found {', '.join(columns)}")
+    rows = {row["file"]: row for row in read_table(path, ("file",))}
+    if len(next(iter(rows.values()), {})) < 2:
+        raise DatasetError(f"{path}: expected a column file and one per kind of group, and rows, found fewer")
     unknown = sorted(set(rows) - set(samples.names))
     if len(unknown) == len(rows):
         raise DatasetError(

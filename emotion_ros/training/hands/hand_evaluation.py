@@ -19,6 +19,7 @@ from emotion_ros.inference.timing import median_ms
 from emotion_ros.perception.detection import HandDetector
 from emotion_ros.perception.gesture_rules import Gestures, read_gestures
 from emotion_ros.perception.gestures import HandObservation, palm_length, recognize_gesture
+from emotion_ros.training.csv_table import ENCODING
 from emotion_ros.training.detector.photos import is_held_out
 from emotion_ros.training.hands.hand_photos import LABELS, PhotoHands, read_labels
 from emotion_ros.training.photo_archive import ARCHIVE_ERRORS, read_archive, read_picture
@@ -132,7 +133,7 @@ def _read_hints(path: Path) -> Mapping[str, str]:
     if not path.is_file():
         return {}
     try:
-        with path.open(newline="") as file:
+        with path.open(newline="", encoding=ENCODING) as file:
             return {row["file"]: row["hint"] for row in csv.DictReader(file)}
     except (KeyError, OSError, ValueError, csv.Error) as error:
         raise DatasetError(f"{path}: expected columns file and hint, cannot read them: {error!r}") from error
