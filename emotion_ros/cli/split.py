@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 
 from emotion_ros.cli.extras import requires_training
@@ -27,7 +28,8 @@ def run(parsed: argparse.Namespace) -> int:
     """Run the command and return its exit code."""
     from emotion_ros.training.data.dataset_split import split
 
-    out = parsed.out or parsed.source.with_name(f"{parsed.source.name}-split")
+    named = Path(os.path.abspath(parsed.source)) if parsed.source.name in ("", "..") else parsed.source
+    out = parsed.out or named.with_name(f"{named.name}-split")
     result = split(parsed.source, out, parsed.ratios, parsed.seed, parsed.naive)
     for name, counts in result.counts.items():
         classes = ", ".join(f"{label} {count}" for label, count in sorted(counts.items()))

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
+from emotion_ros.cli import main
 from emotion_ros.errors import ConfigError, DatasetError, OutputError
 from emotion_ros.io.dataset_writer import CAPTURES_CSV
 from emotion_ros.training.data.dataset_split import SPLITS, parse_shares, split
@@ -174,3 +175,11 @@ def test_existing_labels_file_is_not_overwritten(pictures, tmp_path):
         split(pictures, tmp_path / "out", "50/25/25", seed=1)
     assert (tmp_path / "out" / "labels.txt").read_text() == "mine"
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["labels.txt"]
+
+
+@pytest.mark.parametrize("source", [".", "..", "../"])
+def test_split_of_the_present_folder_lies_beside_it(source, pictures, monkeypatch):
+    """The split of . ended in a traceback, that of .. became a hidden folder in the folder itself."""
+    monkeypatch.chdir(pictures if source == "." else next(path for path in pictures.iterdir() if path.is_dir()))
+    assert main(["split", source, "--ratios", "60/20/20"]) == 0
+    assert set(sides(pictures.with_name(f"{pictures.name}-split")).values()) == set(SPLITS)
