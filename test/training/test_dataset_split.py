@@ -155,7 +155,7 @@ def test_too_few_bursts_and_an_existing_split_are_refused(pictures, tmp_path):
         split(pictures, tmp_path / "out", "50/25/25", seed=1)
 
 
-@pytest.mark.parametrize("text", ["80/20", "80/10/0", "a/b/c", "80/10/20"])
+@pytest.mark.parametrize("text", ["80/20", "80/10/0", "a/b/c", "80/10/20", "0.8/0.1/0.1"])
 def test_impossible_ratios_are_refused(text):
     with pytest.raises(ConfigError, match="ratios"):
         parse_shares(text, 50)

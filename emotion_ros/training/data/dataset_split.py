@@ -55,7 +55,7 @@ def parse_shares(text: str, pictures: int) -> tuple[float, ...]:
     """Parse ``80/10/10`` (percent) or ``40/20/30`` (pictures) into numbers of pictures for train, val and test.
 
     Args:
-        text: three positive numbers. A sum of 100 means percent.
+        text: three positive numbers. A sum of 100 means percent; other numbers are at least 1.
         pictures: number of pictures there are.
 
     Raises:
@@ -69,8 +69,11 @@ def parse_shares(text: str, pictures: int) -> tuple[float, ...]:
         raise ConfigError(f"ratios: expected three numbers for train/val/test such as 80/10/10, got {text!r}")
     if sum(values) == 100:
         return tuple(value * pictures / 100 for value in values)
-    if sum(values) > pictures:
-        raise ConfigError(f"ratios: expected a sum of 100 (percent) or at most {pictures} (pictures), got {text!r}")
+    if sum(values) > pictures or min(values) < 1:
+        raise ConfigError(
+            f"ratios: expected percent with a sum of 100, such as 80/10/10, or numbers of pictures of 1 or more with a "
+            f"sum of at most {pictures}, got {text!r}"
+        )
     return values
 
 
@@ -204,7 +207,8 @@ def _check_counts(source: Path, labels: set[str], counts: Mapping[str, Counter[s
         missing = sorted(labels - set(counts[name]))
         if missing:
             raise DatasetError(
-                f"{source}: {name} would have no picture of {', '.join(missing)}; take more pictures, in more bursts"
+                f"{source}: {name} would have no picture of {', '.join(missing)}; take more pictures, in more bursts, "
+                f"or give it a larger part with --ratios"
             )
 
 
