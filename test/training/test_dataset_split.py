@@ -1,6 +1,7 @@
 """Splitting a folder of pictures into train, val and test."""
 
 import csv
+import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -183,3 +184,11 @@ def test_split_of_the_present_folder_lies_beside_it(source, pictures, monkeypatc
     monkeypatch.chdir(pictures if source == "." else next(path for path in pictures.iterdir() if path.is_dir()))
     assert main(["split", source, "--ratios", "60/20/20"]) == 0
     assert set(sides(pictures.with_name(f"{pictures.name}-split")).values()) == set(SPLITS)
+
+
+def test_class_whose_name_is_not_utf_8_is_refused(pictures, tmp_path):
+    """As zip files of Windows leave them; half a split remained beside a traceback."""
+    (pictures / "sad").rename(pictures / os.fsdecode(b"\xfcbel"))
+    with pytest.raises(DatasetError, match=r"names of classes in UTF-8, got b'\\xfcbel'; rename it"):
+        split(pictures, tmp_path / "out", "60/20/20", seed=1)
+    assert not (tmp_path / "out").exists()

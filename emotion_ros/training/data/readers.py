@@ -7,6 +7,7 @@ cannot be read are an error that names them.
 from __future__ import annotations
 
 import csv
+import os
 import sys
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping
@@ -115,13 +116,15 @@ def picture_folders(folder: Path) -> dict[str, list[Path]]:
 
 
 def check_spelling(data: Path, labels: Iterable[str]) -> None:
-    """Check that no two labels differ only in case, spaces, dashes or underscores.
+    """Check that labels are UTF-8 and that no two differ only in case, spaces, dashes or underscores.
 
     Raises:
-        DatasetError: two labels do.
+        DatasetError: they are not, or two do.
     """
     spellings: dict[str, str] = {}
     for label in labels:
+        if label.encode(errors="ignore").decode() != label:
+            raise DatasetError(f"{data}: expected names of classes in UTF-8, got {os.fsencode(label)!r}; rename it")
         plain = label.casefold().translate(str.maketrans("", "", "-_ "))
         other = spellings.setdefault(plain, label)
         if other != label:
