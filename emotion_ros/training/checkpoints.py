@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 from typing import TypeVar
 
@@ -27,8 +28,12 @@ def load_checkpoint(kind: type[M], checkpoint: Path, command: str) -> M:
     Raises:
         ModelError: the file is missing or no such checkpoint.
     """
+    if not checkpoint.is_file():
+        raise ModelError(f"{checkpoint}: expected a checkpoint of emotion-ros {command}, found no such file")
     try:
         model: M = kind.load_from_checkpoint(checkpoint, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:  # its text advises to load the file unsafely
+        raise ModelError(f"{checkpoint}: expected a checkpoint of emotion-ros {command}, got another file") from error
     except Exception as error:  # torch.load raises exceptions of many types for a corrupt file
         raise ModelError(f"{checkpoint}: expected a checkpoint of emotion-ros {command}: {error}") from error
     return model

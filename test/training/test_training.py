@@ -329,6 +329,22 @@ def test_checkpoint_of_another_architecture(trained):
         initialize(ARCHITECTURES["tiny"](2, 1, 32), str(trained / "best.ckpt"), "tiny", torch.rand(2, 1, 32, 32))
 
 
+def test_file_that_is_no_checkpoint_is_refused_without_pytorchs_advice(tmp_path):
+    """It was to load the file unsafely."""
+    (tmp_path / "notes.ckpt").write_text("import nothing")
+    network = ARCHITECTURES["tiny"](2, 1, 32)
+    for attempt in (
+        lambda: load(tmp_path / "notes.ckpt"),
+        lambda: initialize(network, str(tmp_path / "notes.ckpt"), "tiny", torch.rand(2, 1, 32, 32)),
+    ):
+        with pytest.raises(
+            ModelError, match=r"notes.ckpt: expected a checkpoint of emotion-ros train, got another.*e$"
+        ):
+            attempt()
+    with pytest.raises(ModelError, match=r"none.ckpt: expected a checkpoint of emotion-ros train, found no such file$"):
+        load(tmp_path / "none.ckpt")
+
+
 def test_checkpoint_whose_dense_layers_have_the_size_of_other_pictures_is_refused(trained):
     with pytest.raises(ModelError, match=r"expected weights of cnn8 that fit the size .* differs"):
         initialize(ARCHITECTURES["cnn8"](2, 1, 64), str(trained / "best.ckpt"), "cnn8", torch.rand(2, 1, 64, 64))

@@ -79,7 +79,9 @@ def _from_hub(network: nn.Module, pretrained: str, arch: str) -> str:
 def _from_checkpoint(network: nn.Module, path: Path, arch: str) -> list[str]:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
-    except (OSError, KeyError, RuntimeError, pickle.UnpicklingError) as error:
+    except pickle.UnpicklingError as error:  # its text advises to load the file unsafely
+        raise ModelError(f"{path}: expected a checkpoint of emotion-ros train, got another file") from error
+    except (OSError, KeyError, RuntimeError) as error:
         raise ModelError(f"{path}: expected a checkpoint of emotion-ros train: {_first_line(error)}") from error
     return _copy(network, {name.removeprefix("network."): value for name, value in content.items()}, str(path), arch)
 
