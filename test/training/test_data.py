@@ -228,7 +228,10 @@ def test_drawn_pictures_have_the_new_names_and_depend_on_the_seed(tmp_path):
         draw(data, "test", classes, 7, tmp_path / "a", 1)
     with pytest.raises(DatasetError, match="expected 10 pictures of happy, found 9"):
         draw(data, "test", classes, 20, tmp_path / "d", 1)
-    for wrong in ("", "a=b=c", "a=happy,b=happy"):
+    for count in (-5, 1):
+        with pytest.raises(ConfigError, match="expected a picture or more of each of 2 classes"):
+            draw(data, "test", classes, count, tmp_path / "d", 1)
+    for wrong in ("", "a=b=c", "a=happy,b=happy", "../a=happy"):
         with pytest.raises(ConfigError, match="classes: expected"):
             parse_classes(wrong)
 

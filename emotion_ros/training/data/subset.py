@@ -22,11 +22,17 @@ def parse_classes(text: str) -> dict[str, str]:
     ``happiness=happy,sad`` gives ``{"happy": "happiness", "sad": "sad"}``.
 
     Raises:
-        ConfigError: a name is empty, or a class of the data is named twice.
+        ConfigError: a name is empty or a path, or a class of the data is named twice.
     """
     pairs = [part.split("=") for part in text.split(",")]
     classes = {pair[-1].strip(): pair[0].strip() for pair in pairs}
-    if any(len(pair) > 2 for pair in pairs) or "" in {*classes, *classes.values()} or len(classes) < len(pairs):
+    paths = any("/" in name for name in classes.values())
+    if (
+        any(len(pair) > 2 for pair in pairs)
+        or "" in {*classes, *classes.values()}
+        or len(classes) < len(pairs)
+        or paths
+    ):
         raise ConfigError(f"classes: expected names such as happiness=happy,sadness=sad, got {text!r}")
     return classes
 
@@ -46,9 +52,12 @@ def draw(data: Path, split: str, classes: Mapping[str, str], total: int, out: Pa
         Number of pictures per new class.
 
     Raises:
+        ConfigError: the total is less than a picture per class.
         DatasetError: the data cannot be used, or have too few pictures of a class.
         OutputError: ``out`` cannot be written, or is not empty.
     """
+    if total < len(classes):
+        raise ConfigError(f"count: expected a picture or more of each of {len(classes)} classes, got {total}")
     if out.is_dir() and any(out.iterdir()):
         raise OutputError(f"{out}: expected an empty folder, it holds something; name another")
     candidates = [(name, image) for name, image in pictures(data, split) if label_of(name) in classes]
