@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,7 +33,7 @@ def run(parsed: argparse.Namespace) -> int:
     from emotion_ros.training.classifier.classifier_training import train
 
     result = train(parsed.data, parsed.model_dir, config, parsed.resume)
-    export = f"{parsed.model_dir}/best.ckpt MODEL.onnx --calibrate {' '.join(map(str, parsed.data))}"
+    export = shlex.join([f"{parsed.model_dir}/best.ckpt", "MODEL.onnx", "--calibrate", *map(str, parsed.data)])
     return report_result(result, "mean recall on val", export)
 
 

@@ -357,3 +357,12 @@ def test_quantize_does_not_replace_its_model(output, tmp_path, capsys):
     assert main(["quantize", str(tmp_path / "m.onnx"), str(tmp_path), str(tmp_path / output)]) == 2
     assert "expected another file that ends in .onnx for the int8 copy" in capsys.readouterr().err
     assert (tmp_path / "m.onnx").read_text() == "float32"
+
+
+def test_next_command_after_a_training_can_be_pasted(monkeypatch, capsys):
+    from emotion_ros.training.classifier import classifier_training
+    from emotion_ros.training.training_loop import Result
+
+    monkeypatch.setattr(classifier_training, "train", lambda *_: Result(0.5, 1, False))
+    assert main(["train", "my data", "--model-dir", "my run"]) == 0
+    assert "export 'my run/best.ckpt' MODEL.onnx --calibrate 'my data'" in capsys.readouterr().out
