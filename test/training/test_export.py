@@ -271,6 +271,14 @@ def test_shipped_int8_model_gives_what_its_quantized_values_give_in_float(portra
     assert np.abs(integer - reference).max() < 0.15 * np.abs(reference).max()
 
 
+def test_int8_model_is_not_quantized_again(data, tmp_path):
+    """It ended in an error of ONNX Runtime about a temporary file."""
+    with pytest.raises(ModelError, match="expected a model in float32, it is in int8 already"):
+        quantize(
+            default_model().with_name("emotion_resnet18_int8.onnx"), {"data": data}, tmp_path / "q.onnx", "static", 1
+        )
+
+
 def test_int8_model_that_loses_too_much_is_not_written(data, model, tmp_path, command_line):
     with pytest.raises(ModelError, match="--max-drop"):
         quantize(model, {data.name: data}, tmp_path / "int8.onnx", "static", max_drop=-0.1)

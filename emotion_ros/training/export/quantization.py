@@ -46,6 +46,9 @@ TIMED_RUNS = 40
 
 TIMED_PICTURE_SIZE_PX = 128
 
+QUANTIZING_OPERATORS = {"QuantizeLinear", "DynamicQuantizeLinear"}
+"""ONNX operators of which a model in int8 has one: static or dynamic."""
+
 
 @dataclass(frozen=True)
 class QuantizationResult:
@@ -90,6 +93,8 @@ def quantize(
         OutputError: the file cannot be written.
     """
     before = EmotionClassifier(model, "cpu")
+    if any(node.op_type in QUANTIZING_OPERATORS for node in onnx.load(str(model)).graph.node):
+        raise ModelError(f"{model}: expected a model in float32, it is in int8 already")
     view = view_of(before.metadata, crop)
     held_out = {name: read_split(path, "val", view) for name, path in data.items()}
     for name, samples in held_out.items():
