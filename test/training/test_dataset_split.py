@@ -192,3 +192,12 @@ def test_class_whose_name_is_not_utf_8_is_refused(pictures, tmp_path):
     with pytest.raises(DatasetError, match=r"names of classes in UTF-8, got b'\\xfcbel'; rename it"):
         split(pictures, tmp_path / "out", "60/20/20", seed=1)
     assert not (tmp_path / "out").exists()
+
+
+def test_files_of_other_formats_and_folders_are_named(pictures, tmp_path, capsys):
+    """A phone stores some pictures as HEIC: they were missing without a word."""
+    (pictures / "happy" / "IMG_1.HEIC").write_text("a picture")
+    (pictures / "sad" / "more").mkdir()
+    (pictures / "sad" / ".thumbnail").write_text("hidden")
+    split(pictures, tmp_path / "out", "60/20/20", seed=1)
+    assert capsys.readouterr().err.endswith("(.bmp, .jpeg, .jpg, .png, .webp): happy/IMG_1.HEIC, sad/more\n")

@@ -95,23 +95,29 @@ def summarize(names: Iterable[str]) -> str:
 
 
 def picture_folders(folder: Path) -> dict[str, list[Path]]:
-    """Return the paths of the pictures of each class, both sorted by name. Hidden files are left out.
+    """Return the paths of the pictures of each class, both sorted by name.
+
+    Hidden files are left out, and also, with a line on standard error, folders and files of other formats.
 
     Raises:
         DatasetError: the folder is missing or has no class, or a class has no picture.
     """
     if not folder.is_dir():
         raise DatasetError(f"{folder}: expected a folder with one folder of pictures per class, found none")
-    classes = {
-        path.name: sorted(filter(is_picture, path.iterdir()))
+    entries = {
+        path.name: sorted(each for each in path.iterdir() if not each.name.startswith("."))
         for path in sorted(folder.iterdir())
         if path.is_dir() and not path.name.startswith(".")
     }
+    classes = {label: [path for path in paths if is_picture(path)] for label, paths in entries.items()}
     empty = [name for name, paths in classes.items() if not paths]
     if empty:
         raise DatasetError(f"{folder}: expected pictures ({', '.join(PICTURES)}) of each class, none in {empty[0]}/")
     if not classes:
         raise DatasetError(f"{folder}: expected one folder of pictures per class, found no folder")
+    others = [f"{label}/{path.name}" for label, paths in entries.items() for path in paths if not is_picture(path)]
+    if others:
+        print(f"{folder}: left out, no pictures ({', '.join(PICTURES)}): {summarize(others)}", file=sys.stderr)
     return classes
 
 
