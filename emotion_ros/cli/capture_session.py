@@ -45,18 +45,21 @@ def capture(request: CaptureRequest, source: str, require: Sequence[str] = ()) -
     writer = DatasetWriter(request)
     selector = _Window(writer) if is_camera(source) and _has_display() else _Timer(request.every)
     stored = 0
-    for frame, image in _selected(source, selector):
-        reason = check(image)
-        if reason:
-            print(f"rejected: {reason}", file=sys.stderr)
-            continue
-        print(f"{writer.add(image, frame.source)}  {writer.summary()}")
-        selector.mark_stored(frame.time)
-        stored += 1
-        if stored == request.count:
-            break
-    selector.close()
-    print(f"{stored} pictures stored: {writer.summary()}")
+    try:
+        for frame, image in _selected(source, selector):
+            reason = check(image)
+            if reason:
+                print(f"rejected: {reason}", file=sys.stderr)
+                continue
+            print(f"{writer.add(image, frame.source)}  {writer.summary()}")
+            selector.mark_stored(frame.time)
+            stored += 1
+            if stored == request.count:
+                break
+        print(f"{stored} pictures stored: {writer.summary()}")
+    finally:
+        selector.close()
+        writer.close()
     return stored
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import fcntl
 import uuid
@@ -47,7 +48,7 @@ class CaptureRequest:
     def __post_init__(self) -> None:
         name = self.label
         is_folder_name = name and name == name.strip() and name.isprintable() and not name.startswith(".")
-        if not is_folder_name or "/" in name or "\\" in name:
+        if not is_folder_name or "/" in name or "\\" in name or name == CAPTURES_CSV:
             raise ConfigError(f"label: expected a name that can be a folder, got {name!r}")
         if self.count < 1 or self.every < 0:
             raise ConfigError(f"expected a count of 1 or more and every of 0 or more, got {self.count}, {self.every}")
@@ -94,6 +95,11 @@ class DatasetWriter:
         except OSError as error:
             raise OutputError(f"{self._folder}: a picture cannot be written: {error.strerror}") from error
 
+    def close(self) -> None:
+        """Remove the class's folder if it has no picture: a data set with an empty class cannot be divided."""
+        with contextlib.suppress(OSError):  # it holds pictures, or is gone
+            self._folder.rmdir()
+
     def summary(self) -> str:
         """Return the number of pictures of each class, and how many a class lacks of the recommended number."""
         classes = sorted(path for path in self._out.iterdir() if path.is_dir())
@@ -102,6 +108,7 @@ class DatasetWriter:
         )
 
     def _write(self, content: bytes, source: str) -> Path:
+        self._folder.mkdir(exist_ok=True)  # another writer of the class may have removed it
         path = create_first_free(self._paths)
         try:
             with replacing(path) as partial:

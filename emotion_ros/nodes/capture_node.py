@@ -73,6 +73,8 @@ class Capture(Node):
     def _on_stop(self, _: Any, response: Any) -> Any:
         response.success = True
         response.message = self._writer.summary() if self._writer else "nothing was being stored"
+        if self._writer:
+            self._writer.close()
         self._writer = None
         return response
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from emotion_ros.cli.capture_session import capture
-from emotion_ros.errors import ConfigError
+from emotion_ros.errors import ConfigError, SourceError
 from emotion_ros.io.dataset_writer import CAPTURES_CSV, CaptureRequest
 from emotion_ros.perception.requirements import MIN_PICTURE_SHARPNESS, create_check, picture_sharpness
 
@@ -65,6 +65,12 @@ def test_webcam_pictures_are_sharp_until_they_are_blurred(shared):
 def test_unknown_requirement_is_refused():
     with pytest.raises(ConfigError, match="expected sharp, face, hand, got tail"):
         create_check(("sharp", "tail"))
+
+
+def test_source_that_cannot_be_read_leaves_no_class(tmp_path):
+    with pytest.raises(SourceError):
+        capture(CaptureRequest("sad", tmp_path), str(tmp_path / "missing.mp4"))
+    assert not list(tmp_path.iterdir())
 
 
 def test_folder_that_cannot_be_created_is_one_clear_error(command_line):

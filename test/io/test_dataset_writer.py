@@ -88,6 +88,15 @@ def test_picture_that_does_not_fit_on_the_disk_leaves_nothing(tmp_path):
     assert writer.add(picture(), "test").is_file()
 
 
+def test_class_without_a_picture_leaves_no_folder(tmp_path):
+    first, second = (DatasetWriter(CaptureRequest("happy", tmp_path)) for _ in range(2))
+    first.close()
+    assert not list(tmp_path.iterdir())
+    kept = second.add(picture(), "test")
+    second.close()
+    assert kept.is_file()
+
+
 def test_summary_counts_pictures_of_each_class_and_no_other_files(tmp_path):
     writer = DatasetWriter(CaptureRequest("happy", tmp_path))
     writer.add(picture(), "test")
@@ -98,7 +107,9 @@ def test_summary_counts_pictures_of_each_class_and_no_other_files(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "flaw", [{"label": name} for name in ("", " ", "a/b", "a\\b", ".x", "a\0b", "a\nb")] + [{"count": 0}, {"every": -1}]
+    "flaw",
+    [{"label": name} for name in ("", " ", "a/b", "a\\b", ".x", "a\0b", "a\nb", CAPTURES_CSV)]
+    + [{"count": 0}, {"every": -1}],
 )
 def test_impossible_request_is_refused(tmp_path, flaw):
     with pytest.raises(ConfigError, match="expected"):

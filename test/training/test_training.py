@@ -507,6 +507,8 @@ def test_file_that_is_no_checkpoint(tmp_path):
 
 
 def test_data_that_is_not_there_or_broken(tmp_path):
+    with pytest.raises(DatasetError, match=r"missing: expected .* found nothing of that name"):
+        read_split(tmp_path / "missing", "train", View(48, "grey"))
     with pytest.raises(DatasetError, match="found neither"):
         read_split(tmp_path, "train", View(48, "grey"))
     (tmp_path / "train" / "one").mkdir(parents=True)

@@ -174,6 +174,8 @@ def _contents(data: Path, split: str) -> Iterator[tuple[str, bytes | Image]]:
         return _from_csv(table, split)
     entries = _entries(data, stored_split(data, split))
     if entries is None:
+        if not data.exists():
+            raise DatasetError(f"{data}: expected a folder or zip file of pictures, found nothing of that name")
         raise DatasetError(
             f"{data}: expected a folder {split}/ or a file {split}.zip, found neither; emotion-ros split makes them"
         )
