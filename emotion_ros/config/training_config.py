@@ -121,7 +121,7 @@ class TrainConfig(LoopConfig):
     )
     degrade: float = option(
         0.0,
-        "probability that a picture is blurred, darkened, noisy, low-resolution or compressed",
+        "probability that a picture is blurred, dark, noisy, of low resolution, compressed, grey, or partly covered",
         minimum=0.0,
         maximum=1.0,
         group=DATA,

@@ -491,6 +491,16 @@ def test_picture_is_spoilt_the_more_the_stronger_and_only_where_asked(kind, shap
     assert moved[:32].mean() > moved[32:].mean()
 
 
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("kind", ["masked", "behind a hand"])
+def test_mask_and_hand_cover_the_mouth_and_leave_the_eyes(kind, channels):
+    torch.manual_seed(0)
+    faces = torch.rand(16, channels, 96, 96) * 255
+    covered = corrupt(faces, kind, torch.ones(16)) != faces
+    assert covered[:, :, 70:74, 46:50].float().mean() > 0.9
+    assert not covered[:, :, :34].any()
+
+
 def test_picture_without_colour_is_that_of_a_grey_camera():
     torch.manual_seed(0)
     faces = (torch.rand(8, 3, 32, 32) * 255).round()

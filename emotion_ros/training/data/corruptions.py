@@ -1,4 +1,4 @@
-"""Corruptions of face pictures by poor cameras, poor light and distance, at any strength.
+"""Corruptions of face pictures by poor cameras, poor light, distance and what covers a face, at any strength.
 
 The kinds follow Hendrycks and Dietterich, "Benchmarking Neural Network Robustness to Common Corruptions", 2019. The
 highest strength of each was chosen by eye on pictures of 48 pixels: a person still recognises most expressions.
@@ -29,6 +29,10 @@ LUMINANCE = (0.299, 0.587, 0.114)
 
 SENSOR_NOISE = 4.0
 """Standard deviation of the noise of a dark picture, grey levels of 255."""
+
+
+MASK_COLOURS = (150.0, 190.0, 215.0), (235.0, 235.0, 235.0), (35.0, 35.0, 35.0)
+"""Red, green and blue of medical masks and of black ones, 0…255."""
 
 
 def corrupt(pixels: Tensor, kind: str, strength: Tensor) -> Tensor:
@@ -112,6 +116,35 @@ def _less_colour(pixels: Tensor, strength: Tensor) -> Tensor:
     return pixels.lerp(luminance(pixels), strength.view(-1, 1, 1, 1))
 
 
+def _masked(pixels: Tensor, strength: Tensor) -> Tensor:
+    """Cover the face by a mask with folds, from the chin up to the lips, the tip or the bridge of the nose."""
+    x, y = _positions(pixels)
+    top = (0.95 - 0.49 * strength).view(-1, 1, 1) + 0.6 * (x - 0.5) ** 2  # highest on the nose
+    cover = _inside(pixels, y - top) * _inside(pixels, 0.46 - (x - 0.5).abs())
+    colours = torch.tensor(MASK_COLOURS, device=pixels.device, dtype=pixels.dtype)
+    if pixels.shape[1] == 1:
+        colours = colours @ torch.tensor(LUMINANCE, device=pixels.device, dtype=pixels.dtype).unsqueeze(1)
+    colour = colours[torch.randint(len(MASK_COLOURS), (len(pixels),), device=pixels.device)]
+    folds = 1 - 0.12 * (y * 12 * math.pi).cos() ** 8
+    return _covered(pixels, cover, colour.view(*colour.shape, 1, 1) * folds.unsqueeze(1))
+
+
+def _behind_a_hand(pixels: Tensor, strength: Tensor) -> Tensor:
+    """Cover the mouth and a cheek by four fingers of the colour of the face, which grow with the strength."""
+    x, y = _positions(pixels)
+    middle_x, angle = 0.5 + 0.4 * (torch.rand(2, len(pixels), 1, 1, device=pixels.device, dtype=pixels.dtype) - 0.5)
+    angle = (angle - 0.5) * 2.5  # up to 0.5 to either side
+    along = (x - middle_x) * angle.cos() + (y - 0.75) * angle.sin()
+    across = (y - 0.75) * angle.cos() - (x - middle_x) * angle.sin()
+    length, width = (0.1 + 0.35 * strength).view(-1, 1, 1), (0.04 + 0.2 * strength).view(-1, 1, 1)
+    radius = ((along / length) ** 4 + (across / width) ** 4) ** 0.25  # a rectangle with round corners
+    cover = _inside(pixels, (1 - radius) * width)
+    size = pixels.shape[-1]
+    cheeks = pixels[:, :, int(0.4 * size) : int(0.65 * size), int(0.3 * size) : int(0.7 * size)]
+    gaps = 1 - 0.45 * (across / width * 2 * math.pi).cos() ** 12  # between the fingers
+    return _covered(pixels, cover, cheeks.mean((2, 3), keepdim=True) * gaps.unsqueeze(1))
+
+
 KINDS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "out of focus": _out_of_focus,
     "in motion": _in_motion,
@@ -121,6 +154,8 @@ KINDS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "compressed": _compressed,
     "tilted": _tilted,
     "less colour": _less_colour,
+    "masked": _masked,
+    "behind a hand": _behind_a_hand,
 }
 """Name of each corruption to its function of pixels and strengths."""
 
@@ -129,6 +164,22 @@ def luminance(pixels: Tensor) -> Tensor:
     """Return the grey values of RGB pictures, n × 1 × height × width, for n × 3 × height × width."""
     weights = torch.tensor(LUMINANCE, device=pixels.device, dtype=pixels.dtype).view(1, -1, 1, 1)
     return (pixels * weights).sum(1, keepdim=True)
+
+
+def _positions(pixels: Tensor) -> tuple[Tensor, Tensor]:
+    """Return x (1 × 1 × size) and y (1 × size × 1) of the pixels, 0…1 from the left and from the top."""
+    line = (torch.arange(pixels.shape[-1], device=pixels.device, dtype=pixels.dtype) + 0.5) / pixels.shape[-1]
+    return line.view(1, 1, -1), line.view(1, -1, 1)
+
+
+def _inside(pixels: Tensor, depth: Tensor) -> Tensor:
+    """Return 1 inside a shape and 0 outside, with an edge of a pixel, for the depth in it in sides of the picture."""
+    return (depth * pixels.shape[-1] + 0.5).clamp(0, 1)
+
+
+def _covered(pixels: Tensor, cover: Tensor, colour: Tensor) -> Tensor:
+    """Return pictures with a colour, n × channels × height × width, where ``cover``, n × height × width, is 1."""
+    return torch.lerp(pixels, colour, cover.unsqueeze(1).to(pixels))
 
 
 def _offsets(pixels: Tensor) -> tuple[Tensor, Tensor]:
