@@ -281,7 +281,7 @@ def test_a_page_shows_the_diagnostics_of_the_detector_in_its_namespace_only(spaw
     with connect(f"ws://127.0.0.1:{port}/live") as viewer:
         viewer.recv(5)
         for _ in range(3):
-            assert until_shown(viewer, listener, lambda state: "status" in state, send)["status"] == "/left"
+            assert until_shown(viewer, listener, lambda state: state.get("diagnostics"), send)["status"] == "/left"
 
 
 def test_a_page_forgets_people_and_diagnostics_of_a_detector_that_ended(start, listener):
