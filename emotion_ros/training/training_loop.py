@@ -5,10 +5,10 @@ from __future__ import annotations
 import dataclasses
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import lightning as L
 import torch
@@ -24,7 +24,15 @@ from emotion_ros.io.atomic_file import replacing
 from emotion_ros.io.heap import keep_all_freed_memory
 from emotion_ros.training.plots import History, Progress
 
+
+class HasConfig(Protocol):
+    """A model that knows the settings of its training."""
+
+    config: Any
+
+
 C = TypeVar("C", bound=LoopConfig)
+M = TypeVar("M", bound=HasConfig)
 
 EMA_INTERVAL_STEPS = 5
 """Steps between updates of the averaged weights. An update at each step copies 11 million numbers and gains nothing."""
@@ -66,12 +74,30 @@ def writable(model_dir: Path) -> Path:
     return model_dir
 
 
-def checkpoint_to_resume(model_dir: Path, resume: bool) -> Path | None:
-    """Return ``last.ckpt`` of an earlier run to resume it, None to start a new one.
+def run_to_resume(
+    load: Callable[[Path], M], model_dir: Path, config: C, resume: bool
+) -> tuple[Path | None, M | None, C]:
+    """Return the last checkpoint of the run to resume, its model and its settings.
+
+    Args:
+        load: reads the model of a checkpoint, whose ``config`` are the settings of the run.
+        model_dir: folder of the run.
+        config: settings of the command; defaults count as not given.
+        resume: continue the run in ``model_dir``; otherwise the result is None, None and ``config``.
 
     Raises:
+        ConfigError: a setting is given that the run does not have: it would have no effect.
+        ModelError: the checkpoint cannot be used.
         OutputError: there is no run to resume, or there is one that a new run would overwrite.
     """
+    last = _checkpoint_to_resume(model_dir, resume)
+    if last is None:
+        return None, None, config
+    model = load(last)
+    return last, model, _settings_to_resume(config, model.config)
+
+
+def _checkpoint_to_resume(model_dir: Path, resume: bool) -> Path | None:
     last = model_dir / "last.ckpt"
     if resume and not last.is_file():
         raise OutputError(f"{last}: expected the checkpoint of an earlier run; omit --resume to start a new one")
@@ -83,16 +109,7 @@ def checkpoint_to_resume(model_dir: Path, resume: bool) -> Path | None:
     return last if resume else None
 
 
-def settings_to_resume(given: C, of_run: C) -> C:
-    """Return the settings of the run that is resumed.
-
-    Args:
-        given: those of the command; defaults count as not given.
-        of_run: those in the checkpoint.
-
-    Raises:
-        ConfigError: a setting is given that the run does not have: it would have no effect.
-    """
+def _settings_to_resume(given: C, of_run: C) -> C:
     default = type(given)()
     for field in dataclasses.fields(given):
         value, before = getattr(given, field.name), getattr(of_run, field.name)

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from emotion_ros.config import TrainConfig
-from emotion_ros.training.data.corruptions import KINDS, LUMINANCE, corrupt, luminance
+from emotion_ros.training.data.corruptions import KINDS, LUMINANCE, corrupt, luminance, positions
 
 MAX_ROTATION_DEG = 12.0
 MAX_ZOOM, MAX_SHIFT = 0.15, 0.08
@@ -99,12 +99,11 @@ def _degrade(pixels: Tensor, probability: float) -> Tensor:
 
 def _erase(pixels: Tensor, probability: float) -> Tensor:
     """Replace a rectangle of some pictures by noise (Zhong et al., "Random Erasing", 2017)."""
-    count, _, height, width = pixels.shape
+    count = len(pixels)
     area = torch.empty(count, 1, 1, device=pixels.device).uniform_(*ERASED_AREA)
     ratio = torch.empty(count, 1, 1, device=pixels.device).uniform_(*map(math.log, ERASED_ASPECT_RATIO)).exp()
     half_height, half_width = (area * ratio).sqrt() / 2, (area / ratio).sqrt() / 2
-    y = (torch.arange(height, device=pixels.device).view(1, -1, 1) + 0.5) / height
-    x = (torch.arange(width, device=pixels.device).view(1, 1, -1) + 0.5) / width
+    x, y = positions(pixels)
     center_y, center_x = torch.rand_like(area), torch.rand_like(area)
     inside = ((y - center_y).abs() < half_height) & ((x - center_x).abs() < half_width)
     erased = torch.rand_like(area) < probability

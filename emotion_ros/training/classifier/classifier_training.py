@@ -35,15 +35,7 @@ from emotion_ros.training.data.readers import has
 from emotion_ros.training.data.region_crop import View
 from emotion_ros.training.data.unlabelled import read_unlabelled
 from emotion_ros.training.plots import save_batch
-from emotion_ros.training.training_loop import (
-    Result,
-    checkpoint_to_resume,
-    fit,
-    make_trainer,
-    one_cycle,
-    settings_to_resume,
-    writable,
-)
+from emotion_ros.training.training_loop import Result, fit, make_trainer, one_cycle, run_to_resume, writable
 
 STATISTICS_PICTURES = 512
 """Training pictures from which the batch normalisations of a network from an ONNX file get their statistics."""
@@ -165,9 +157,7 @@ def train(data: Sequence[Path], model_dir: Path, config: TrainConfig, resume: bo
         ModelError: the initial weights or the checkpoint cannot be used.
         OutputError: ``model_dir`` cannot be written, has no checkpoint to resume, or has one and ``resume`` is not set.
     """
-    last = checkpoint_to_resume(model_dir, resume)
-    if last is not None:
-        config = settings_to_resume(config, load(last).config)
+    last, _, config = run_to_resume(load, model_dir, config, resume)
     if config.unlabelled and not config.teacher:
         raise ConfigError("unlabelled: expected a teacher, whose probabilities are the targets; add --teacher")
     L.seed_everything(config.seed, verbose=False)

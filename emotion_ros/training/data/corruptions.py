@@ -30,7 +30,6 @@ LUMINANCE = (0.299, 0.587, 0.114)
 SENSOR_NOISE = 4.0
 """Standard deviation of the noise of a dark picture, grey levels of 255."""
 
-
 MASK_COLOURS = (150.0, 190.0, 215.0), (235.0, 235.0, 235.0), (35.0, 35.0, 35.0)
 """Red, green and blue of medical masks and of black ones, 0…255."""
 
@@ -118,20 +117,20 @@ def _less_colour(pixels: Tensor, strength: Tensor) -> Tensor:
 
 def _masked(pixels: Tensor, strength: Tensor) -> Tensor:
     """Cover the face by a mask with folds, from the chin up to the lips, the tip or the bridge of the nose."""
-    x, y = _positions(pixels)
+    x, y = positions(pixels)
     top = (0.95 - 0.49 * strength).view(-1, 1, 1) + 0.6 * (x - 0.5) ** 2  # highest on the nose
     cover = _inside(pixels, y - top) * _inside(pixels, 0.46 - (x - 0.5).abs())
-    colours = torch.tensor(MASK_COLOURS, device=pixels.device, dtype=pixels.dtype)
+    colours = torch.tensor(MASK_COLOURS, device=pixels.device, dtype=pixels.dtype).view(-1, 3, 1, 1)
     if pixels.shape[1] == 1:
-        colours = colours @ torch.tensor(LUMINANCE, device=pixels.device, dtype=pixels.dtype).unsqueeze(1)
+        colours = luminance(colours)
     colour = colours[torch.randint(len(MASK_COLOURS), (len(pixels),), device=pixels.device)]
     folds = 1 - 0.12 * (y * 12 * math.pi).cos() ** 8
-    return _covered(pixels, cover, colour.view(*colour.shape, 1, 1) * folds.unsqueeze(1))
+    return _covered(pixels, cover, colour * folds.unsqueeze(1))
 
 
 def _behind_a_hand(pixels: Tensor, strength: Tensor) -> Tensor:
     """Cover the mouth and a cheek by four fingers of the colour of the face, which grow with the strength."""
-    x, y = _positions(pixels)
+    x, y = positions(pixels)
     middle_x, angle = 0.5 + 0.4 * (torch.rand(2, len(pixels), 1, 1, device=pixels.device, dtype=pixels.dtype) - 0.5)
     angle = (angle - 0.5) * 2.5  # up to 0.5 to either side
     along = (x - middle_x) * angle.cos() + (y - 0.75) * angle.sin()
@@ -166,7 +165,7 @@ def luminance(pixels: Tensor) -> Tensor:
     return (pixels * weights).sum(1, keepdim=True)
 
 
-def _positions(pixels: Tensor) -> tuple[Tensor, Tensor]:
+def positions(pixels: Tensor) -> tuple[Tensor, Tensor]:
     """Return x (1 × 1 × size) and y (1 × size × 1) of the pixels, 0…1 from the left and from the top."""
     line = (torch.arange(pixels.shape[-1], device=pixels.device, dtype=pixels.dtype) + 0.5) / pixels.shape[-1]
     return line.view(1, 1, -1), line.view(1, -1, 1)

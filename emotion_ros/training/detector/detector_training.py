@@ -32,15 +32,7 @@ from emotion_ros.training.detector.training_images import (
     read_training_photos,
 )
 from emotion_ros.training.plots import save_batch
-from emotion_ros.training.training_loop import (
-    Result,
-    checkpoint_to_resume,
-    fit,
-    make_trainer,
-    one_cycle,
-    settings_to_resume,
-    writable,
-)
+from emotion_ros.training.training_loop import Result, fit, make_trainer, one_cycle, run_to_resume, writable
 from emotion_ros.types import Image
 
 VAL_PHOTOS = 400
@@ -123,9 +115,7 @@ def train_detector(
         ModelError: the checkpoint or the teacher cannot be used.
         OutputError: ``model_dir`` cannot be written, has nothing to resume, or has a run and ``resume`` is not set.
     """
-    last = checkpoint_to_resume(model_dir, resume)
-    model = load_detector(last) if last else None
-    config = settings_to_resume(config, model.config) if model else config
+    last, model, config = run_to_resume(load_detector, model_dir, config, resume)
     L.seed_everything(config.seed, verbose=False)
     cv2.setNumThreads(1)  # OpenCV's threads do not exist in the forked processes that make training images
     training, held_out = read_training_photos(folders, config)

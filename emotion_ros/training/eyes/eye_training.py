@@ -33,15 +33,7 @@ from emotion_ros.training.eyes.eye_patches import (
 from emotion_ros.training.faces.face_patches import read_all_labels
 from emotion_ros.training.numbered_batches import crop_loaders
 from emotion_ros.training.plots import save_batch
-from emotion_ros.training.training_loop import (
-    Result,
-    checkpoint_to_resume,
-    fit,
-    make_trainer,
-    one_cycle,
-    settings_to_resume,
-    writable,
-)
+from emotion_ros.training.training_loop import Result, fit, make_trainer, one_cycle, run_to_resume, writable
 from emotion_ros.types import Image
 
 BETA = 0.03
@@ -156,9 +148,7 @@ def train_eyes(data: Sequence[Path], model_dir: Path, config: EyeTrainConfig, re
         ModelError: the checkpoint, or the face landmark network, cannot be used.
         OutputError: ``model_dir`` cannot be written, has nothing to resume, or has a run and ``resume`` is not set.
     """
-    last = checkpoint_to_resume(model_dir, resume)
-    model = load_eyes(last) if last else None
-    config = settings_to_resume(config, model.config) if model else config
+    last, model, config = run_to_resume(load_eyes, model_dir, config, resume)
     L.seed_everything(config.seed, verbose=False)
     cv2.setNumThreads(1)  # OpenCV's threads do not exist in the forked processes that make crops
     pairs = _read_pairs(data)

@@ -25,15 +25,7 @@ from emotion_ros.training.faces.face_network import FaceNetwork
 from emotion_ros.training.faces.face_patches import FacePatch, head_model, read_all_labels, read_patches
 from emotion_ros.training.numbered_batches import crop_loaders
 from emotion_ros.training.plots import save_batch
-from emotion_ros.training.training_loop import (
-    Result,
-    checkpoint_to_resume,
-    fit,
-    make_trainer,
-    one_cycle,
-    settings_to_resume,
-    writable,
-)
+from emotion_ros.training.training_loop import Result, fit, make_trainer, one_cycle, run_to_resume, writable
 from emotion_ros.types import FACE_POINTS, Image
 
 POINT_BETA, ROTATION_BETA = 0.01, 0.05
@@ -156,9 +148,7 @@ def train_face_landmarks(
         ModelError: the checkpoint cannot be used.
         OutputError: ``model_dir`` cannot be written, has nothing to resume, or has a run and ``resume`` is not set.
     """
-    last = checkpoint_to_resume(model_dir, resume)
-    model = load_face_landmarks(last) if last else None
-    config = settings_to_resume(config, model.config) if model else config
+    last, model, config = run_to_resume(load_face_landmarks, model_dir, config, resume)
     L.seed_everything(config.seed, verbose=False)
     cv2.setNumThreads(1)  # OpenCV's threads do not exist in the forked processes that make crops
     labels = read_all_labels(data)

@@ -27,15 +27,7 @@ from emotion_ros.training.hands.hand_photos import HandPatch, read_empty, read_p
 from emotion_ros.training.hands.landmark_network import HEATMAP_STRIDE, LANDMARKS, LandmarkNetwork
 from emotion_ros.training.numbered_batches import crop_loaders
 from emotion_ros.training.plots import save_batch
-from emotion_ros.training.training_loop import (
-    Result,
-    checkpoint_to_resume,
-    fit,
-    make_trainer,
-    one_cycle,
-    settings_to_resume,
-    writable,
-)
+from emotion_ros.training.training_loop import Result, fit, make_trainer, one_cycle, run_to_resume, writable
 from emotion_ros.types import Image
 
 POINT_BETA = 0.01
@@ -203,9 +195,7 @@ def train_hands(data: Sequence[Path], model_dir: Path, config: HandTrainConfig, 
         ModelError: the checkpoint cannot be used.
         OutputError: ``model_dir`` cannot be written, has nothing to resume, or has a run and ``resume`` is not set.
     """
-    last = checkpoint_to_resume(model_dir, resume)
-    model = load_landmarks(last) if last else None
-    config = settings_to_resume(config, model.config) if model else config
+    last, model, config = run_to_resume(load_landmarks, model_dir, config, resume)
     L.seed_everything(config.seed, verbose=False)
     cv2.setNumThreads(1)  # OpenCV's threads do not exist in the forked processes that make crops
     patches = read_hand_data(data, config)
