@@ -47,7 +47,8 @@ def report_result(result: Result, metric: str, export: str) -> int:
     """Print the score and the arguments of the next command, and return the exit code."""
     if result.interrupted:
         advice = "add --resume to the command to continue" if result.epochs else "nothing is stored, start again"
-        print(f"emotion-ros: stopped after {result.epochs} epochs; {advice}", file=sys.stderr)
+        epochs = "1 epoch" if result.epochs == 1 else f"{result.epochs} epochs"
+        print(f"emotion-ros: stopped after {epochs}; {advice}", file=sys.stderr)
         return 130
     print(f"best {metric} {result.score:.4f}")
     print(f"next: emotion-ros export {export}")

@@ -6,7 +6,6 @@ import warnings
 # Hides warnings of libraries about their own internals: a user of this package cannot act on them.
 for _name in ("torchao", "torch.utils._pytree", "litert_torch"):
     logging.getLogger(_name).setLevel(logging.ERROR)
-logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
 warnings.filterwarnings("ignore", "Checkpoint directory .* exists and is not empty")
 warnings.filterwarnings("ignore", ".*treespec", DeprecationWarning)
 warnings.filterwarnings("ignore", ".*treespec", FutureWarning)

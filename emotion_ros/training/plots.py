@@ -12,40 +12,42 @@ import cv2
 import lightning as L
 import matplotlib as mpl
 import numpy as np
-from lightning.pytorch.callbacks import Callback, TQDMProgressBar
+from lightning.pytorch.callbacks import Callback
 from torch import Tensor
+from tqdm import tqdm
 
 from emotion_ros.io.atomic_file import replacing
 
 PICTURES_PER_ROW = 8
 
 
-class Progress(TQDMProgressBar):
-    """A bar per epoch with loss, accuracy and the remaining minutes of the training."""
+class Progress(Callback):
+    """A bar for each epoch, in a terminal only."""
 
-    def __init__(self) -> None:
-        super().__init__(refresh_rate=20)
-        self._start, self._first_step = 0.0, 0
+    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Begin a bar."""
+        self._bar = tqdm(
+            total=trainer.num_training_batches,
+            desc=f"epoch {trainer.current_epoch + 1} of {trainer.max_epochs}",
+            disable=None if trainer.is_global_zero else True,  # None: unless the output is a terminal
+            leave=False,
+        )
 
-    def on_train_start(self, *arguments: Any) -> None:
-        """Start the clock."""
-        super().on_train_start(*arguments)
-        self._start, self._first_step = time.monotonic(), self.trainer.global_step
+    def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *_: Any) -> None:
+        """Advance the bar by a step."""
+        self._bar.update()
 
-    def get_metrics(self, trainer: L.Trainer, pl_module: L.LightningModule) -> dict[str, Any]:
-        """Return the values behind the bar."""
-        items: dict[str, Any] = super().get_metrics(trainer, pl_module)
-        items.pop("v_num", None)
-        steps = trainer.global_step - self._first_step
-        if steps:
-            step_seconds = (time.monotonic() - self._start) / steps
-            remaining = float(trainer.estimated_stepping_batches) - trainer.global_step
-            items["left"] = f"{step_seconds * remaining / 60:.1f} min"
-        return items
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Remove the bar."""
+        self._bar.close()
+
+    def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
+        """Remove the bar."""
+        self._bar.close()
 
 
 class History(Callback):
-    """Writes ``metrics.csv`` (a row per epoch) and a curve per metric, such as ``Accuracy.png``.
+    """Prints the metrics of each epoch, writes them to ``metrics.csv``, and draws curves such as ``Accuracy.png``.
 
     A resumed run continues the table after the epoch of its checkpoint.
     """
@@ -68,7 +70,7 @@ class History(Callback):
         self._start = time.monotonic()
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Write table and curves."""
+        """Print a line; write table and curves."""
         if not trainer.is_global_zero:
             return
         names = [f"{split}_{metric}" for metric in self._metrics for split in ("train", "val")]
@@ -80,6 +82,10 @@ class History(Callback):
             writer = csv.DictWriter(file, self._rows[0].keys())
             writer.writeheader()
             writer.writerows(self._rows)
+        left = (trainer.max_epochs or 0) - trainer.current_epoch - 1
+        metrics = ", ".join(f"{name} {value:.3f}" for name, value in values.items())
+        remaining = f"; about {left * seconds / 60:.1f} min left" if left else ""
+        print(f"epoch {trainer.current_epoch + 1} of {trainer.max_epochs}: {metrics}{remaining}", flush=True)
         for metric in self._metrics:
             save_curves(self._rows, metric, self._folder / f"{metric.capitalize()}.png")
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import fcntl
+import logging
 import os
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -23,6 +26,8 @@ from emotion_ros.errors import ConfigError, DatasetError, OutputError
 from emotion_ros.io.atomic_file import replacing
 from emotion_ros.io.heap import keep_all_freed_memory
 from emotion_ros.training.plots import History, Progress
+
+logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # its import sets it to INFO: hints and advertisements
 
 
 class HasConfig(Protocol):
@@ -188,6 +193,7 @@ def make_trainer(
         plugins=[_AtomicFiles()],
         logger=_loggers(model_dir, config),
         enable_model_summary=False,
+        enable_progress_bar=False,
         num_sanity_val_steps=0,
         log_every_n_steps=1,
     )
@@ -252,11 +258,12 @@ def fit(
 
     Raises:
         DatasetError: the run that is resumed has another number of steps.
-        OutputError: ``model_dir`` cannot be written.
+        OutputError: ``model_dir`` cannot be written, or another training writes to it.
     """
     keep_all_freed_memory()
     try:
-        trainer.fit(model, *loaders, ckpt_path=last)
+        with _locked(model_dir) if trainer.is_global_zero else contextlib.nullcontext():
+            trainer.fit(model, *loaders, ckpt_path=last)
     except SystemExit:  # Lightning raises it after Ctrl-C
         if not trainer.interrupted:
             raise
@@ -268,6 +275,25 @@ def fit(
     assert isinstance(best, ModelCheckpoint)
     score = None if best.best_model_score is None else float(best.best_model_score)
     return Result(score, trainer.current_epoch, trainer.interrupted)
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Hold the lock of a folder; without one where the file system has no locks, as some network drives."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(descriptor)
+        raise OutputError(
+            f"{folder}: expected a folder that no training uses, found one that runs; name another --model-dir"
+        ) from error
+    except OSError:
+        pass
+    try:
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def one_cycle(model: L.LightningModule, config: LoopConfig) -> Any:

@@ -330,7 +330,7 @@ def test_training_stopped_in_its_first_epoch_does_not_advise_to_resume(capsys):
     assert report_result(Result(None, 0, True), "", "") == 130
     assert "nothing is stored, start again" in capsys.readouterr().err
     assert report_result(Result(0.5, 1, True), "", "") == 130
-    assert "add --resume" in capsys.readouterr().err
+    assert "stopped after 1 epoch; add --resume" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

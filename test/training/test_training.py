@@ -1,7 +1,9 @@
 import csv
 import dataclasses
+import fcntl
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -98,14 +100,17 @@ def test_interrupted_and_resumed_run_ends_as_an_uninterrupted_one(data, trained,
         "t.Classifier.training_step = slow\nfrom emotion_ros.cli import main; sys.exit(main())"
     )
     command = ["train", data, "--model-dir", tmp_path, *options]
-    run = subprocess.Popen([sys.executable, "-c", code, *map(str, command)], stderr=subprocess.PIPE, text=True)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    run = subprocess.Popen([sys.executable, "-c", code, *map(str, command)], text=True, **pipes)
     deadline = time.monotonic() + 90
     while time.monotonic() < deadline and not ((tmp_path / "metrics.csv").is_file() and len(rows_of(tmp_path)) >= 2):
         time.sleep(0.02)
     run.send_signal(signal.SIGINT)
-    _, errors = run.communicate(timeout=60)
+    output, errors = run.communicate(timeout=60)
     assert run.returncode == 130, errors
     assert "--resume" in errors
+    assert re.search(r"^epoch 2 of 4: val_recall [01]\.\d{3}, .*; about \d+\.\d min left$", output, re.MULTILINE)
+    assert not re.search("GPU|litlogger|it/s", output + errors)  # Lightning's hints, and a bar in a pipe
     done = len(rows_of(tmp_path))
     assert 2 <= done < 4
     assert not train([data], tmp_path, small, resume=True).interrupted
@@ -115,6 +120,16 @@ def test_interrupted_and_resumed_run_ends_as_an_uninterrupted_one(data, trained,
     ]
     ours, theirs = load(tmp_path / "last.ckpt").state_dict(), load(trained / "last.ckpt").state_dict()
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+
+
+def test_two_trainings_at_once_do_not_write_to_one_folder(data, tmp_path, small):
+    other = os.open(tmp_path, os.O_RDONLY)
+    fcntl.flock(other, fcntl.LOCK_EX)  # as the other training does
+    with pytest.raises(OutputError, match="expected a folder that no training uses"):
+        train([data], tmp_path, small)
+    os.close(other)
+    assert not (tmp_path / "last.ckpt").exists()
+    train([data], tmp_path, dataclasses.replace(small, epochs=1))
 
 
 @pytest.mark.parametrize(("balance", "low", "high"), [(1.0, 0.35, 0.65), (0.0, 0.7, 1.0)])
