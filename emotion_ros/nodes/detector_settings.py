@@ -17,7 +17,7 @@ SERVICE_TIMEOUT_S = 5.0
 """Maximum seconds for an answer; a detector does not answer while it loads its models."""
 
 DISCOVERY_TIMEOUT_S = 2.0
-"""Maximum seconds until a detector that runs is discovered."""
+"""Maximum seconds, from the start of this node, until a detector that runs is discovered."""
 
 POLL_INTERVAL_S = 0.01
 """Seconds between two checks for the answer."""
@@ -37,6 +37,7 @@ class DetectorSettings:
         self._client = node.create_client(GetParameters, "detector/get_parameters")
         self._detector = node.resolve_service_name("detector/get_parameters").rpartition("/")[0]
         self._found = False
+        self._discovered_until = time.monotonic() + DISCOVERY_TIMEOUT_S
         self._closed = threading.Event()
 
     def close(self) -> None:
@@ -62,9 +63,8 @@ class DetectorSettings:
         return build(PipelineConfig, self._request()) if self._found else PipelineConfig()
 
     def _wait_for_detector(self) -> bool:
-        """Wait until the detector is discovered, which takes a moment after the start of either node."""
-        deadline = time.monotonic() + DISCOVERY_TIMEOUT_S
-        while not (found := self._client.service_is_ready()) and time.monotonic() < deadline:
+        """Return whether a detector runs. Its discovery takes a moment after the start of this node."""
+        while not (found := self._client.service_is_ready()) and time.monotonic() < self._discovered_until:
             if self._closed.wait(POLL_INTERVAL_S):
                 break
         return bool(found)

@@ -15,7 +15,7 @@ from rclpy.parameter import Parameter
 from rclpy.parameter_service import ParameterService
 from rclpy.task import Future
 
-from emotion_ros.errors import one_line
+from emotion_ros.errors import ConfigError, one_line
 
 
 class PreparedParameterService(ParameterService):  # type: ignore[misc]
@@ -50,10 +50,21 @@ class PreparedParameterService(ParameterService):  # type: ignore[misc]
     async def _set(self, messages: Sequence[Any]) -> SetParametersResult:
         try:
             parameters = [Parameter.from_parameter_msg(message) for message in messages]
+            for parameter in parameters:
+                self._check(parameter)
             await self._prepare(parameters)
             return self._node.set_parameters_atomically(parameters)
         except Exception as error:  # any exception refuses the values
             return SetParametersResult(successful=False, reason=one_line(error))
+
+    def _check(self, parameter: Parameter) -> None:
+        """Raise what rclpy reports without the name, or with numbers for the types."""
+        name, given = parameter.name, parameter.type_
+        if not self._node.has_parameter(name):
+            raise ConfigError(f"expected a parameter of {self._node.get_fully_qualified_name()}, got {name[:80]!r}")
+        expected = Parameter.Type(self._node.describe_parameter(name).type)
+        if given != expected:
+            raise ConfigError(f"{name}: expected a value of type {expected.name.lower()}, got {given.name.lower()}")
 
 
 class _WithOwnGroup:

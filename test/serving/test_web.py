@@ -24,6 +24,7 @@ from serve_process import answering, encoded, free_port
 from websockets.sync.client import connect
 
 from emotion_ros.inference.catalog import default_model
+from emotion_ros.nodes.detector_settings import DISCOVERY_TIMEOUT_S
 from emotion_ros.nodes.graph import Process
 
 DRIVER = shutil.which("chromedriver")
@@ -192,6 +193,9 @@ def test_a_dropped_picture_is_classified_as_the_detector_classifies_camera_image
     alone = classify_dropped(url, portrait)
     assert alone["settings"] == "default settings: no node /detector found"
     assert alone["results"][0]["people"][0]["label"] == "happy"
+    begin = time.monotonic()
+    classify_dropped(url, portrait)
+    assert time.monotonic() - begin < DISCOVERY_TIMEOUT_S  # waited for once, not for each picture of a video
 
     detector = start("detector", hands=False, model="emotion_resnet18", label_map="{joyful: [happy]}")
     beside = until_settings(url, portrait, "parameters of /detector")
