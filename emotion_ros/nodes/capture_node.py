@@ -62,10 +62,12 @@ class Capture(Node):
     def _on_start(self, request: Any, response: Any) -> Any:
         count = request.count or UNLIMITED_COUNT
         try:
-            self._writer = DatasetWriter(CaptureRequest(request.label, Path(self.config.out), count, self.config.every))
+            writer = DatasetWriter(CaptureRequest(request.label, Path(self.config.out), count, self.config.every))
         except (ConfigError, OutputError) as error:
             response.success, response.message = False, str(error)
             return response
+        self._end()
+        self._writer = writer
         self._remaining, self._last_stored = count, -math.inf
         response.success, response.message = True, f"storing {request.label} in {self.config.out}"
         return response
@@ -73,10 +75,13 @@ class Capture(Node):
     def _on_stop(self, _: Any, response: Any) -> Any:
         response.success = True
         response.message = self._writer.summary() if self._writer else "nothing was being stored"
+        self._end()
+        return response
+
+    def _end(self) -> None:
         if self._writer:
             self._writer.close()
         self._writer = None
-        return response
 
     def _on_image(self, message: ImageMessage) -> None:
         now = self.get_clock().now().nanoseconds * 1e-9
@@ -89,7 +94,7 @@ class Capture(Node):
             self.get_logger().error(str(error), throttle_duration_sec=5.0)
         except OutputError as error:
             self.get_logger().error(f"{error}; capture stopped")
-            self._writer = None
+            self._end()
 
     def _store(self, writer: DatasetWriter, message: ImageMessage, now: float) -> None:
         image = to_bgr(message, self.config.max_image_pixels)
@@ -102,7 +107,7 @@ class Capture(Node):
         self._last_stored, self._remaining = now, self._remaining - 1
         if not self._remaining:
             self.get_logger().info("capture finished: all requested pictures are stored")
-            self._writer = None
+            self._end()
 
 
 def main() -> int:

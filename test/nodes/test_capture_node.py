@@ -40,6 +40,16 @@ def test_pictures_are_stored_between_start_and_stop_only(start, listener, tmp_pa
     assert node.poll() is None
 
 
+def test_label_that_got_no_picture_leaves_no_class(start, listener, tmp_path):
+    """It would be an empty class, which split refuses."""
+    start("capture", out=str(tmp_path))
+    for label in ("happy", "sad"):
+        assert listener.call(StartCapture, "/capture/start", StartCapture.Request(label=label)).success
+    assert [path.name for path in tmp_path.iterdir()] == ["sad"]
+    listener.call(Trigger, "/capture/stop", Trigger.Request())
+    assert not list(tmp_path.iterdir())
+
+
 def test_label_that_cannot_be_a_folder_is_refused_and_the_node_lives(start, listener, tmp_path):
     node = start("capture", out=str(tmp_path / "mine"))
     for label in ("", "../x", "a/b"):
