@@ -134,7 +134,7 @@ class Listener:
         """Wait until both sides have discovered a new connection. Messages and responses sent earlier may be lost."""
         time.sleep(0.5)
 
-    def until(self, condition, seconds=20):
+    def until(self, condition, seconds=60):
         """Spin until a condition is true or ``seconds`` have passed, and return the condition's last result."""
         deadline = time.monotonic() + seconds
         while not (result := condition()) and time.monotonic() < deadline:
@@ -145,14 +145,16 @@ class Listener:
         """Call a service and return the response.
 
         A request that is sent before both sides have discovered each other is lost: it is sent again after ``seconds``.
+        The first response counts, also if it is late: a repeated transition would be refused.
         """
         client = self.node.create_client(kind, name)
-        assert client.wait_for_service(20), f"no service {name}"
+        assert client.wait_for_service(60), f"no service {name}"
         self.settle()
+        futures = []
         for _ in range(4):
-            future = client.call_async(request)
-            if self.until(future.done, seconds):
-                return future.result()
+            futures.append(client.call_async(request))
+            if self.until(lambda: any(each.done() for each in futures), seconds):
+                return next(each.result() for each in futures if each.done())
         raise AssertionError(f"no response from {name}")
 
 
