@@ -119,13 +119,17 @@ def test_cameras_with_clocks_of_their_own_do_not_take_each_others_people_away(fo
     start("detector", hands=False, image_topics=["left/image_raw", "right/image_raw"])
     cameras = [listener.node.create_publisher(Image, f"{side}/image_raw", 5) for side in ("left", "right")]
     assert listener.until(lambda: all(each.get_subscription_count() for each in cameras))
-    for step in range(60):
+    both = 0
+    for step in range(1000):  # the stamps of both clocks advance by 20 s at most, slowly: a pause loses nobody
         for camera, offset in zip(cameras, (50, 10), strict=True):
             header = Header(frame_id="eye")
-            header.stamp.sec, header.stamp.nanosec = offset + step // 10, step % 10 * 10**8
+            header.stamp.sec, header.stamp.nanosec = offset + step // 50, step % 50 * 2 * 10**7
             camera.publish(to_message(portrait, header))
         listener.until(lambda: False, 0.05)
-    assert listener.until(lambda: len(follower.lists[-1].ids) == 2)
+        both += bool(follower.lists) and len(follower.lists[-1].ids) == 2
+        if both == 50:
+            break
+    assert both == 50
     assert len(follower.heard) == 2  # the same two all the time
 
 
@@ -134,7 +138,7 @@ def test_people_vanish_after_their_camera_died(follower, listener, start):
     source = start("image_source", source="sample", loop=True, rate=10.0)
     assert listener.until(lambda: follower.lists and follower.lists[-1].ids)
     source.kill()
-    assert listener.until(lambda: follower.lists[-1].ids == [], 5)
+    assert listener.until(lambda: follower.lists[-1].ids == [])
     (id, *_) = follower.heard
     assert listener.until(lambda: listener.node.count_publishers(f"/humans/faces/{id}/roi") == 0)
 
@@ -220,7 +224,7 @@ def test_people_of_a_camera_that_died_vanish_by_the_clock(humans, follower, list
     humans.publish("image_raw", IMAGE, perception("aaaaa"), stamped(10), 0.5)
     assert listener.until(lambda: follower.lists and follower.lists[-1].ids == ["aaaaa"])
     humans.expire(0.5, time.monotonic())
-    assert listener.until(lambda: not humans.expire(0.5, time.monotonic()) and follower.lists[-1].ids == [], 2)
+    assert listener.until(lambda: not humans.expire(0.5, time.monotonic()) and follower.lists[-1].ids == [])
     assert listener.until(lambda: listener.node.count_publishers("/humans/faces/aaaaa/roi") == 0)
     assert len(follower.lists) == 2  # the list is published when somebody vanishes, not each time
 
@@ -228,11 +232,14 @@ def test_people_of_a_camera_that_died_vanish_by_the_clock(humans, follower, list
 def test_people_vanish_by_the_clock_though_stamps_stand_still(humans, follower, listener):
     begin = time.monotonic()
     humans.publish("image_raw", IMAGE, perception("aaaaa", "bbbbb"), stamped(0), 0.5)
-    while time.monotonic() < begin + 0.8:
+
+    def is_alone():
         humans.publish("image_raw", IMAGE, perception("bbbbb"), stamped(0), 0.5)
         humans.expire(0.5, time.monotonic())
-        listener.until(lambda: False, 0.05)
-    assert listener.until(lambda: follower.lists[-1].ids == ["bbbbb"], 2)
+        return follower.lists and follower.lists[-1].ids == ["bbbbb"]
+
+    assert listener.until(is_alone)
+    assert time.monotonic() - begin > 0.5
 
 
 def test_people_vanish_with_a_newer_image_of_their_camera_only(humans, follower, listener):
