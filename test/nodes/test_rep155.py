@@ -84,7 +84,8 @@ def publish(listener, peer):
 
     def make(**options):
         made.append(HriPublisher(listener.node, **options))
-        assert listener.until(lambda: peer.all("publishers", kind="faces", alive=1))
+        kinds = ("faces", "persons") if options.get("persons", True) else ("faces",)
+        assert listener.until(lambda: all(peer.all("publishers", kind=kind, alive=1) for kind in kinds))
         listener.settle()  # its other topics
         return made[-1]
 
@@ -175,9 +176,12 @@ def test_a_person_appears_with_face_and_person_and_vanishes(peer, listener, star
     assert face != anonymous
     assert peer.all("anonymous", id=anonymous, value=True)
     assert peer.all("location_confidence", id=anonymous, value=1.0)
-    assert peer.all("known", ids=[anonymous])
-    assert peer.all("match", face=face, person=anonymous, confidence=1.0)
 
+    def is_matched():  # each of these topics arrives by itself
+        told = peer.all("known", ids=[anonymous]) and peer.all("match", face=face, person=anonymous, confidence=1.0)
+        return told and all(peer.all("frame", child=f"{kind}_{face}") for kind in ("face", "gaze"))
+
+    assert show({"image_raw": portrait}, is_matched)
     head, gaze = (peer.all("frame", child=f"{kind}_{face}")[-1] for kind in ("face", "gaze"))
     assert (head["parent"], gaze["parent"], gaze["root"]) == ("image_raw_frame", f"face_{face}", "image_raw_frame")
     towards_camera = -np.array(gaze["origin"]) / np.linalg.norm(gaze["origin"])
@@ -205,18 +209,19 @@ def test_people_vanish_though_the_camera_died(peer, listener, start):
     source = start("image_source", source="sample", loop=True, rate=10.0)
     assert listener.until(lambda: peer.present("faces") and peer.present("persons"), 60)
     source.kill()
-    assert listener.until(lambda: not peer.present("faces") and not peer.present("persons"), 5)
+    assert listener.until(lambda: not peer.present("faces") and not peer.present("persons"))
 
 
 def test_a_listener_learns_within_seconds_that_the_node_was_killed(peer, listener, start):
     detector = start("detector", hands=False, lazy=False)
-    assert listener.until(lambda: peer.all("publishers", kind="faces", alive=1), 60)
+    for kind in ("faces", "persons"):  # the middleware tells of each topic by itself
+        assert listener.until(lambda kind=kind: peer.all("publishers", kind=kind, alive=1))
     os.kill(detector.pid, signal.SIGKILL)
     killed = time.monotonic()
-    for kind in ("faces", "persons"):  # the middleware tells of each topic by itself
-        assert listener.until(lambda kind=kind: peer.all("publishers", kind=kind, alive=0), 10)
+    for kind in ("faces", "persons"):
+        assert listener.until(lambda kind=kind: peer.all("publishers", kind=kind, alive=0), 20)
     print(f"learned after {time.monotonic() - killed:.1f} s")
-    assert time.monotonic() - killed < 5
+    assert time.monotonic() - killed < 10  # the lease is 2 s; without it, 20 s
 
 
 def test_frames_are_where_the_face_is_and_look_where_it_looks(humans, peer, listener):
@@ -246,7 +251,7 @@ def test_only_people_with_position_and_pose_have_frames_and_only_once_per_stamp(
         humans.publish("image_raw", IMAGE, perception(person("aaaaa"), *nobody), header(10), 1.0)
     humans.publish("image_raw", IMAGE, perception(person("ddddd")), header(11, frame=""), 5.0)
     humans.publish("image_raw", IMAGE, perception(person("eeeee")), header(12), 5.0)
-    assert listener.until(lambda: peer.all("frame", child="face_eeeee"))
+    assert listener.until(lambda: peer.all("frame", child="person_anonymous_eeeee"))  # the last
     assert [each["child"] for each in peer.all("frame")] == [
         *SEEN_THROUGH,
         *("face_eeeee", "gaze_eeeee", "person_anonymous_eeeee"),
