@@ -71,7 +71,7 @@ def text(browser, id):
     return browser.find_element(By.ID, id).text
 
 
-def wait(browser, condition, seconds=20):
+def wait(browser, condition, seconds=60):
     return WebDriverWait(browser, seconds, 0.1).until(condition)
 
 
