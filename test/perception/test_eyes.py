@@ -141,14 +141,22 @@ def test_network_that_the_user_names_must_exist_and_be_one_of_eyes():
     try_models(CONFIG, {"eye_model"})
 
 
-def test_network_is_small_and_takes_less_than_half_a_millisecond_per_person(pipeline, portrait):
+def test_network_is_small_and_takes_less_than_a_third_of_the_time_of_the_classifier(pipeline, classifier, portrait):
+    """0.3 ms of 1.9 ms on a core of an EPYC."""
     assert default_eye_model().stat().st_size <= 300_000
     network, points = EyelidNetwork(default_eye_model(), "cpu"), person_in(pipeline, portrait).face.points
 
-    def seconds_per_call():
+    def seconds_per_call(call):
         start = time.process_time()
         for _ in range(50):
-            network(portrait, [points])
+            call()
         return (time.process_time() - start) / 50
 
-    assert min(seconds_per_call() for _ in range(8)) < 0.0005
+    def eyes():
+        return seconds_per_call(lambda: network(portrait, [points]))
+
+    def expression():
+        return seconds_per_call(lambda: classifier.classify([portrait[100:230, 205:335]]))
+
+    ours, theirs = zip(*((eyes(), expression()) for _ in range(8)), strict=True)
+    assert min(ours) < min(theirs) / 3

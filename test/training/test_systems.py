@@ -93,7 +93,7 @@ def seen_by_the_node(listener, start, image, **parameters):
         publisher.publish(to_message(image, Header()))
         return listener.until(lambda: heard, 1)
 
-    assert listener.until(answered, 30), (node.poll(), publisher.get_subscription_count())
+    assert listener.until(answered), (node.poll(), publisher.get_subscription_count())
     return heard[0]
 
 
