@@ -101,6 +101,8 @@ class ImageSource(Node):
 
     def _play(self, source: Iterator[SourceFrame]) -> None:
         """Publish each frame at its time. In a loop, the next pass begins when the last frame has had its time."""
+        if self._stopping.is_set():
+            return  # the first frame of a source may take long
         start, end = time.monotonic(), 0.0
         for frame in source:
             if not is_camera(self.config.source):  # a camera delivers its frames at their times itself
