@@ -24,6 +24,9 @@ PICTURES_PER_ROW = 8
 class Progress(Callback):
     """A bar for each epoch, in a terminal only."""
 
+    def __init__(self) -> None:
+        self._bar = tqdm(disable=True)
+
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Begin a bar."""
         self._bar = tqdm(

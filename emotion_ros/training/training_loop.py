@@ -310,7 +310,8 @@ def one_cycle(model: L.LightningModule, config: LoopConfig) -> Any:
     else:
         optimizer = torch.optim.SGD(groups, config.lr, momentum=MOMENTUM, nesterov=True)
     steps = int(model.trainer.estimated_stepping_batches)
+    rise = 0.4 if steps == 1 / WARM_UP_SHARE else WARM_UP_SHARE  # OneCycleLR divides by the steps of the rise less one
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, config.lr, steps, pct_start=WARM_UP_SHARE, cycle_momentum=False, final_div_factor=FINAL_LR_DIVISOR
+        optimizer, config.lr, steps, pct_start=rise, cycle_momentum=False, final_div_factor=FINAL_LR_DIVISOR
     )
     return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

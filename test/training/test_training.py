@@ -122,6 +122,12 @@ def test_interrupted_and_resumed_run_ends_as_an_uninterrupted_one(data, trained,
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
 
 
+def test_training_of_five_steps_has_a_schedule(data, tmp_path, small):
+    """The rise of its learning rate has one step, by which PyTorch's schedule divides."""
+    config = dataclasses.replace(small, epochs=5, batch_size=4096)
+    assert train([data], tmp_path, config).epochs == 5
+
+
 def test_two_trainings_at_once_do_not_write_to_one_folder(data, tmp_path, small):
     other = os.open(tmp_path, os.O_RDONLY)
     fcntl.flock(other, fcntl.LOCK_EX)  # as the other training does
