@@ -39,9 +39,6 @@ class HasConfig(Protocol):
 C = TypeVar("C", bound=LoopConfig)
 M = TypeVar("M", bound=HasConfig)
 
-EMA_INTERVAL_STEPS = 5
-"""Steps between updates of the averaged weights. An update at each step copies 11 million numbers and gains nothing."""
-
 MOMENTUM = 0.9
 """Of SGD with Nesterov's method: the value of Sutskever et al., "On the importance of initialization and momentum",
 2013; no run of this package used another."""
@@ -177,7 +174,8 @@ def make_trainer(
     best = ModelCheckpoint(model_dir, filename="best", monitor=f"val_{monitored}", mode="max", **options)
     last = ModelCheckpoint(model_dir, filename="last", **options)
     history = History(model_dir, (monitored, *others))
-    callbacks: list[Callback] = [_SameSteps(), best, last, _averaging(config), Progress(), history]
+    averaging = WeightAveraging(multi_avg_fn=get_ema_multi_avg_fn(config.ema))  # type: ignore[no-untyped-call]
+    callbacks: list[Callback] = [_SameSteps(), best, last, averaging, Progress(), history]
     if config.patience:
         callbacks.append(EarlyStopping(f"val_{monitored}", mode="max", patience=config.patience))
     world, local = int(os.environ.get("WORLD_SIZE", 1)), int(os.environ.get("LOCAL_WORLD_SIZE", 1))
@@ -197,15 +195,6 @@ def make_trainer(
         num_sanity_val_steps=0,
         log_every_n_steps=1,
     )
-
-
-def _averaging(config: LoopConfig) -> WeightAveraging:
-    decay = config.ema**EMA_INTERVAL_STEPS
-    averaging = WeightAveraging(multi_avg_fn=get_ema_multi_avg_fn(decay))  # type: ignore[no-untyped-call]
-    averaging.should_update = (  # type: ignore[method-assign]
-        lambda step_idx=None, epoch_idx=None: step_idx is not None and step_idx % EMA_INTERVAL_STEPS == 0
-    )
-    return averaging
 
 
 def _precision(option: str) -> str:

@@ -128,6 +128,15 @@ def test_training_of_five_steps_has_a_schedule(data, tmp_path, small):
     assert train([data], tmp_path, config).epochs == 5
 
 
+def test_averaged_weights_have_each_step(data, tmp_path, small):
+    """They got every fifth step only: an epoch of one step was measured, and stored, with the weights before it."""
+    train([data], tmp_path, dataclasses.replace(small, epochs=3, batch_size=4096, ema=0.0))
+    content = torch.load(tmp_path / "last.ckpt", map_location="cpu", weights_only=True)
+    averaged, last = content["state_dict"], content["current_model_state"]
+    assert all(torch.equal(averaged[name], last[name]) for name in last)
+    assert len({row["val_loss"] for row in rows_of(tmp_path)}) == 3
+
+
 def test_two_trainings_at_once_do_not_write_to_one_folder(data, tmp_path, small):
     other = os.open(tmp_path, os.O_RDONLY)
     fcntl.flock(other, fcntl.LOCK_EX)  # as the other training does
