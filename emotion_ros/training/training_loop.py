@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import fcntl
 import logging
+import math
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -139,6 +140,26 @@ class _AtomicFiles(TorchCheckpointIO):
             raise OSError(str(error).splitlines()[0]) from error
 
 
+class _FiniteLoss(Callback):
+    """Ends a training whose loss is no number: its weights are none either, and stay so."""
+
+    def __init__(self, lr: float) -> None:
+        self._lr = lr
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Check the loss of an epoch, before its checkpoint is written.
+
+        Raises:
+            ConfigError: it is not finite.
+        """
+        loss, epoch = float(trainer.callback_metrics["train_loss"]), trainer.current_epoch + 1
+        if not math.isfinite(loss):
+            raise ConfigError(
+                f"lr: expected a rate at which the loss stays finite, it is {loss} in epoch {epoch} with "
+                f"{self._lr:g}; start a new run with a smaller --lr in another --model-dir"
+            )
+
+
 class _SameSteps(Callback):
     """Refuses to resume a run with another number of steps: the schedule of its learning rate would not fit."""
 
@@ -175,7 +196,7 @@ def make_trainer(
     last = ModelCheckpoint(model_dir, filename="last", **options)
     history = History(model_dir, (monitored, *others))
     averaging = WeightAveraging(multi_avg_fn=get_ema_multi_avg_fn(config.ema))  # type: ignore[no-untyped-call]
-    callbacks: list[Callback] = [_SameSteps(), best, last, averaging, Progress(), history]
+    callbacks: list[Callback] = [_SameSteps(), _FiniteLoss(config.lr), best, last, averaging, Progress(), history]
     if config.patience:
         callbacks.append(EarlyStopping(f"val_{monitored}", mode="max", patience=config.patience))
     world, local = int(os.environ.get("WORLD_SIZE", 1)), int(os.environ.get("LOCAL_WORLD_SIZE", 1))
@@ -246,6 +267,7 @@ def fit(
         last: checkpoint to resume; None: start.
 
     Raises:
+        ConfigError: the learning rate is so high that the loss is not finite.
         DatasetError: the run that is resumed has another number of steps.
         OutputError: ``model_dir`` cannot be written, or another training writes to it.
     """

@@ -26,7 +26,7 @@ from emotion_ros.errors import ConfigError, DatasetError, ModelError, OutputErro
 from emotion_ros.inference.catalog import default_model
 from emotion_ros.training.classifier.architectures import ARCHITECTURES
 from emotion_ros.training.classifier.augmentation import augment
-from emotion_ros.training.classifier.classifier_training import load, train
+from emotion_ros.training.classifier.classifier_training import Classifier, load, train
 from emotion_ros.training.classifier.epoch_batches import EpochOrder
 from emotion_ros.training.classifier.pretrained import initialize
 from emotion_ros.training.data.corruptions import KINDS, LEVELS, corrupt
@@ -135,6 +135,16 @@ def test_averaged_weights_have_each_step(data, tmp_path, small):
     averaged, last = content["state_dict"], content["current_model_state"]
     assert all(torch.equal(averaged[name], last[name]) for name in last)
     assert len({row["val_loss"] for row in rows_of(tmp_path)}) == 3
+
+
+def test_loss_that_is_no_number_ends_the_training(data, tmp_path, small, monkeypatch):
+    """It went on to the last epoch, named its score and advised to export weights that are no numbers."""
+    step = Classifier.training_step
+    monkeypatch.setattr(Classifier, "training_step", lambda *a: step(*a) * (1.0 if a[0].current_epoch < 1 else np.nan))
+    with pytest.raises(ConfigError, match=r"^lr: .* it is nan in epoch 2 with .* smaller --lr"):
+        train([data], tmp_path, small)
+    assert len(rows_of(tmp_path)) == 1
+    assert all(value.isfinite().all() for value in load(tmp_path / "last.ckpt").state_dict().values())
 
 
 def test_two_trainings_at_once_do_not_write_to_one_folder(data, tmp_path, small):
