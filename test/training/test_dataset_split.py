@@ -162,6 +162,11 @@ def test_impossible_ratios_are_refused(text):
         parse_shares(text, 50)
 
 
+def test_ratio_of_zero_is_refused_for_what_it_is():
+    with pytest.raises(ConfigError, match=r"expected three numbers above 0 .* got '9/1/0'"):
+        parse_shares("9/1/0", 50)
+
+
 def test_command_prints_counts(pictures, tmp_path, command_line):
     result = command_line("split", pictures, "--out", tmp_path / "out", "--ratios", "50/25/25")
     assert result.returncode == 0, result.stderr

@@ -66,7 +66,7 @@ def parse_shares(text: str, pictures: int) -> tuple[float, ...]:
     except ValueError:
         values = ()
     if len(values) != 3 or not all(0 < value < float("inf") for value in values):
-        raise ConfigError(f"ratios: expected three numbers for train/val/test such as 80/10/10, got {text!r}")
+        raise ConfigError(f"ratios: expected three numbers above 0 for train/val/test such as 80/10/10, got {text!r}")
     if sum(values) == 100:
         return tuple(value * pictures / 100 for value in values)
     if sum(values) > pictures or min(values) < 1:
