@@ -148,6 +148,17 @@ def test_tflite_is_int8_in_and_out_and_right(data, lite):
     assert EmotionClassifier(lite).metadata.activated
 
 
+def test_int8_of_a_network_that_hardly_tells_its_classes_apart(tiny, data, tmp_path, monkeypatch):
+    """The message advised only to calibrate with the training data, also to who had done so."""
+    pytest.importorskip("litert_torch", reason="requirements/tinyml.txt is not installed")
+    classify = EmotionClassifier.classify
+    opposite = lambda self, images: np.eye(2, dtype=np.float32)[1 - classify(self, images).argmax(1)]  # noqa: E731
+    monkeypatch.setattr(EmotionClassifier, "classify", opposite)
+    with pytest.raises(ModelError, match=r"85% of the calibration pictures, it does on .*; calibrate .* train longer"):
+        export_as("tflite", tiny, tmp_path / "x.tflite", {}, {"data": data})
+    assert not (tmp_path / "x.tflite").exists()
+
+
 def test_tflite_runs_in_micro_and_says_what_it_needs(lite):
     needed = micro.requirements(lite)
     assert needed.flash == lite.stat().st_size < 300_000

@@ -31,7 +31,7 @@ CALIBRATION_PICTURES = 500
 
 MIN_AGREEMENT = 0.85
 """Least share of the calibration pictures on which the int8 file predicts the network's class. Less means a broken
-file, not the loss of eight bits."""
+file, or a network whose probabilities are nearly alike, not the loss of eight bits."""
 
 MISSING_LIBRARIES = "TFLite needs more libraries: pip install 'emotion_ros[tinyml]'"
 
@@ -137,5 +137,6 @@ def _compare(model: nn.Module, int8: EmotionClassifier, pixels: NDArray[np.uint8
     if agreement < MIN_AGREEMENT:
         raise ModelError(
             f"expected the int8 model to predict the network's class on {MIN_AGREEMENT:.0%} of the calibration "
-            f"pictures, it does on {agreement:.0%}; calibrate with the training data"
+            f"pictures, it does on {agreement:.0%}; calibrate with the training data, and train longer if the network "
+            f"hardly tells the classes apart"
         )
