@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 from pathlib import Path
 from typing import Any
 
 from emotion_ros.cli.extras import requires_training
+from emotion_ros.errors import ConfigError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,17 +26,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 @requires_training
 def run(parsed: argparse.Namespace) -> int:
     """Run the command and return its exit code."""
+    tilts = _tilts(parsed.tilts) if parsed.tilts else []
+    if parsed.pictures < 1:
+        raise ConfigError(f"pictures: expected 1 or more, got {parsed.pictures}")
     from emotion_ros.training.evaluation.crop_search import measure_alignment, measure_crop
 
     detectors = parsed.detectors.split(",")
-    if parsed.tilts:
-        tilts = [float(tilt) for tilt in parsed.tilts.split(",")]
+    if tilts:
         rows = measure_alignment(parsed.model, parsed.data, parsed.split, detectors, parsed.pictures, tilts)
         print(json.dumps(rows) if parsed.json else "\n".join(str(row) for row in rows))
         return 0
     figures = measure_crop(parsed.model, parsed.data, parsed.split, detectors, parsed.pictures)
     print(json.dumps(figures) if parsed.json else _table(figures))
     return 0
+
+
+def _tilts(text: str) -> list[float]:
+    try:
+        tilts = [float(tilt) for tilt in text.split(",")]
+    except ValueError:
+        tilts = []
+    if not tilts or not all(map(math.isfinite, tilts)):
+        raise ConfigError(f"tilts: expected degrees, separated by commas, such as 0,15,30, got {text!r}")
+    return tilts
 
 
 def _table(figures: dict[str, Any]) -> str:

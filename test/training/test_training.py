@@ -137,6 +137,13 @@ def test_averaged_weights_have_each_step(data, tmp_path, small):
     assert len({row["val_loss"] for row in rows_of(tmp_path)}) == 3
 
 
+@pytest.mark.parametrize("option", ["--tilts=a,b", "--tilts=0,", "--tilts=nan", "--pictures=0", "--pictures=-1"])
+def test_measure_crop_refuses_what_is_no_number(option, tmp_path, capsys):
+    """Tracebacks."""
+    assert main(["measure-crop", "emotion_resnet18", str(tmp_path), option]) == 2
+    assert f"{option[2:].partition('=')[0]}: expected" in capsys.readouterr().err
+
+
 def test_loss_that_is_no_number_ends_the_training(data, tmp_path, small, monkeypatch):
     """It went on to the last epoch, named its score and advised to export weights that are no numbers."""
     step = Classifier.training_step
