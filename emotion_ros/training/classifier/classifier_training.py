@@ -110,16 +110,16 @@ class Classifier(L.LightningModule):
         loss: Tensor = F.cross_entropy(adjusted, targets, label_smoothing=self.config.smoothing)
         labelled = classes != NO_CLASS
         accuracy = (logits.argmax(1) == classes).float().sum() / labelled.sum().clamp(min=1)
-        self.log("train_loss", loss, on_step=False, on_epoch=True, prog_bar=True)
-        self.log("train_accuracy", accuracy, on_step=False, on_epoch=True, prog_bar=True)
+        self.log("train_loss", loss, on_step=False, on_epoch=True)
+        self.log("train_accuracy", accuracy, on_step=False, on_epoch=True)
         return loss
 
     def validation_step(self, batch: tuple[Tensor, ...], _: int) -> None:
         """Log loss and accuracy against the classes, on pictures without augmentation."""
         pixels, targets, classes, sources = batch
         logits = self(pixels).float()
-        self.log("val_loss", F.cross_entropy(logits, targets), prog_bar=True, sync_dist=True)
-        self.log("val_accuracy", (logits.argmax(1) == classes).float().mean(), prog_bar=True, sync_dist=True)
+        self.log("val_loss", F.cross_entropy(logits, targets), sync_dist=True)
+        self.log("val_accuracy", (logits.argmax(1) == classes).float().mean(), sync_dist=True)
         places = (sources.cpu(), classes.cpu(), logits.argmax(1).cpu())
         self._confusion.index_put_(places, torch.ones(len(classes)), accumulate=True)
 
@@ -128,9 +128,9 @@ class Classifier(L.LightningModule):
         counts = self._confusion.sum(2)
         recalls = self._confusion.diagonal(dim1=1, dim2=2) / counts.clamp(min=1)
         means = recalls.sum(1) / (counts > 0).sum(1)
-        self.log("val_recall", means.mean(), prog_bar=True, sync_dist=True)
+        self.log("val_recall", means.mean(), sync_dist=True)
         for number, mean in enumerate(means.tolist() if len(means) > 1 else ()):
-            self.log(f"val_recall_{number + 1}", mean, prog_bar=True, sync_dist=True)
+            self.log(f"val_recall_{number + 1}", mean, sync_dist=True)
         self._confusion.zero_()
 
     def configure_optimizers(self) -> Any:

@@ -74,7 +74,7 @@ class Detection(L.LightningModule):
             )
         total = torch.stack([*losses.values()]).sum()
         self.log_dict({f"train_{name}": value for name, value in losses.items()}, on_step=False, on_epoch=True)
-        self.log("train_loss", total, on_step=False, on_epoch=True, prog_bar=True)
+        self.log("train_loss", total, on_step=False, on_epoch=True)
         return total
 
     def validation_step(self, batch: tuple[Tensor, Tensor, Tensor], _: int) -> None:
@@ -87,7 +87,7 @@ class Detection(L.LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         """Log the average precision."""
-        self.log("val_precision", average_precision(self._matches), prog_bar=True, sync_dist=True)
+        self.log("val_precision", average_precision(self._matches), sync_dist=True)
         self._matches = []
 
     def configure_optimizers(self) -> Any:

@@ -78,7 +78,7 @@ class Eyes(L.LightningModule):
         """Return the loss of a batch."""
         pixels, targets = batch
         loss: Tensor = WEIGHT * F.smooth_l1_loss(self(pixels), targets, beta=BETA)
-        self.log("train_loss", loss, on_step=False, on_epoch=True, prog_bar=True)
+        self.log("train_loss", loss, on_step=False, on_epoch=True)
         return loss
 
     def validation_step(self, batch: tuple[Tensor, Tensor], _: int) -> None:
@@ -96,7 +96,7 @@ class Eyes(L.LightningModule):
         lid = VALUES.index("upper_lid")
         correlation = torch.corrcoef(torch.stack([values[:, lid], targets[:, lid]]))[0, 1]
         metrics = {"val_lids": correlation, "val_error": (values - targets).abs().mean()}
-        self.log_dict(metrics, prog_bar=True, sync_dist=True)
+        self.log_dict(metrics, sync_dist=True)
 
     def configure_optimizers(self) -> Any:
         """Return optimizer and schedule, see :func:`one_cycle`."""

@@ -71,7 +71,7 @@ class FaceLandmarks(L.LightningModule):
         losses = landmark_losses(self(pixels), targets)
         total = torch.stack([*losses.values()]).sum()
         self.log_dict({f"train_{name}": value for name, value in losses.items()}, on_step=False, on_epoch=True)
-        self.log("train_loss", total, on_step=False, on_epoch=True, prog_bar=True)
+        self.log("train_loss", total, on_step=False, on_epoch=True)
         return total
 
     def validation_step(self, batch: tuple[Tensor, Tensor], _: int) -> None:
@@ -80,7 +80,7 @@ class FaceLandmarks(L.LightningModule):
         values = self(pixels)
         right = (pose_errors(values, targets) < np.radians(CLOSE_DEG)).float().mean()
         metrics = {"val_pose": right, "val_points": point_errors(values, targets).mean()}
-        self.log_dict(metrics, prog_bar=True, batch_size=len(targets), sync_dist=True)
+        self.log_dict(metrics, batch_size=len(targets), sync_dist=True)
 
     def configure_optimizers(self) -> Any:
         """Return optimizer and schedule, see :func:`one_cycle`."""

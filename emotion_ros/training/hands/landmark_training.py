@@ -84,7 +84,7 @@ class HandLandmarks(L.LightningModule):
         losses = landmark_losses(values, heatmaps, targets)
         total = torch.stack([*losses.values()]).sum()
         self.log_dict({f"train_{name}": value for name, value in losses.items()}, on_step=False, on_epoch=True)
-        self.log("train_loss", total, on_step=False, on_epoch=True, prog_bar=True)
+        self.log("train_loss", total, on_step=False, on_epoch=True)
         return total
 
     def validation_step(self, batch: tuple[Tensor, Tensor], _: int) -> None:
@@ -93,13 +93,13 @@ class HandLandmarks(L.LightningModule):
         values = self(pixels)[0]
         present = targets[:, PRESENCE] > 0
         presence = ((values[:, PRESENCE] > 0) == present).float().mean()
-        self.log("val_presence", presence, prog_bar=True, batch_size=len(targets), sync_dist=True)
+        self.log("val_presence", presence, batch_size=len(targets), sync_dist=True)
         if not present.any():
             return
         errors = landmark_errors(values[present], targets[present])
         side = (values[present, RIGHT] > 0) == (targets[present, RIGHT] > 0)
         shares = {"val_landmarks": (errors < FOUND_PALMS).float().mean(), "val_side": side.float().mean()}
-        self.log_dict(shares, prog_bar=True, batch_size=int(present.sum()), sync_dist=True)
+        self.log_dict(shares, batch_size=int(present.sum()), sync_dist=True)
 
     def configure_optimizers(self) -> Any:
         """Return optimizer and schedule, see :func:`one_cycle`."""
