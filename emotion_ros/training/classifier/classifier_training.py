@@ -1,8 +1,7 @@
 """Training of a classifier: data, model and loop, top to bottom.
 
-Lightning runs the loop. It brings resumable checkpoints, averaged weights, loggers, a progress bar and training in
-several processes. The trainer of ``transformers`` brings a second, heavier configuration of the same and no averaging
-of weights.
+Lightning runs the loop. It brings resumable checkpoints, averaged weights, loggers and training in several processes.
+The trainer of ``transformers`` brings a second, heavier configuration of the same and no averaging of weights.
 """
 
 from __future__ import annotations
