@@ -102,7 +102,6 @@ def cases(folder):
     (folder / "deep.yaml").write_text("[" * 5000)
     (folder / "secret.yaml").write_text("user: [hunter2]\n")
     yield "no_such", "", "expected a parameter of /detector, got 'no_such'"
-    yield "min_confidence", "high", "min_confidence: expected a value of type double, got string"
     yield "label_map", "{a: 2024-99-99}", "expected classes of the model"
     yield "label_map", '{"\\ud800": [happy]}', "printable"
     yield "gesture_emotions", '{"\\ud800": happy}', "expected one of"
